@@ -1,0 +1,200 @@
+"""The `omnicxr` command. Each function below is one sub-command; its docstring is its help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from omnicxr.app.console import console, dry_run_table, progress_bar
+from omnicxr.domain import Modality, Task, UserError
+from omnicxr.simulation.truth import Prevalence
+
+app = tyro.extras.SubcommandApp()
+
+Out = Annotated[Path, arg(help="Folder to write to.")]
+Seed = Annotated[int, arg(help="Equal seeds give equal results.")]
+Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
+DryRun = Annotated[bool, arg(help="Say what would be done, and do nothing.")]
+
+
+@app.command
+def simulate(
+    *,
+    studies: int,
+    out: Out,
+    seed: Seed = 0,
+    image_size: int = 256,
+    workers: int = os.cpu_count() or 1,
+    device: Device = "cpu",
+    prevalence: Prevalence = Prevalence(),  # noqa: B008
+    dry_run: DryRun = False,
+) -> None:
+    """Write simulated paired studies with known truth, in the MIMIC-CXR-JPG layout. Run again to resume."""
+    from omnicxr.simulation.simulate import SimulationConfig
+    from omnicxr.simulation.simulate import simulate as run
+
+    config = SimulationConfig(studies=studies, seed=seed, image_size=image_size, prevalence=prevalence)
+    if dry_run:
+        dry_run_table(config, out=out, workers=workers, device=device)
+        return
+    with progress_bar("Simulating studies") as progress:
+        run(config, out, workers=workers, device=device, progress=progress)
+    console.print(f"{studies} studies in {out}")
+
+
+@app.command
+def prepare(
+    kind: Positional[Annotated[str, arg(help="mimic-cxr-jpg (also what `simulate` writes).")]],
+    root: Positional[Annotated[Path, arg(help="Folder of the data set as it was downloaded.")]],
+    *,
+    out: Out,
+    image_size: int = 256,
+    require: Annotated[str, arg(help="Modalities a study must have, for instance frontal,lateral,report.")] = "",
+    workers: int = os.cpu_count() or 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Turn a data set into Parquet shards and a manifest that accounts for every study. Run again to resume."""
+    from omnicxr.app.inspect import manifest_tables
+    from omnicxr.data.prepare import PrepareConfig
+    from omnicxr.data.prepare import prepare as run
+
+    config = PrepareConfig(kind=kind, image_size=image_size, require=_modalities(require))
+    with progress_bar("Preparing shards") as progress:
+        manifest = run(config, root, out, workers=workers, dry_run=dry_run, progress=progress)
+    manifest_tables(manifest)
+
+
+@app.command
+def inspect(
+    data: Positional[Path], *, out: Annotated[Path | None, arg(help="Folder for the contact sheet; default: the data folder.")] = None
+) -> None:
+    """Print counts, label and view tables of a prepared data set, check its shards, and write a contact sheet."""
+    from omnicxr.app.inspect import inspect_dataset
+
+    inspect_dataset(data, out or data)
+
+
+@app.command
+def train(
+    stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, generator, judge or all.")]],
+    *,
+    data: Annotated[Path, arg(help="A prepared data set.")],
+    out: Out,
+    preset: Annotated[str, arg(help="nano, tiny, small or base.")] = "tiny",
+    coupling: Annotated[Literal["joint", "pooled", "none"], arg(help="How the generator's streams see each other.")] = "joint",
+    steps: Annotated[int | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
+    seed: Seed = 0,
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no",
+    checkpoint_minutes: float = 4.0,
+    dry_run: DryRun = False,
+) -> None:
+    """Train one stage or all of them. Run the same command again to go on after an interruption.
+
+    On several GPUs: `accelerate launch -m omnicxr.app.cli train ...`.
+    """
+    from dataclasses import replace
+
+    from omnicxr.app.plots import plot_losses
+    from omnicxr.training.config import get_preset
+    from omnicxr.training.loop import LoopConfig
+    from omnicxr.training.run import TrainingRun
+
+    chosen = replace(get_preset(preset), coupling=coupling).with_steps(steps)
+    if dry_run:
+        dry_run_table(chosen, data=data, out=out, stage=stage, seed=seed, mixed_precision=mixed_precision)
+        return
+    loop = LoopConfig(seed=seed, checkpoint_minutes=checkpoint_minutes, mixed_precision=mixed_precision)
+    with progress_bar("Training") as progress:
+        TrainingRun(chosen, loop, data, out, report=progress.training, on_checkpoint=plot_losses).train(stage)
+    console.print(f"Done: {out}")
+
+
+@app.command
+def generate(
+    *,
+    to: Annotated[str, arg(help="What to generate: frontal,lateral,report or a part of it.")],
+    out: Out,
+    frontal: Annotated[Path | None, arg(help="Frontal view: PNG, JPEG, TIFF or DICOM.")] = None,
+    lateral: Annotated[Path | None, arg(help="Lateral view.")] = None,
+    report: Annotated[str | None, arg(help="Report text, or @FILE.")] = None,
+    model: Annotated[Path | None, arg(help="Model folder; default: the bundled model.")] = None,
+    num: Annotated[int, arg(help="How many different results.")] = 4,
+    steps: Annotated[int | None, arg(help="Sampling steps; default: the model's.")] = None,
+    guidance: Annotated[float | None, arg(help="Guidance scale, 1 for none; default: the model's.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Generate the missing parts of a study from the parts given, or from nothing."""
+    from omnicxr.app.generate import GenerateConfig
+    from omnicxr.app.generate import generate as run
+
+    config = GenerateConfig(frontal=frontal, lateral=lateral, report=report, to=_modalities(to), model=model, num=num,
+                            steps=steps, guidance=guidance, seed=seed, device=device)  # fmt: skip
+    with progress_bar("Generating") as progress:
+        run(config, out, progress=progress)
+    console.print(f"{num} results in {out}")
+
+
+@app.command
+def evaluate(
+    *,
+    data: Annotated[Path, arg(help="A prepared data set with a test split.")],
+    out: Out,
+    model: Annotated[Path | None, arg(help="Model folder; default: the bundled model.")] = None,
+    tasks: Annotated[str, arg(help="all, or tasks like report->frontal,frontal+report->lateral.")] = "all",
+    num: Annotated[int, arg(help="Test studies.")] = 500,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    dry_run: DryRun = False,
+) -> None:
+    """Generate every task on the test split, score it, and write OUT/metrics.json. Run again to resume."""
+    from omnicxr.app.inspect import metrics_table
+    from omnicxr.evaluation.evaluate import EvaluationConfig
+    from omnicxr.evaluation.evaluate import evaluate as run
+    from omnicxr.pipeline import BUNDLED
+
+    chosen = Task.all() if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
+    config = EvaluationConfig(tasks=chosen, num=num, seed=seed, steps=steps, guidance=guidance)
+    if dry_run:
+        dry_run_table(config, data=data, out=out, model=model or "bundled")
+        return
+    with progress_bar("Evaluating tasks") as progress:
+        result = run(config, model or BUNDLED, data, out, device=device, progress=progress)
+    metrics_table(result)
+
+
+@app.command
+def demo(*, out: Out = Path("demo"), model: Path | None = None, seed: Seed = 0) -> None:
+    """Sentences to both views, views to reports, one view to the other: pictures and a page to look at."""
+    from omnicxr.app.demo import run_demo
+
+    with progress_bar("Demo") as progress:
+        page = run_demo(out, model=model, seed=seed, progress=progress)
+    console.print(f"Open {page}")
+
+
+def _modalities(text: str) -> tuple[Modality, ...]:
+    return tuple(Modality.parse(m) for m in text.split(",") if m.strip())
+
+
+def main() -> None:
+    """Entry point: exit status 0 for success, 2 for what the user can put right, 1 for anything else."""
+    try:
+        app.cli(prog="omnicxr", description="Any-to-any generation of chest X-ray studies. For research and teaching, not for diagnosis.")
+    except UserError as error:
+        print(f"omnicxr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("omnicxr: stopped; run the same command again to go on.", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

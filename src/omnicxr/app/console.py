@@ -1,0 +1,47 @@
+"""What the commands print: progress bars and resolved settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console()
+
+
+class Bar:
+    """Callable as (done, total); `training` takes the training loop's reports."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self.progress, self.title = progress, title
+        self.task: TaskID | None = None
+
+    def __call__(self, done: int, total: int, description: str | None = None) -> None:
+        if self.task is None:
+            self.task = self.progress.add_task(self.title, total=total)
+        self.progress.update(self.task, completed=done, total=total, description=description or self.title)
+
+    def training(self, stage: str, step: int, steps: int, figures: dict[str, float]) -> None:
+        shown = " ".join(f"{k} {figures[k]:.4g}" for k in ("loss", "psnr", "accuracy", "lr", "per_second") if k in figures)
+        if self.progress.console.is_terminal:
+            self(step, steps, f"{stage}  {shown}")
+        else:
+            self.progress.console.print(f"{stage} {step}/{steps} {shown}")
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Bar]:
+    """A progress bar that appears with the first report."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        yield Bar(progress, title)
+
+
+def dry_run_table(config: Any, **more: Any) -> None:
+    """The resolved settings as JSON."""
+    console.print_json(json.dumps({**asdict(config), **{k: str(v) for k, v in more.items()}}, default=str))

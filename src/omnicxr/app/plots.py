@@ -1,0 +1,33 @@
+"""Loss curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from omnicxr.data.files import whole_file
+
+
+def plot_losses(folder: Path) -> None:
+    """folder/metrics.jsonl => folder/loss.png: every loss over steps, and the learning rate."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    names = sorted({n for row in rows for n in row} - {"step", "lr", "per_second"})
+    columns = 3
+    height = -(-len(names) // columns)
+    figure, axes = plt.subplots(height, columns, figsize=(4 * columns, 2.6 * height), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    for axis, name in zip(axes.flat, names, strict=False):
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        axis.plot(*zip(*points, strict=True), linewidth=1.2)
+        axis.set_title(name, fontsize=10)
+        axis.grid(alpha=0.3)
+    figure.suptitle(folder.name)
+    with whole_file(folder / "loss.png") as temporary:
+        figure.savefig(temporary, dpi=90, format="png")
+    plt.close(figure)

@@ -1,0 +1,1 @@
+"""Reading studies from data sets and files, and preparing them for training."""

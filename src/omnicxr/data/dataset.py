@@ -1,0 +1,92 @@
+"""A prepared data set as training and evaluation see it."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from omnicxr.data.files import sha256
+from omnicxr.data.images import decode_image
+from omnicxr.data.prepare import MANIFEST
+from omnicxr.domain import Finding, Modality, UserError
+
+LABEL_COLUMNS = [f"label_{f}" for f in Finding]
+
+
+class PreparedDataset:
+    """One split of a prepared data set, rows in a fixed order, pictures decoded when they are asked for.
+
+    Raises UserError for a folder that is not a prepared data set, a split that has no studies, or a damaged shard.
+    """
+
+    def __init__(self, root: Path | str, split: str) -> None:
+        self.root, self.split = Path(root), split
+        path = self.root / MANIFEST
+        if not path.is_file():
+            raise UserError(f"{self.root} is not a prepared data set ({MANIFEST} is missing): run `omnicxr prepare` first.")
+        self.manifest: dict[str, Any] = json.loads(path.read_text())
+        shards = [self.root / name for name in sorted(self.manifest["shards"]) if name.startswith(f"{split}-")]
+        if not shards:
+            raise UserError(f"{self.root} has no studies in the split '{split}'.")
+        self.table = pa.concat_tables([self._read(shard) for shard in shards])
+
+    @staticmethod
+    def _read(shard: Path) -> pa.Table:
+        try:
+            return pq.read_table(shard, memory_map=True).replace_schema_metadata(None)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UserError(f"The shard {shard} is missing or damaged ({error}): delete it and run `omnicxr prepare` again.") from error
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def image_size(self) -> int:
+        return int(self.manifest["options"]["image_size"])
+
+    @cached_property
+    def manifest_hash(self) -> str:
+        return sha256(self.root / MANIFEST)
+
+    def image(self, index: int, modality: Modality) -> np.ndarray:
+        """uint8 [size, size]: the first picture of that view."""
+        return decode_image(self.table.column(f"{modality}s")[index][0]["bytes"].as_py())
+
+    def images(self, modality: Modality, indices: np.ndarray | None = None) -> np.ndarray:
+        """uint8 [n, size, size] of the studies that have the view."""
+        chosen = self.having(modality) if indices is None else indices
+        return np.stack([self.image(int(i), modality) for i in chosen])
+
+    @cached_property
+    def reports(self) -> list[str]:
+        return self.table.column("report").to_pylist()
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """float32 [n, 14] with 1, 0, -1 and NaN for not mentioned."""
+        columns = [self.table.column(c).to_numpy(zero_copy_only=False).astype(np.float32) for c in LABEL_COLUMNS]
+        return np.stack(columns, axis=1)
+
+    @cached_property
+    def truths(self) -> list[dict[str, Any]] | None:
+        """The simulator's truth of each study, or None for real data."""
+        column = self.table.column("truth").to_pylist()
+        return [json.loads(t) for t in column] if all(column) else None
+
+    @cached_property
+    def available(self) -> np.ndarray:
+        """bool [n, 3]: which studies have which modality, in the order of `Modality`."""
+        has = [self.table.column(f"{m}_views").combine_chunks().value_lengths().to_numpy() > 0 if m.is_image
+               else np.array([bool(r) for r in self.reports]) for m in Modality]
+        return np.stack(has, axis=1)
+
+    def having(self, *modalities: Modality) -> np.ndarray:
+        """Indices of the studies that have all of these modalities."""
+        columns = [list(Modality).index(m) for m in modalities]
+        return np.nonzero(self.available[:, columns].all(axis=1))[0]

@@ -1,0 +1,1 @@
+"""Measuring models: generation first, then scoring."""

@@ -1,0 +1,1 @@
+"""The rectified flow: path, guidance, samplers."""

@@ -1,0 +1,39 @@
+"""Time and sign of the rectified flow, once for the whole project (Liu et al. 2022; Lipman et al. 2022).
+
+t = 0 is data, t = 1 is noise:  x_t = (1 - t) x_0 + t eps,  target velocity v = eps - x_0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def _like(t: Tensor, x: Tensor) -> Tensor:
+    return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def add_noise(x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """x_t for t [b] in 0..1."""
+    t = _like(t, x_0)
+    return (1 - t) * x_0 + t * noise
+
+
+def velocity_target(x_0: Tensor, noise: Tensor) -> Tensor:
+    """d x_t / d t."""
+    return noise - x_0
+
+
+def data_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
+    """x_0 = x_t - t v."""
+    return x_t - _like(t, x_t) * velocity
+
+
+def noise_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
+    """eps = x_t + (1 - t) v."""
+    return x_t + (1 - _like(t, x_t)) * velocity
+
+
+def sample_times(batch: int, generator: torch.Generator, *, shift: float = 0.0) -> Tensor:
+    """Training times [batch] in 0..1, logit-normal (Esser et al. 2024, eq. 19): sigmoid(n + shift), n standard normal."""
+    return torch.sigmoid(torch.randn(batch, generator=generator) + shift)

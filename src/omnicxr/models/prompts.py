@@ -1,0 +1,68 @@
+"""Prompt encoders: one per modality into one shared space, trained by symmetric InfoNCE over every pair of a study."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnicxr.domain import IMAGE_MODALITIES, Modality
+from omnicxr.models.component import Component
+from omnicxr.models.layers import ImageTrunk, TextTrunk
+from omnicxr.models.tokenizer import PAD
+
+MAX_LOGIT_SCALE = math.log(100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptEncodersConfig:
+    """Sizes of the prompt encoders."""
+
+    vocab_size: int
+    max_tokens: int = 96
+    dim: int = 192
+    image_channels: tuple[int, ...] = (32, 64, 128, 192)
+    text_width: int = 128
+    text_depth: int = 3
+    text_heads: int = 4
+
+
+class PromptEncoders(Component):
+    """One encoder per modality into the shared space."""
+
+    config_class = PromptEncodersConfig
+    config: PromptEncodersConfig
+
+    def __init__(self, config: PromptEncodersConfig) -> None:
+        super().__init__(config)
+        self.images = nn.ModuleDict({m: ImageTrunk(config.image_channels) for m in IMAGE_MODALITIES})
+        self.text = TextTrunk(config.vocab_size, config.max_tokens, config.text_width, config.text_depth, config.text_heads)
+        widths = {m: config.image_channels[-1] if m.is_image else config.text_width for m in Modality}
+        self.project = nn.ModuleDict({m: nn.Linear(widths[m], config.dim) for m in Modality})
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def embed(self, modality: Modality, x: Tensor) -> Float[Tensor, "b d"]:
+        """Pictures [b, 1, s, s] in -1..1, or token ids [b, n] => prompt embeddings of length 1."""
+        features = self.images[modality](x) if modality.is_image else self.text.pooled(x, PAD)
+        return F.normalize(self.project[modality](features), dim=-1)
+
+    def forward(self, inputs: dict[Modality, Tensor]) -> dict[Modality, Tensor]:
+        return {m: self.embed(m, x) for m, x in inputs.items()}
+
+
+def info_nce(a: Float[Tensor, "b d"], b: Float[Tensor, "n d"], logit_scale: Tensor, *, offset: int = 0) -> Tensor:
+    """Cross entropy of each row of `a` against its partner in `b` (row + offset), van den Oord et al. 2018."""
+    logits = logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * a @ b.T
+    return F.cross_entropy(logits, torch.arange(len(a), device=a.device) + offset)
+
+
+def symmetric_contrastive_loss(embeds: dict[Modality, Tensor], logit_scale: Tensor) -> Tensor:
+    """Mean over all pairs of modalities of the InfoNCE in both directions; embeddings have length 1."""
+    pairs = list(combinations(embeds, 2))
+    losses = [info_nce(embeds[a], embeds[b], logit_scale) + info_nce(embeds[b], embeds[a], logit_scale) for a, b in pairs]
+    return torch.stack(losses).mean() / 2

@@ -1,0 +1,87 @@
+"""Report text <=> a short sequence of latent vectors: transformer encoder with K queries, autoregressive decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from omnicxr.models.component import Component
+from omnicxr.models.layers import TextTrunk, TransformerLayer, attend, split_heads
+from omnicxr.models.tokenizer import BEGIN, END, PAD
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportAutoencoderConfig:
+    """Sizes of the report autoencoder."""
+
+    vocab_size: int
+    max_tokens: int = 96
+    latent_tokens: int = 8
+    """K; 1 is the published setting."""
+    latent_channels: int = 32
+    width: int = 160
+    encoder_depth: int = 3
+    decoder_depth: int = 3
+    heads: int = 5
+
+
+class ReportAutoencoder(Component):
+    """Latents are [b, K, c], standardised per channel (statistics over tokens and channels are kept with the weights)."""
+
+    config_class = ReportAutoencoderConfig
+    config: ReportAutoencoderConfig
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: ReportAutoencoderConfig) -> None:
+        super().__init__(config)
+        w, k, c = config.width, config.latent_tokens, config.latent_channels
+        self.trunk = TextTrunk(config.vocab_size, config.max_tokens, w, config.encoder_depth, config.heads)
+        self.queries = nn.Parameter(0.5 * torch.randn(k, w))
+        self.key_value = nn.Linear(w, 2 * w)
+        self.to_moments = nn.Linear(w, 2 * c)
+        self.from_latents = nn.Linear(c, w)
+        self.embed = nn.Embedding(config.vocab_size, w)
+        nn.init.normal_(self.embed.weight, std=w**-0.5)  # also the output layer: keeps the first logits near zero
+        self.position = nn.Parameter(0.02 * torch.randn(k + config.max_tokens, w))
+        self.layers = nn.ModuleList(TransformerLayer(w, config.heads, causal=True) for _ in range(config.decoder_depth))
+        self.norm = nn.LayerNorm(w)
+        self.register_buffer("latent_mean", torch.zeros(k, c))
+        self.register_buffer("latent_std", torch.ones(k, c))
+
+    def moments(self, ids: Int[Tensor, "b n"]) -> tuple[Tensor, Tensor]:
+        """ids => mean and log variance of the raw latents, each [b, K, c]."""
+        x, valid = self.trunk(ids, PAD)
+        k, v = (split_heads(p, self.config.heads) for p in self.key_value(x).chunk(2, -1))
+        q = split_heads(self.queries.expand(len(ids), -1, -1), self.config.heads)
+        mean, logvar = self.to_moments(attend(q, k, v, mask=valid[:, None, None, :])).chunk(2, -1)
+        return mean, logvar.clamp(-12, 4)
+
+    def logits(self, z: Float[Tensor, "b k c"], ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n v"]:
+        """raw latents and the tokens so far => logits of the token after each."""
+        x = torch.cat([self.from_latents(z), self.embed(ids)], 1)
+        x = x + self.position[: x.shape[1]]
+        for layer in self.layers:
+            x = layer(x)
+        return F.linear(self.norm(x[:, z.shape[1] :]), self.embed.weight)
+
+    def encode(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b k c"]:
+        """ids => standardised latents (the posterior mean)."""
+        return (self.moments(ids)[0] - self.latent_mean) / self.latent_std
+
+    @torch.no_grad()
+    def decode(self, z: Float[Tensor, "b k c"]) -> Int[Tensor, "b n"]:
+        """standardised latents => token ids, greedily, until every row has ended."""
+        raw = z * self.latent_std + self.latent_mean
+        ids = torch.full((len(z), 1), BEGIN, device=z.device)
+        ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        while ids.shape[1] < self.config.max_tokens and not ended.all():
+            following = self.logits(raw, ids)[:, -1].argmax(-1)
+            following = torch.where(ended, torch.full_like(following, PAD), following)
+            ended |= following == END
+            ids = torch.cat([ids, following[:, None]], 1)
+        return ids

@@ -1,0 +1,292 @@
+"""Given any parts of a study, generate the others: the one object that a user needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from omnicxr.data.files import sha256, write_json
+from omnicxr.data.images import load_image, to_square
+from omnicxr.domain import Modality, Task, UserError
+from omnicxr.flow.guidance import guide, is_guided
+from omnicxr.flow.samplers import SOLVERS, timesteps
+from omnicxr.models.component import WEIGHTS, Component, read_config
+from omnicxr.models.generator import Generator, Streams
+from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
+from omnicxr.models.prompts import PromptEncoders
+from omnicxr.models.report_autoencoder import ReportAutoencoder
+from omnicxr.models.tokenizer import ReportTokenizer, sentence_case
+
+BUNDLED = Path(__file__).parent / "bundled"
+INDEX = "model_index.json"
+FORMAT = 1
+
+ImageInput = Image.Image | np.ndarray | str | Path
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How the flow is integrated. The values here are a model's defaults and travel with it."""
+
+    num_inference_steps: int = 20
+    guidance_scale: float = 1.5
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    solver: str = "euler"
+    time_shift: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_inference_steps <= 1000:
+            raise UserError(f"Cannot sample in {self.num_inference_steps} steps: choose 1 to 1000.")
+        if not 0 <= self.guidance_scale <= 50:
+            raise UserError(f"Guidance {self.guidance_scale} is out of range: choose 0 to 50 (1 is none).")
+        if self.solver not in SOLVERS:
+            raise UserError(f"Unknown solver '{self.solver}': choose from {', '.join(SOLVERS)}.")
+
+
+@dataclass(frozen=True)
+class StudyOutput:
+    """What was generated, one entry per study; None for modalities that were not asked for."""
+
+    frontal: list[Image.Image] | None = None
+    lateral: list[Image.Image] | None = None
+    report: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelIndex:
+    """`model_index.json`: what the folder holds and how it wants to be used."""
+
+    format: int = FORMAT
+    image_size: int
+    sampling: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class AnyToAnyPipeline:
+    """Encoders, generator and decoders of one model, on one device."""
+
+    def __init__(
+        self, *, image_autoencoder: ImageAutoencoder, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
+        prompts: PromptEncoders, generator: Generator, image_size: int, sampling: SamplingConfig | None = None,
+    ) -> None:  # fmt: skip
+        self.image_autoencoder, self.report_autoencoder = image_autoencoder, report_autoencoder
+        self.tokenizer, self.prompts, self.generator = tokenizer, prompts, generator
+        self.image_size = image_size
+        self.sampling = sampling or SamplingConfig()
+        for component in self.components().values():
+            component.eval().requires_grad_(False)
+
+    def components(self) -> dict[str, Component]:
+        """Sub-folder name => network."""
+        return {name: getattr(self, name) for name in COMPONENT_TYPES}
+
+    @property
+    def device(self) -> torch.device:
+        return self.generator.device
+
+    def to(self, device: torch.device | str) -> AnyToAnyPipeline:
+        for component in self.components().values():
+            component.to(device)
+        return self
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu") -> AnyToAnyPipeline:
+        """Load a model folder, or without an argument the model that comes with the package.
+
+        Raises UserError naming the file that is missing, damaged or of another version.
+        """
+        root = Path(folder) if folder is not None else BUNDLED
+        if not (root / INDEX).is_file():
+            raise UserError(f"{root} is not a model folder ({INDEX} is missing): train a model or leave --model out for the bundled one.")
+        index = ModelIndex(**read_config(root / INDEX, ModelIndex))
+        if index.format != FORMAT:
+            raise UserError(f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version.")
+        components = {name: kind.load(root / name) for name, kind in COMPONENT_TYPES.items()}
+        max_tokens = components["report_autoencoder"].config.max_tokens
+        tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
+        sampling = {k: tuple(v) if isinstance(v, list) else v for k, v in index.sampling.items()}
+        pipe = cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=SamplingConfig(**sampling))  # type: ignore[arg-type]
+        return pipe.to(device)
+
+    def save_pretrained(self, folder: Path | str, *, half: bool = True, provenance: dict[str, Any] | None = None) -> None:
+        """Write the model folder; with `half`, weights are stored as float16 (they are used as float32)."""
+        root = Path(folder)
+        for name, component in self.components().items():
+            component.save(root / name, half=half)
+        self.tokenizer.save(root / "tokenizer")
+        index = ModelIndex(image_size=self.image_size, sampling=asdict(self.sampling), provenance=provenance or {})
+        write_json(root / INDEX, asdict(index))
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        *,
+        frontal: ImageInput | Sequence[ImageInput] | None = None,
+        lateral: ImageInput | Sequence[ImageInput] | None = None,
+        report: str | Sequence[str] | None = None,
+        generate: Iterable[str | Modality],
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        solver: str | None = None,
+        seed: int = 0,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        num: int = 1,
+        batch_size: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> StudyOutput:
+        """Generate the modalities named in `generate` from those given.
+
+        frontal, lateral: a PIL image, uint8 array [h, w], or path, of any size; or a list with one per study.
+        report: text, or a list with one per study. num: outputs for each study given (outputs of a study follow each other).
+        seed: study i of the output draws from its own generator, made from (seed, i); `generator` replaces them (one, from
+        which a seed is drawn for each study, or a list with one per study).
+        batch_size: studies that go through the network at once; 1 on a CPU, so that bytes never depend on it.
+        Raises UserError for inputs that cannot be used, and for a modality that is both given and to be generated.
+        """
+        inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
+        task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
+        wanted: dict[str, Any] = _drop_none({
+            "num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale,
+            "guidance_interval": guidance_interval, "solver": solver,
+        })  # fmt: skip
+        sampling = replace(self.sampling, **wanted)
+        if num < 1:
+            raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
+        listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
+        studies = _one_length(listed)
+        generators = _generators(seed, generator, studies * num)
+        batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
+        parts: list[Streams] = []
+        for start in range(0, studies * num, batch_size):
+            rows = range(start, min(start + batch_size, studies * num))
+            given, prompt_embeds = self.encode_given({m: [v[i // num] for i in rows] for m, v in listed.items()})
+            noise = self.noise(task.generate, [generators[i] for i in rows])
+            parts.append(self.sample(given, prompt_embeds, noise, sampling))
+            if progress:
+                progress(rows.stop, studies * num)
+        return self.decode({m: torch.cat([p[m] for p in parts]) for m in task.generate})
+
+    def _read_input(self, modality: Modality) -> Callable[[Any], Any]:
+        return self._read_image if modality.is_image else _read_report
+
+    def _read_image(self, value: ImageInput) -> np.ndarray:
+        if isinstance(value, str | Path):
+            return np.asarray(load_image(value, self.image_size))
+        picture = Image.fromarray(value) if isinstance(value, np.ndarray) else value
+        return np.asarray(to_square(picture.convert("L"), self.image_size))
+
+    def encode_given(self, given: dict[Modality, list[Any]]) -> tuple[Streams, Tensor | None]:
+        """Squared uint8 pictures and report texts => clean latents, and their mean prompt embedding [b, d] (None if nothing)."""
+        latents, embeds = {}, []
+        for modality, values in given.items():
+            x = self.network_input(modality, values)
+            autoencoder = self.image_autoencoder if modality.is_image else self.report_autoencoder
+            latents[modality] = autoencoder.encode(x)
+            embeds.append(self.prompts.embed(modality, x))
+        return latents, torch.stack(embeds).mean(0) if embeds else None
+
+    def network_input(self, modality: Modality, values: Sequence[Any]) -> Tensor:
+        """Pictures => [b, 1, s, s] in -1..1; texts => token ids [b, n]."""
+        if modality.is_image:
+            return pixels_from_uint8(torch.from_numpy(np.stack(values))).to(self.device)
+        return self.tokenizer.encode(values).to(self.device)
+
+    def noise(self, modalities: Sequence[Modality], generators: Sequence[torch.Generator]) -> Streams:
+        """Standard normal latents, each study's from its own CPU generator, modalities in canonical order."""
+        rows = [{m: torch.randn(self.generator.config.latent_shape(m), generator=g) for m in modalities} for g in generators]
+        return {m: torch.stack([row[m] for row in rows]).to(self.device) for m in modalities}
+
+    def sample(self, given: Streams, prompt_embeds: Tensor | None, noise: Streams, sampling: SamplingConfig) -> Streams:
+        """Integrate the flow for the streams in `noise`, given clean latents; the given tokens are encoded once."""
+        network, batch = self.generator, len(next(iter(noise.values())))
+        prompt, null = network.prompts_or_null(prompt_embeds, batch), network.prompts_or_null(None, batch)
+        cache, nothing = network.given_cache(given, prompt), network.given_cache({}, null)
+
+        def velocity(x: Streams, t: float) -> Streams:
+            times = {m: torch.full((batch,), t, device=self.device) for m in x}
+            v = network.velocity(cache, x, times, prompt).velocity
+            if not given or not is_guided(t, sampling.guidance_scale, sampling.guidance_interval):
+                return v
+            return guide(v, network.velocity(nothing, x, times, null).velocity, sampling.guidance_scale)
+
+        return SOLVERS[sampling.solver](velocity, noise, timesteps(sampling.num_inference_steps, sampling.time_shift))
+
+    def decode(self, latents: Streams) -> StudyOutput:
+        """Latents => pictures and texts; pictures one by one, so that their bytes do not depend on the batch."""
+        out: dict[str, Any] = {}
+        for modality, z in latents.items():
+            if modality.is_image:
+                pixels = [uint8_from_pixels(self.image_autoencoder.decode(row[None]))[0].cpu().numpy() for row in z]
+                out[modality] = [Image.fromarray(p) for p in pixels]
+            else:
+                out[modality] = [sentence_case(t) for t in self.tokenizer.decode(self.report_autoencoder.decode(z))]
+        return StudyOutput(**out)
+
+
+COMPONENT_TYPES: dict[str, type[Component]] = {
+    "image_autoencoder": ImageAutoencoder,
+    "report_autoencoder": ReportAutoencoder,
+    "prompts": PromptEncoders,
+    "generator": Generator,
+}
+
+
+def model_hash(folder: Path | None = None) -> str:
+    """SHA-256 over the weight files of a model folder."""
+    root = folder or BUNDLED
+    return sha256(*(root / name / WEIGHTS for name in COMPONENT_TYPES))
+
+
+def model_provenance(folder: Path | None = None) -> dict[str, Any]:
+    """How the model was made, from its `model_index.json`."""
+    return json.loads(((folder or BUNDLED) / INDEX).read_text())["provenance"]
+
+
+def study_seed(seed: int, index: int) -> int:
+    """The seed of study `index` in a series: a fixed mixing of the two numbers."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _generators(seed: int, generator: torch.Generator | Sequence[torch.Generator] | None, count: int) -> list[torch.Generator]:
+    if isinstance(generator, torch.Generator):
+        seeds = torch.randint(2**62, (count,), generator=generator).tolist()
+        return [torch.Generator().manual_seed(s) for s in seeds]
+    if generator is not None:
+        if len(generator) != count:
+            raise UserError(f"{len(generator)} random generators for {count} studies: give one for each.")
+        return list(generator)
+    return [torch.Generator().manual_seed(study_seed(seed, i)) for i in range(count)]
+
+
+def _drop_none(values: dict[Any, T | None]) -> dict[Any, T]:
+    return {k: v for k, v in values.items() if v is not None}
+
+
+def _as_list(value: Any, read: Callable[[Any], T]) -> list[T]:
+    return [read(v) for v in (value if isinstance(value, list | tuple) else [value])]
+
+
+def _one_length(listed: dict[Modality, list[Any]]) -> int:
+    lengths = {m: len(v) for m, v in listed.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{n} of {m}" for m, n in lengths.items())
+        raise UserError(f"Different numbers of inputs ({counts}): give one of each for every study.")
+    if 0 in lengths.values():
+        raise UserError("An empty list was given: give at least one study.")
+    return next(iter(lengths.values()), 1)
+
+
+def _read_report(text: str) -> str:
+    if not text.strip():
+        raise UserError("The report is empty: write at least one sentence.")
+    return text.strip()

@@ -1,0 +1,1 @@
+"""Simulated paired studies with known truth, from a real CT atlas."""

@@ -1,0 +1,158 @@
+"""Write simulated studies in the MIMIC-CXR-JPG layout: pictures, reports, tables and the truth.
+
+Each chunk of studies is one unit of work: its files and its part of the tables. A chunk whose record exists is done, so the
+same command resumes; the tables are joined from the records at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import multiprocessing as mp
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from omnicxr.data.files import check_writable, whole_file, write_json
+from omnicxr.domain import Finding, UserError
+from omnicxr.simulation.render import Rendering, render
+from omnicxr.simulation.report import write_report
+from omnicxr.simulation.truth import Prevalence, sample_truth
+
+CHUNK = 20
+JPEG_QUALITY = 95
+TEST_SHARE, VALIDATE_SHARE = 0.1, 0.05
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationConfig:
+    """What is simulated. Equal configs give equal files."""
+
+    studies: int
+    seed: int = 0
+    image_size: int = 256
+    """Side of the square pictures, pixels."""
+    prevalence: Prevalence = field(default_factory=Prevalence)
+
+    def __post_init__(self) -> None:
+        if self.studies < 1:
+            raise UserError(f"Cannot simulate {self.studies} studies: ask for at least 1.")
+        if not 32 <= self.image_size <= 1024:
+            raise UserError(f"Image size {self.image_size} is out of range: choose 32 to 1024 pixels.")
+
+
+def study_ids(seed: int, index: int) -> tuple[int, int]:
+    """(subject_id, study_id) of a simulated study: about one patient in eight has two studies."""
+    patient = index - 1 if index % 9 == 8 else index
+    return 10_000_000 + (seed % 9) * 1_000_000 + patient, 50_000_000 + (seed % 9) * 1_000_000 + index
+
+
+def split_of(subject_id: int) -> str:
+    """The split of a patient, from a hash of the id: fixed whatever the number of studies."""
+    share = int(hashlib.sha256(str(subject_id).encode()).hexdigest()[:8], 16) / 2**32
+    return "test" if share < TEST_SHARE else "validate" if share < TEST_SHARE + VALIDATE_SHARE else "train"
+
+
+def simulate(config: SimulationConfig, out: Path, *, workers: int = 1, device: str = "cpu", progress: Progress | None = None) -> None:
+    """Write `config.studies` studies under `out`; finished parts are kept when the same command runs again.
+
+    Raises UserError if `out` holds a simulation with other settings or cannot be written to.
+    """
+    check_writable(out)
+    _claim(config, out)
+    chunks = [range(i, min(i + CHUNK, config.studies)) for i in range(0, config.studies, CHUNK)]
+    todo = [c for c in chunks if not _record_path(out, c.start).exists()]
+    done = config.studies - sum(map(len, todo))
+    for size in _run_chunks(config, out, todo, workers, device):
+        done += size
+        if progress:
+            progress(done, config.studies)
+    _write_tables(out, chunks)
+
+
+def _claim(config: SimulationConfig, out: Path) -> None:
+    """Write the settings, or check that those found are the same apart from the number of studies."""
+    path = out / "simulation.json"
+    wanted = asdict(config)
+    if path.exists():
+        found = json.loads(path.read_text())
+        if {**found, "studies": 0} != {**wanted, "studies": 0}:
+            raise UserError(f"{out} holds a simulation with other settings (see {path.name}): choose another folder.")
+    write_json(path, wanted)
+
+
+def _run_chunks(config: SimulationConfig, out: Path, todo: list[range], workers: int, device: str) -> Iterator[int]:
+    jobs = [(config, out, chunk, device) for chunk in todo]
+    if workers <= 1 or len(jobs) <= 1:
+        yield from map(_do_chunk, jobs)
+        return
+    with mp.get_context("spawn").Pool(min(workers, len(jobs)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.imap_unordered(_do_chunk, jobs)
+
+
+def _do_chunk(job: tuple[SimulationConfig, Path, range, str]) -> int:
+    config, out, chunk, device = job
+    truths = [sample_truth(config.seed, i, config.prevalence) for i in chunk]
+    rows = [_write_study(r, out) for r in render(truths, config.image_size, device)]
+    write_json(_record_path(out, chunk.start), rows)
+    return len(rows)
+
+
+def _record_path(out: Path, start: int) -> Path:
+    return out / "chunks" / f"{start:07d}.json"
+
+
+def _write_study(rendering: Rendering, out: Path) -> dict[str, Any]:
+    truth = rendering.truth
+    subject, study = study_ids(truth.seed, truth.index)
+    report = write_report(truth)
+    folder = out / "files" / f"p{str(subject)[:2]}" / f"p{subject}" / f"s{study}"
+    images = []
+    for exposure, pixels in ((truth.frontal, rendering.frontal), (truth.lateral, rendering.lateral)):
+        name = hashlib.sha256(f"{study} {exposure.view}".encode()).hexdigest()[:40]
+        dicom_id = "-".join(name[i : i + 8] for i in range(0, 40, 8))
+        with whole_file(folder / f"{dicom_id}.jpg") as temporary:
+            Image.fromarray(pixels.numpy()).save(temporary, format="JPEG", quality=JPEG_QUALITY)
+        images.append({"dicom_id": dicom_id, "view": exposure.view, "size": pixels.shape[-1]})
+    with whole_file(folder.with_suffix(".txt")) as temporary:
+        temporary.write_text(report.text(), encoding="utf-8")
+    labels = {f: None if s is None else int(s) for f, s in report.labels.items()}
+    return {"subject_id": subject, "study_id": study, "images": images, "labels": labels, "truth": truth.to_json()}
+
+
+def _write_tables(out: Path, chunks: list[range]) -> None:
+    """The tables of MIMIC-CXR-JPG, and `truth.jsonl`."""
+    rows = [row for chunk in chunks for row in json.loads(_record_path(out, chunk.start).read_text())]
+    metadata, splits, labels = [], [], []
+    for row in rows:
+        subject, study = row["subject_id"], row["study_id"]
+        age_sex = {"PatientAge": row["truth"]["anatomy"]["age"], "PatientSex": row["truth"]["anatomy"]["sex"]}
+        for image in row["images"]:
+            metadata.append({"dicom_id": image["dicom_id"], "subject_id": subject, "study_id": study,
+                             "PerformedProcedureStepDescription": "CHEST (PA AND LAT)", "ViewPosition": image["view"],
+                             "Rows": image["size"], "Columns": image["size"], "StudyDate": 21800101, "StudyTime": 0.0, **age_sex})
+            splits.append({"dicom_id": image["dicom_id"], "study_id": study, "subject_id": subject, "split": split_of(subject)})
+        states = {f: "" if row["labels"][f] is None else f"{row['labels'][f]:.1f}" for f in Finding}
+        labels.append({"subject_id": subject, "study_id": study, **states})
+    for name, table in (("metadata", metadata), ("split", splits), ("chexpert", labels)):
+        _write_csv_gz(out / f"mimic-cxr-2.0.0-{name}.csv.gz", table)
+    with whole_file(out / "truth.jsonl") as temporary:
+        lines = (json.dumps({k: row[k] for k in ("subject_id", "study_id", "truth")}) for row in rows)
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_csv_gz(path: Path, rows: list[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))

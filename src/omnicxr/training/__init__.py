@@ -1,0 +1,1 @@
+"""Training: settings, one loop, one small file per stage."""

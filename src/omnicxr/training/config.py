@@ -1,0 +1,131 @@
+"""Settings of training, and the presets that name whole sets of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from omnicxr.domain import UserError
+from omnicxr.models.generator import GeneratorConfig
+from omnicxr.models.image_autoencoder import ImageAutoencoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationConfig:
+    """How one stage is optimised."""
+
+    steps: int
+    batch_size: int
+    """Studies (or pictures) per step on each process."""
+    learning_rate: float
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    ema_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1:
+            raise UserError("Steps and batch size must be at least 1.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportShape:
+    """Report autoencoder settings that do not depend on the tokenizer."""
+
+    latent_tokens: int = 8
+    latent_channels: int = 32
+    width: int = 160
+    encoder_depth: int = 3
+    decoder_depth: int = 3
+    heads: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Everything that decides a model. One dial: sizes of the networks, then length of each stage."""
+
+    name: str
+    image_size: int
+    vocab_size: int = 2048
+    max_tokens: int = 96
+    image_autoencoder: ImageAutoencoderConfig
+    report_autoencoder: ReportShape
+    prompt_dim: int
+    image_channels: tuple[int, ...]
+    """Stages of the prompt encoders' and the judge's image trunks."""
+    generator_width: int
+    generator_depth: int
+    generator_heads: int
+    patch: int = 2
+    coupling: str = "joint"
+    report_kl: float = 0.02
+    contrastive_weight: float = 0.02
+    """Weight of the contrastive term between streams in the generator's loss."""
+    drop_given: float = 0.1
+    """Share of micro-batches whose given modalities are dropped, for guidance."""
+    optimization: dict[str, OptimizationConfig]
+    """Stage => its optimisation."""
+
+    def generator_config(self) -> GeneratorConfig:
+        return GeneratorConfig(
+            image_channels=self.image_autoencoder.latent_channels, latent_size=self.image_size // 8, patch=self.patch,
+            report_tokens=self.report_autoencoder.latent_tokens, report_channels=self.report_autoencoder.latent_channels,
+            prompt_dim=self.prompt_dim, width=self.generator_width, depth=self.generator_depth, heads=self.generator_heads,
+            coupling=self.coupling,
+        )  # fmt: skip
+
+    def with_steps(self, steps: int | None) -> Preset:
+        """The same preset with every stage cut or stretched to `steps`."""
+        if steps is None:
+            return self
+        return replace(self, optimization={k: replace(o, steps=steps) for k, o in self.optimization.items()})
+
+
+def _stages(**steps_batch_rate: tuple[int, int, float]) -> dict[str, OptimizationConfig]:
+    return {
+        name.replace("_", "-"): OptimizationConfig(steps=s, batch_size=b, learning_rate=r, warmup_steps=min(200, s // 10 + 1))
+        for name, (s, b, r) in steps_batch_rate.items()
+    }
+
+
+PRESETS = {
+    "nano": Preset(
+        name="nano", image_size=64, vocab_size=320, max_tokens=64,
+        image_autoencoder=ImageAutoencoderConfig(latent_channels=4, widths=(16, 32), encoder_blocks=1, decoder_blocks=1),
+        report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
+        prompt_dim=32, image_channels=(16, 32), generator_width=32, generator_depth=2, generator_heads=2,
+        optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
+                             judge=(20, 8, 1e-3), generator=(30, 4, 1e-3)),
+    ),
+    "tiny": Preset(
+        name="tiny", image_size=128,
+        image_autoencoder=ImageAutoencoderConfig(latent_channels=6, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
+        report_autoencoder=ReportShape(),
+        prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
+        optimization=_stages(image_autoencoder=(2400, 16, 1e-3), report_autoencoder=(1500, 64, 1.5e-3), prompts=(700, 64, 1e-3),
+                             judge=(900, 48, 1e-3), generator=(2200, 32, 1e-3)),
+    ),
+    "small": Preset(
+        name="small", image_size=256, max_tokens=128,
+        image_autoencoder=ImageAutoencoderConfig(latent_channels=8, widths=(96, 192), encoder_blocks=2, decoder_blocks=4),
+        report_autoencoder=ReportShape(latent_tokens=8, latent_channels=32, width=192, encoder_depth=3, decoder_depth=3, heads=6),
+        prompt_dim=256, image_channels=(32, 64, 128, 256), generator_width=256, generator_depth=8, generator_heads=8,
+        optimization=_stages(image_autoencoder=(20_000, 32, 5e-4), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
+                             judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4)),
+    ),
+    "base": Preset(
+        name="base", image_size=256, vocab_size=8192, max_tokens=256,
+        image_autoencoder=ImageAutoencoderConfig(latent_channels=8, widths=(192, 384), encoder_blocks=3, decoder_blocks=6),
+        report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
+        prompt_dim=512, image_channels=(64, 128, 256, 512), generator_width=768, generator_depth=16, generator_heads=12,
+        optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),
+                             judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4)),
+    ),
+}  # fmt: skip
+"""nano: tests. tiny: 128 px, 2 CPU cores, about two hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name; raises UserError with the known names."""
+    if name not in PRESETS:
+        raise UserError(f"Unknown preset '{name}': choose from {', '.join(PRESETS)}.")
+    return PRESETS[name]

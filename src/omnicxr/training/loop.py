@@ -1,0 +1,191 @@
+"""One training loop for every stage: accelerate, AdamW, warm-up and cosine, EMA, checkpoints, JSONL metrics.
+
+Everything random in step n follows from (seed, n, rank) alone, so a run that was killed and started again ends in the same
+weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, nn
+
+from omnicxr.models.component import Component
+from omnicxr.training.checkpoint import load_checkpoint, save_checkpoint
+from omnicxr.training.config import OptimizationConfig
+
+Losses = dict[str, Tensor]
+"""Name => scalar; "loss" is what is minimised, the others are only logged."""
+
+
+class Stage(Protocol):
+    """What the loop needs of a stage."""
+
+    name: str
+
+    @property
+    def model(self) -> Component: ...
+
+    def losses(self, model: Any, step: int, rank: int) -> Losses:
+        """The losses of one micro-batch; anything random comes from torch's global generator, seeded by the loop."""
+        ...
+
+    def finish(self) -> None:
+        """After training, with the averaged weights in `model`: statistics that travel with the weights."""
+        ...
+
+    def sample_sheet(self, path: Path) -> None:
+        """Write a picture that shows how the stage is doing, with the averaged weights in `model`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How the loop runs, apart from what is optimised."""
+
+    seed: int = 0
+    log_every: int = 20
+    checkpoint_minutes: float = 4.0
+    mixed_precision: str = "no"
+    """"no", "bf16" or "fp16", as accelerate takes it."""
+
+
+Report = Callable[[str, int, int, dict[str, float]], None]
+"""(stage, step, steps, figures) for a live progress line."""
+
+
+class _WithLoss(nn.Module):
+    """The stage's loss as a module, so that data-parallel wrappers see one forward."""
+
+    def __init__(self, stage: Stage, rank: int) -> None:
+        super().__init__()
+        self.stage_model, self.stage, self.rank = stage.model, stage, rank
+
+    def forward(self, step: int) -> Losses:
+        return self.stage.losses(self.stage_model, step, self.rank)
+
+
+def learning_rate(step: int, config: OptimizationConfig) -> float:
+    """Linear warm-up, then cosine to zero."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of everything random in one step on one process."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def train_stage(
+    stage: Stage, config: OptimizationConfig, loop: LoopConfig, folder: Path,
+    *, report: Report | None = None, on_checkpoint: Callable[[Path], None] | None = None,
+) -> Component:  # fmt: skip
+    """Train a stage to its last step, picking up the newest checkpoint in `folder`; returns the model with EMA weights."""
+    accelerator = Accelerator(
+        mixed_precision=loop.mixed_precision, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    stage.model.train().requires_grad_(True).to(accelerator.device)
+    params = list(stage.model.parameters())
+    ema = [p.detach().clone() for p in params]
+    optimizer = torch.optim.AdamW(params, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    start = load_checkpoint(folder, stage.model, ema, optimizer)
+    wrapped, optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
+    log = _Log(folder / "metrics.jsonl", start, loop.log_every) if accelerator.is_main_process else None
+    saved = time.monotonic()
+    for step in range(start, config.steps):
+        torch.manual_seed(step_seed(loop.seed, step, accelerator.process_index))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, config)
+        losses = wrapped(step)
+        optimizer.zero_grad()
+        accelerator.backward(losses["loss"])
+        norm = accelerator.clip_grad_norm_(params, config.grad_clip)
+        assert norm is not None  # None only under FSDP without gradients
+        optimizer.step()
+        decay = min(config.ema_decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        last = step + 1 == config.steps
+        if log:
+            figures = log.add(step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], config.batch_size, last)
+            if figures and report:
+                report(stage.name, step + 1, config.steps, figures)
+        if accelerator.is_main_process and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
+            save_checkpoint(folder, step + 1, stage.model, ema, optimizer)
+            with _averaged(params, ema, stage.model):
+                if last:
+                    stage.finish()
+                stage.sample_sheet(folder / f"samples-{step + 1:06d}.png")
+            if on_checkpoint:
+                on_checkpoint(folder)
+            saved = time.monotonic()
+    accelerator.wait_for_everyone()
+    with torch.no_grad():
+        for p, average in zip(params, ema, strict=True):
+            p.copy_(average)
+    stage.model.eval().requires_grad_(False)
+    if start == config.steps:
+        stage.finish()
+    return stage.model
+
+
+class _averaged:
+    """Context: the model holds the averaged weights, in evaluation mode and without gradients."""
+
+    def __init__(self, params: list[nn.Parameter], ema: list[Tensor], model: nn.Module) -> None:
+        self.params, self.ema, self.model = params, ema, model
+        self.no_grad = torch.no_grad()
+
+    def _swap(self) -> None:
+        for p, average in zip(self.params, self.ema, strict=True):
+            kept = p.detach().clone()
+            p.copy_(average)
+            average.copy_(kept)
+
+    def __enter__(self) -> None:
+        self.no_grad.__enter__()
+        self._swap()
+        self.model.eval()
+
+    def __exit__(self, *error: object) -> None:
+        self._swap()
+        self.model.train()
+        self.no_grad.__exit__(None, None, None)
+
+
+class _Log:
+    """metrics.jsonl: one line of means every `every` steps. Lines past the checkpoint that is resumed are cut off."""
+
+    def __init__(self, path: Path, start: int, every: int) -> None:
+        self.path, self.every = path, every
+        self.values: dict[str, list[float]] = {}
+        self.count, self.since = 0, time.monotonic()
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= start]
+        path.write_text("".join(line + "\n" for line in kept))
+
+    def add(self, step: int, values: dict[str, Tensor], lr: float, batch_size: int, last: bool) -> dict[str, float] | None:
+        for name, value in values.items():
+            self.values.setdefault(name, []).append(float(value.detach()))
+        self.count += 1
+        if (step + 1) % self.every and not last:
+            return None
+        elapsed = time.monotonic() - self.since
+        figures = {name: sum(v) / len(v) for name, v in self.values.items()}
+        figures |= {"lr": lr, "per_second": self.count * batch_size / elapsed}
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step + 1, **{k: round(v, 6) for k, v in figures.items()}}) + "\n")
+        self.values, self.count, self.since = {}, 0, time.monotonic()
+        return figures

@@ -1,0 +1,152 @@
+"""A training run: stages in order, each in its folder, the model folder growing beside them.
+
+    RUN/config.json                     resolved preset, seed, code version, hash of the data
+    RUN/<stage>/config.json ...         its optimisation, curves, sample sheets, checkpoint
+    RUN/model/                          the model folder, with the judge in model/judge
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+import omnicxr
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.files import check_writable, write_json
+from omnicxr.domain import Modality, UserError
+from omnicxr.models.component import WEIGHTS
+from omnicxr.models.generator import Generator
+from omnicxr.models.image_autoencoder import ImageAutoencoder
+from omnicxr.models.prompts import PromptEncoders
+from omnicxr.models.report_autoencoder import ReportAutoencoder
+from omnicxr.models.tokenizer import ReportTokenizer
+from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.training.config import Preset
+from omnicxr.training.latents import cache_latents
+from omnicxr.training.loop import LoopConfig, Report, Stage, train_stage
+from omnicxr.training.stages.generator import GeneratorStage
+from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
+from omnicxr.training.stages.judge import JudgeStage
+from omnicxr.training.stages.prompts import PromptsStage
+from omnicxr.training.stages.report_autoencoder import ReportAutoencoderStage
+
+STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "generator", "judge")
+"""In the order in which `all` trains them. "judge" needs only the tokenizer of "report-autoencoder"."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One run folder, its data and settings."""
+
+    preset: Preset
+    loop: LoopConfig
+    data: Path
+    out: Path
+    report: Report | None = None
+    on_checkpoint: Callable[[Path], None] | None = None
+
+    def train(self, stage: str) -> None:
+        """Train one stage, or "all"; what is finished is not done again. Raises UserError for a stage whose inputs are missing."""
+        if stage != "all" and stage not in STAGES:
+            raise UserError(f"Unknown stage '{stage}': choose from {', '.join(STAGES)}, all.")
+        check_writable(self.out)
+        data, held_out = self._open("train"), self._open("validate")
+        self._claim(data)
+        for name in STAGES if stage == "all" else (stage,):
+            self._settle(self.out / name / "config.json", asdict(self.preset.optimization[name]))
+            torch.manual_seed(self.loop.seed)
+            with PartialState().main_process_first():
+                built = self._build(name, data, held_out)
+            model = train_stage(built, self.preset.optimization[name], self.loop, self.out / name,
+                                report=self.report, on_checkpoint=self.on_checkpoint)  # fmt: skip
+            if PartialState().is_main_process:
+                model.save(self.folder_of(name))
+                if name == "generator":
+                    self._assemble(data)
+
+    def folder_of(self, stage: str) -> Path:
+        """Where the trained network of a stage lies."""
+        return self.out / "model" / stage.replace("-", "_")
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        return self.out / "model" / "tokenizer"
+
+    def _open(self, split: str) -> PreparedDataset:
+        data = PreparedDataset(self.data, split)
+        if data.image_size != self.preset.image_size:
+            wanted = self.preset.image_size
+            raise UserError(f"{self.data} has pictures of {data.image_size} px, preset '{self.preset.name}' wants {wanted}: "
+                            f"prepare it again with --image-size {wanted}.")  # fmt: skip
+        return data
+
+    def _claim(self, data: PreparedDataset) -> None:
+        """Write what the whole run shares, or check that it is as it was."""
+        shared = {k: v for k, v in asdict(self.preset).items() if k != "optimization"}
+        self._settle(self.out / "config.json", {"preset": shared, "seed": self.loop.seed, "data": data.manifest_hash})
+
+    def _settle(self, path: Path, settings: dict[str, Any]) -> None:
+        wanted = json.loads(json.dumps(settings))
+        if path.exists():
+            found = json.loads(path.read_text())
+            if different := [k for k in wanted if found.get(k) != wanted[k]]:
+                raise UserError(f"{path.parent} was begun with another {different[0]} (see {path.name}): use the same settings or another folder.")
+        elif PartialState().is_main_process:
+            write_json(path, wanted | {"version": omnicxr.__version__, "commit": commit()})
+
+    def _tokenizer(self, data: PreparedDataset) -> ReportTokenizer:
+        if not (self.tokenizer_folder / "tokenizer.json").exists():
+            reports = (data.reports[i] for i in data.having(Modality.REPORT))
+            ReportTokenizer.train(reports, vocab_size=self.preset.vocab_size, max_tokens=self.preset.max_tokens).save(self.tokenizer_folder)
+        return ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens)
+
+    def _build(self, name: str, data: PreparedDataset, held_out: PreparedDataset) -> Stage:
+        common = {"seed": self.loop.seed, "world_size": PartialState().num_processes}
+        if name == "image-autoencoder":
+            return ImageAutoencoderStage(self.preset, data, held_out, **common)
+        tokenizer = self._tokenizer(data)
+        if name != "generator":
+            kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
+            return kind(self.preset, data, held_out, tokenizer, **common)
+        device = PartialState().device or torch.device("cpu")
+        parts = AnyToAnyPipeline(
+            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), prompts=self._trained("prompts", PromptEncoders),
+            report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), tokenizer=tokenizer,
+            generator=Generator(self.preset.generator_config()), image_size=self.preset.image_size,
+        ).to(device)  # fmt: skip
+        latents = cache_latents(data, parts.image_autoencoder, parts.report_autoencoder, parts.prompts, tokenizer, self.out / "latents")
+        return GeneratorStage(self.preset, data, held_out, latents, parts, **common)
+
+    def _trained(self, stage: str, kind: Any) -> Any:
+        folder = self.folder_of(stage)
+        if not (folder / WEIGHTS).exists():
+            raise UserError(f"The stage '{stage}' is not trained yet ({folder} is empty): run `omnicxr train {stage}` first.")
+        return kind.load(folder)
+
+    def _assemble(self, data: PreparedDataset) -> None:
+        """Write `model_index.json`, which makes RUN/model a model folder."""
+        pipe = AnyToAnyPipeline(
+            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), prompts=self._trained("prompts", PromptEncoders),
+            report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), generator=self._trained("generator", Generator),
+            tokenizer=self._tokenizer(data), image_size=self.preset.image_size,
+        )  # fmt: skip
+        provenance = {"preset": self.preset.name, "seed": self.loop.seed, "data_manifest": data.manifest_hash,
+                      "studies": len(data), "version": omnicxr.__version__, "commit": commit()}  # fmt: skip
+        pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
+
+
+
+def commit() -> str:
+    """The commit of the source tree, "unknown" outside of one."""
+    try:
+        folder = Path(omnicxr.__file__).parent
+        return subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

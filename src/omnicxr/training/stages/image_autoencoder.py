@@ -1,0 +1,73 @@
+"""Stage 1: the image autoencoder, on all pictures of both views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import IMAGE_MODALITIES
+from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
+from omnicxr.training.batches import EpochSampler
+from omnicxr.training.config import Preset
+from omnicxr.training.loop import Losses
+from omnicxr.training.sheets import save_grid
+
+KL_WEIGHT, SSIM_WEIGHT, EDGE_WEIGHT = 1e-6, 0.1, 0.5
+STATISTICS_IMAGES = 1024
+
+
+class ImageAutoencoderStage:
+    """Loss: L1 + SSIM + L1 of the picture's differences (edges) + a small KL term per latent."""
+
+    name = "image-autoencoder"
+
+    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, *, seed: int, world_size: int) -> None:
+        self.model = ImageAutoencoder(preset.image_autoencoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.data, self.held_out = data, held_out
+        self.items = [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
+        batch = preset.optimization[self.name].batch_size
+        self.sampler = EpochSampler(len(self.items), batch, seed=seed, world_size=world_size)
+
+    def _pixels(self, chosen: np.ndarray) -> Tensor:
+        pictures = np.stack([self.data.image(*self.items[i]) for i in chosen])
+        return pixels_from_uint8(torch.from_numpy(pictures)).to(self.model.device)
+
+    def losses(self, model: ImageAutoencoder, step: int, rank: int) -> Losses:
+        x = self._pixels(self.sampler.batch(step, rank))
+        mean, logvar = model.moments(x)
+        y = model.decode_raw(mean + torch.randn_like(mean) * (0.5 * logvar).exp())
+        l1 = (y - x).abs().mean()
+        edges = (_differences(y) - _differences(x)).abs().mean()
+        ssim = structural_similarity(x, y).mean()
+        kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
+        loss = l1 + EDGE_WEIGHT * edges + SSIM_WEIGHT * (1 - ssim) + KL_WEIGHT * kl
+        psnr = 10 * torch.log10(4 / ((y.detach() - x) ** 2).mean())
+        return {"loss": loss, "l1": l1.detach(), "ssim": ssim.detach(), "kl": kl.detach(), "psnr": psnr}
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Mean and spread of the latents, per channel, over training pictures of both views."""
+        chosen = np.linspace(0, len(self.items) - 1, min(STATISTICS_IMAGES, len(self.items))).astype(int)
+        moments = [self.model.moments(self._pixels(chosen[i : i + 32]))[0] for i in range(0, len(chosen), 32)]
+        latents = torch.cat(moments)
+        self.model.latent_mean.copy_(latents.mean((0, 2, 3)))
+        self.model.latent_std.copy_(latents.std((0, 2, 3)))
+
+    def sample_sheet(self, path: Path) -> None:
+        """Held-out pictures above their reconstructions."""
+        columns = []
+        for modality in IMAGE_MODALITIES:
+            x = torch.from_numpy(self.held_out.images(modality, self.held_out.having(modality)[:6]))
+            mean, _ = self.model.moments(pixels_from_uint8(x).to(self.model.device))
+            columns.append((x, uint8_from_pixels(self.model.decode_raw(mean)).cpu()))
+        save_grid([torch.cat([c[row] for c in columns]).numpy() for row in range(2)], path)
+
+
+def _differences(x: Tensor) -> Tensor:
+    """Forward differences along both sides, cropped to the same size: [b, 2, s-1, s-1]."""
+    here = x[..., :-1, :-1]
+    return torch.cat([x[..., 1:, :-1] - here, x[..., :-1, 1:] - here], 1)

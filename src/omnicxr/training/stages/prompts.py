@@ -1,0 +1,72 @@
+"""Stage 3: prompt encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Modality
+from omnicxr.models.image_autoencoder import pixels_from_uint8
+from omnicxr.models.prompts import PromptEncoders, PromptEncodersConfig, symmetric_contrastive_loss
+from omnicxr.models.tokenizer import ReportTokenizer
+from omnicxr.training.batches import TaskSampler, patterns
+from omnicxr.training.config import Preset
+from omnicxr.training.loop import Losses
+from omnicxr.training.sheets import save_grid
+
+
+def study_inputs(data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], tokenizer: ReportTokenizer) -> dict[Modality, Tensor]:
+    """Network inputs of some studies: pictures [b, 1, s, s] in -1..1, or token ids [b, n]."""
+    return {
+        m: pixels_from_uint8(torch.from_numpy(data.images(m, rows))) if m.is_image else tokenizer.encode([data.reports[i] for i in rows])
+        for m in modalities
+    }
+
+
+class PromptsStage:
+    """Loss: symmetric InfoNCE over every pair of modalities that the studies of the micro-batch share."""
+
+    name = "prompts"
+
+    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
+                 *, seed: int, world_size: int) -> None:  # fmt: skip
+        config = PromptEncodersConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, dim=preset.prompt_dim,
+                                      image_channels=preset.image_channels)  # fmt: skip
+        self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
+        batch = preset.optimization[self.name].batch_size
+        self.sampler = TaskSampler(data, patterns(data, at_least=2), batch, seed=seed, world_size=world_size)
+
+    def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
+        task, rows = self.sampler.batch(step, rank)
+        inputs = study_inputs(self.data, rows, task.generate, self.tokenizer)
+        embeds = {m: gather(e) for m, e in model({m: x.to(model.device) for m, x in inputs.items()}).items()}
+        return {"loss": symmetric_contrastive_loss(embeds, model.logit_scale), "logit_scale": model.logit_scale.detach()}
+
+    def finish(self) -> None:
+        pass
+
+    def sample_sheet(self, path: Path) -> None:
+        """Similarity of every modality with every other over 24 held-out studies: bright diagonals are right partners."""
+        modalities = tuple(Modality)
+        rows = self.held_out.having(*modalities)[:24]
+        if len(rows) < 2:
+            return
+        inputs = study_inputs(self.held_out, rows, modalities, self.tokenizer)
+        embeds = self.model({m: x.to(self.model.device) for m, x in inputs.items()})
+        pairs = [(embeds[a] @ embeds[b].T).cpu().numpy() for a, b in zip(modalities, modalities[1:] + modalities[:1], strict=True)]
+        save_grid([np.stack([np.kron((255 * (p.clip(-1, 1) + 1) / 2).astype(np.uint8), np.ones((6, 6), np.uint8)) for p in pairs])], path)
+
+
+def gather(x: Tensor) -> Tensor:
+    """The rows of all processes, with gradients; the rows themselves on a single process."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return x
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(x))

@@ -1,0 +1,66 @@
+"""Stage 2: tokenizer and report autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Modality
+from omnicxr.models.report_autoencoder import ReportAutoencoder, ReportAutoencoderConfig
+from omnicxr.models.tokenizer import PAD, ReportTokenizer
+from omnicxr.training.batches import EpochSampler
+from omnicxr.training.config import Preset
+from omnicxr.training.loop import Losses
+
+STATISTICS_REPORTS = 4096
+
+
+class ReportAutoencoderStage:
+    """Loss: cross entropy of the report's tokens (summed per report, per token on average) + beta KL of the latents."""
+
+    name = "report-autoencoder"
+
+    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
+                 *, seed: int, world_size: int) -> None:  # fmt: skip
+        shape = preset.report_autoencoder
+        self.model = ReportAutoencoder(ReportAutoencoderConfig(
+            vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, latent_tokens=shape.latent_tokens,
+            latent_channels=shape.latent_channels, width=shape.width, encoder_depth=shape.encoder_depth,
+            decoder_depth=shape.decoder_depth, heads=shape.heads,
+        ))  # fmt: skip
+        self.kl_weight, self.tokenizer = preset.report_kl, tokenizer
+        self.reports = [data.reports[i] for i in data.having(Modality.REPORT)]
+        self.held_out = [held_out.reports[i] for i in held_out.having(Modality.REPORT)]
+        batch = preset.optimization[self.name].batch_size
+        self.sampler = EpochSampler(len(self.reports), batch, seed=seed, world_size=world_size)
+
+    def losses(self, model: ReportAutoencoder, step: int, rank: int) -> Losses:
+        ids = self.tokenizer.encode([self.reports[i] for i in self.sampler.batch(step, rank)]).to(model.device)
+        mean, logvar = model.moments(ids)
+        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
+        logits, target = model.logits(z, ids[:, :-1]), ids[:, 1:]
+        count = (target != PAD).sum()
+        entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD, reduction="sum") / count
+        kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum() / count
+        right = ((logits.argmax(-1) == target) & (target != PAD)).sum() / count
+        return {"loss": entropy + self.kl_weight * kl, "entropy": entropy.detach(), "kl": kl.detach(), "accuracy": right}
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Mean and spread of every latent over training reports."""
+        reports = self.reports[:STATISTICS_REPORTS]
+        batches = [self.tokenizer.encode(reports[i : i + 256]).to(self.model.device) for i in range(0, len(reports), 256)]
+        latents = torch.cat([self.model.moments(ids)[0] for ids in batches])
+        self.model.latent_mean.copy_(latents.mean(0))
+        self.model.latent_std.copy_(latents.std(0).clamp(min=1e-4))
+
+    def sample_sheet(self, path: Path) -> None:
+        """Held-out reports and what comes back, as text."""
+        reports = self.held_out[:12]
+        mean, _ = self.model.moments(self.tokenizer.encode(reports).to(self.model.device))
+        back = self.tokenizer.decode(self.model.decode((mean - self.model.latent_mean) / self.model.latent_std))
+        lines = [f"{a.lower()}\n    => {b}\n" for a, b in zip(reports, back, strict=True)]
+        path.with_suffix(".txt").write_text("".join(lines))

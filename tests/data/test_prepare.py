@@ -1,0 +1,160 @@
+import gzip
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.files import sha256
+from omnicxr.data.prepare import PrepareConfig, prepare
+from omnicxr.domain import Finding, Modality, UserError
+from omnicxr.simulation.simulate import split_of
+
+CONFIG = PrepareConfig(kind="mimic-cxr-jpg", image_size=64, shard_size=32)
+
+
+@pytest.fixture
+def copy(simulated: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(simulated, tmp_path / "copy"))
+
+
+def edit(path: Path, change) -> None:  # noqa: ANN001
+    text = gzip.decompress(path.read_bytes()).decode()
+    path.write_bytes(gzip.compress(change(text).encode()))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {p.name: sha256(p) for p in folder.iterdir() if p.is_file()}
+
+
+def test_every_study_is_kept_or_counted(prepared: Path) -> None:
+    manifest = json.loads((prepared / "manifest.json").read_text())
+    lost = sum(manifest["dropped_before_images"].values()) + len(manifest["dropped_unreadable"])
+    assert manifest["studies"] + lost == manifest["studies_seen"] == 80
+    assert sum(manifest["splits"].values()) == manifest["studies"]
+
+
+def test_rows_carry_what_the_simulator_wrote(prepared: Path) -> None:
+    for split in ("train", "validate", "test"):
+        data = PreparedDataset(prepared, split)
+        for i, truth in enumerate(data.truths or []):
+            row = data.table.slice(i, 1).to_pylist()[0]
+            assert split_of(int(row["subject_id"])) == split
+            positive = {f for f, v in zip(Finding, data.labels[i], strict=True) if v == 1}
+            there = {lesion["type"] for lesion in truth["lesions"]}
+            assert (Finding.PLEURAL_EFFUSION in positive) == ("Effusion" in there)
+            assert (Finding.SUPPORT_DEVICES in positive) == ("Device" in there)
+            assert data.image(i, Modality.FRONTAL).shape == (64, 64)
+            assert row["report"] == row["impression"] != ""
+
+
+def test_no_patient_in_two_splits(prepared: Path) -> None:
+    seen: Counter[str] = Counter()
+    for split in ("train", "validate", "test"):
+        seen.update(set(PreparedDataset(prepared, split).table.column("subject_id").to_pylist()))
+    assert max(seen.values()) == 1
+
+
+def test_resumed_run_gives_the_same_bytes(simulated: Path, prepared: Path, tmp_path: Path) -> None:
+    prepare(CONFIG, simulated, tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    sorted(tmp_path.glob("train-*.parquet"))[1].unlink()
+    (tmp_path / ".train-00001.parquet.1.part").write_bytes(b"half a shard")
+    prepare(CONFIG, simulated, tmp_path, workers=2)
+    (tmp_path / ".train-00001.parquet.1.part").unlink()
+    assert hashes(tmp_path) == hashes(prepared)
+
+
+def test_dry_run_writes_nothing(simulated: Path, tmp_path: Path) -> None:
+    counts = prepare(CONFIG, simulated, tmp_path / "out", dry_run=True)
+    assert counts["studies"] == 80
+    assert not (tmp_path / "out").exists()
+
+
+def test_patient_in_two_splits_is_refused(copy: Path, tmp_path: Path) -> None:
+    table = copy / "mimic-cxr-2.0.0-split.csv.gz"
+    lines = gzip.decompress(table.read_bytes()).decode().splitlines()
+    studies = [line.split(",") for line in lines[1:]]
+    by_patient: dict[str, set[str]] = {}
+    for _, study, subject, _split in studies:
+        by_patient.setdefault(subject, set()).add(study)
+    subject = next(s for s, v in by_patient.items() if len(v) == 2)
+    moved = min(by_patient[subject])
+    rows = [",".join([*row[:3], "test" if row[3] != "test" else "train"]) if row[1] == moved else ",".join(row) for row in studies]
+    table.write_bytes(gzip.compress("\n".join([lines[0], *rows]).encode()))
+    with pytest.raises(UserError, match=f"Patient {subject}"):
+        prepare(CONFIG, copy, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_and_missing_files_are_counted(copy: Path, tmp_path: Path) -> None:
+    reports = sorted(copy.glob("files/*/*/*.txt"))
+    pictures = sorted(copy.glob("files/*/*/*/*.jpg"))
+    reports[0].unlink()
+    pictures[-1].write_bytes(b"broken")
+    manifest = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, require=(Modality.REPORT,)), copy, tmp_path / "out")
+    assert manifest["dropped_before_images"] == {"no report": 1}
+    assert len(manifest["dropped_unreadable"]) == 1
+    assert pictures[-1].name in manifest["dropped_unreadable"][0]
+    assert manifest["studies"] == 78
+
+
+def test_missing_modality_is_data(copy: Path, tmp_path: Path) -> None:
+    edit(copy / "mimic-cxr-2.0.0-metadata.csv.gz", lambda t: t.replace("LATERAL", "XTABLE").replace("LL", "XTABLE"))
+    prepare(CONFIG, copy, tmp_path / "out")
+    data = PreparedDataset(tmp_path / "out", "train")
+    assert not data.available[:, list(Modality).index(Modality.LATERAL)].any()
+    assert len(data.having(Modality.LATERAL)) == 0
+    assert len(data.having(Modality.FRONTAL, Modality.REPORT)) == len(data)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "said"),
+    [
+        ("metadata", lambda t: t.replace("ViewPosition", "View"), "lacks the column 'ViewPosition'"),
+        ("chexpert", lambda t: t.replace("1.0", "7.0"), "label outside"),
+    ],
+)
+def test_bad_tables(copy: Path, tmp_path: Path, table: str, change, said: str) -> None:  # noqa: ANN001
+    edit(copy / f"mimic-cxr-2.0.0-{table}.csv.gz", change)
+    with pytest.raises(UserError, match=said):
+        prepare(CONFIG, copy, tmp_path / "out")
+
+
+def test_byte_order_mark_and_windows_line_ends(copy: Path, tmp_path: Path, prepared: Path) -> None:
+    for name in ("metadata", "split", "chexpert"):
+        edit(copy / f"mimic-cxr-2.0.0-{name}.csv.gz", lambda t: "\ufeff" + t.replace("\n", "\r\n"))
+    prepare(CONFIG, copy, tmp_path / "out")
+    assert hashes(tmp_path / "out") == hashes(prepared)
+
+
+def test_truncated_table(copy: Path, tmp_path: Path) -> None:
+    path = copy / "mimic-cxr-2.0.0-split.csv.gz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match="damaged"):
+        prepare(CONFIG, copy, tmp_path / "out")
+
+
+def test_other_options_are_refused(simulated: Path, prepared: Path) -> None:
+    before = hashes(prepared)
+    with pytest.raises(UserError, match="other options"):
+        prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=96), simulated, prepared)
+    assert hashes(prepared) == before
+
+
+def test_broken_shard(prepared: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(prepared, tmp_path / "broken"))
+    shard = sorted(folder.glob("test-*.parquet"))[0]
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    with pytest.raises(UserError, match=shard.name):
+        PreparedDataset(folder, "test")
+
+
+def test_other_libraries_read_the_shards(prepared: Path) -> None:
+    table = pq.read_table(sorted(prepared.glob("train-*.parquet"))[0])
+    assert table.column("frontals")[0][0]["bytes"].as_py().startswith(b"\x89PNG")
+    assert np.isin(table.column("label_Edema").drop_null().to_numpy(), (0, 1)).all()

@@ -1,0 +1,84 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnicxr.flow.guidance import guide, is_guided
+from omnicxr.flow.path import add_noise, data_from_velocity, noise_from_velocity, sample_times, velocity_target
+from omnicxr.flow.samplers import SOLVERS, euler, timesteps
+
+FLOATS = st.floats(-5, 5)
+
+
+@given(FLOATS, FLOATS, st.floats(0, 1))
+def test_conversions_round_trip(x: float, n: float, t: float) -> None:
+    x_0, noise, time = (torch.tensor([[v]], dtype=torch.float64) for v in (x, n, t))
+    x_t, v = add_noise(x_0, noise, time[0]), velocity_target(x_0, noise)
+    assert torch.allclose(data_from_velocity(x_t, v, time[0]), x_0)
+    assert torch.allclose(noise_from_velocity(x_t, v, time[0]), noise)
+
+
+def test_ends_of_the_path() -> None:
+    x_0, noise = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
+    assert torch.equal(add_noise(x_0, noise, torch.zeros(2)), x_0)
+    assert torch.equal(add_noise(x_0, noise, torch.ones(2)), noise)
+
+
+def test_times_are_inside_and_centred() -> None:
+    t = sample_times(20_000, torch.Generator().manual_seed(0))
+    assert 0 < t.min() < 0.05 < 0.95 < t.max() < 1
+    assert float(t.mean()) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_timesteps(shift: float) -> None:
+    times = timesteps(10, shift)
+    assert (times[0], times[-1], len(times)) == (1.0, 0.0, 11)
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
+def test_order_on_an_equation_with_a_known_answer(solver: str, order: int) -> None:
+    """dx/dt = x from t = 1 to 0 ends in x(1) / e; halving the steps divides the error by 2^order."""
+
+    def error(steps: int) -> float:
+        start = torch.ones(1, dtype=torch.float64)
+        end = SOLVERS[solver](lambda x, t: x, {"x": start}, timesteps(steps))["x"]
+        return abs(float(end) - math.exp(-1))
+
+    assert error(32) < 0.01
+    assert error(16) / error(32) == pytest.approx(2**order, rel=0.15)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_gaussian_flow_reaches_the_data_distribution(solver: str) -> None:
+    """Data N(m, s^2): the exact velocity is E[eps - x_0 | x_t]; samples must come out with mean m and deviation s."""
+    m, s = 2.0, 0.5
+
+    def velocity(x: dict[str, torch.Tensor], t: float) -> dict[str, torch.Tensor]:
+        variance = (1 - t) ** 2 * s**2 + t**2
+        centred = x["x"] - (1 - t) * m
+        return {"x": t * centred / variance - (m + (1 - t) * s**2 * centred / variance)}
+
+    noise = torch.randn(20_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    out = SOLVERS[solver](velocity, {"x": noise}, timesteps(100))["x"]
+    assert float(out.mean()) == pytest.approx(m, abs=0.02)
+    assert float(out.std()) == pytest.approx(s, abs=0.02)
+
+
+def test_euler_is_exact_on_a_straight_path_in_one_step() -> None:
+    x_0, noise = torch.randn(3), torch.randn(3)
+    out = euler(lambda x, t: {"x": velocity_target(x_0, noise)}, {"x": noise}, timesteps(1))
+    assert torch.allclose(out["x"], x_0, atol=1e-6)
+
+
+def test_guidance() -> None:
+    c, u = {"x": torch.tensor([3.0])}, {"x": torch.tensor([1.0])}
+    assert float(guide(c, u, 1.0)["x"]) == 3
+    assert float(guide(c, u, 0.0)["x"]) == 1
+    assert float(guide(c, u, 2.5)["x"]) == 6
+    assert is_guided(0.5, 2.0, (0.2, 0.5))
+    assert not is_guided(0.6, 2.0, (0.2, 0.5))
+    assert not is_guided(0.4, 1.0, (0.0, 1.0))

@@ -1,0 +1,113 @@
+import pytest
+import torch
+
+from omnicxr.domain import Modality, Task, UserError
+from omnicxr.models.generator import COUPLINGS, Generator, GeneratorConfig, Streams
+
+F, L, R = Modality
+BATCH = 3
+
+
+def make(coupling: str = "joint") -> Generator:
+    torch.manual_seed(0)
+    model = Generator(GeneratorConfig(image_channels=4, latent_size=8, report_tokens=3, report_channels=5, prompt_dim=12, width=32, depth=3,
+                                      heads=4, coupling=coupling))  # fmt: skip
+    with torch.no_grad():
+        for p in model.parameters():  # no zero gates or heads, so that every path shows
+            p.add_(0.05 * torch.randn(p.shape))
+    return model.eval()
+
+
+def latents(model: Generator, seed: int) -> Streams:
+    g = torch.Generator().manual_seed(seed)
+    return {m: torch.randn(BATCH, *model.config.latent_shape(m), generator=g) for m in Modality}
+
+
+@torch.no_grad()
+def run(model: Generator, task: Task, given: Streams, x: Streams, t: float = 0.4) -> Streams:
+    prompt = torch.nn.functional.normalize(torch.ones(BATCH, 12), dim=-1) if task.given else None
+    times = {m: torch.full((BATCH,), t) for m in task.generate}
+    return model({m: given[m] for m in task.given}, {m: x[m] for m in task.generate}, times, prompt).velocity
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@pytest.mark.parametrize("task", [*Task.all(), Task.from_nothing()], ids=str)
+def test_velocity_has_the_shape_of_the_latents(coupling: str, task: Task) -> None:
+    model = make(coupling)
+    x = latents(model, 1)
+    velocity = run(model, task, latents(model, 2), x)
+    assert {m: v.shape for m, v in velocity.items()} == {m: x[m].shape for m in task.generate}
+
+
+def test_tokens_and_latents_are_inverse() -> None:
+    model = make()
+    for m, x in latents(model, 1).items():
+        stream = model.stream(m)
+        assert torch.equal(stream.to_latents(stream.to_tokens(x)), x)
+        assert stream.to_tokens(x).shape == (BATCH, model.config.tokens(m), model.config.token_channels(m))
+
+
+@pytest.mark.parametrize(
+    ("coupling", "sees_other", "sees_given"), [("joint", True, True), ("pooled", True, True), ("none", False, False)]
+)
+def test_what_a_stream_sees(coupling: str, sees_other: bool, sees_given: bool) -> None:
+    model = make(coupling)
+    task = Task.parse("report->frontal+lateral")
+    given, x = latents(model, 1), latents(model, 2)
+    base = run(model, task, given, x)[F]
+    other = run(model, task, given, x | {L: -x[L]})[F]
+    fresh = run(model, task, given | {R: -given[R]}, x)[F]
+    assert (not torch.allclose(base, other, atol=1e-5)) == sees_other
+    assert (not torch.allclose(base, fresh, atol=1e-5)) == sees_given
+
+
+def test_given_tokens_do_not_depend_on_what_is_generated_or_on_time() -> None:
+    """The cache is exact: keys and values of the given tokens, worked out once, serve every step."""
+    model = make()
+    given, prompt = latents(model, 1), model.prompts_or_null(torch.ones(BATCH, 12), BATCH)
+    with torch.no_grad():
+        cache = model.given_cache({R: given[R]}, prompt)
+        for t in (0.9, 0.2):
+            x = {m: v for m, v in latents(model, 3).items() if m is not R}
+            times = {m: torch.full((BATCH,), t) for m in x}
+            cached = model.velocity(cache, x, times, prompt).velocity
+            fresh = model.velocity(model.given_cache({R: given[R]}, prompt), x, times, prompt).velocity
+            assert all(torch.equal(cached[m], fresh[m]) for m in x)
+
+
+def test_joint_attention_equals_one_masked_attention_over_all_tokens() -> None:
+    """Independent form of one layer: all tokens in one matrix, with the mask "given sees only given"."""
+    torch.manual_seed(1)
+    q, k, v = torch.randn(3, 2, 4, 9, 8)  # 5 given tokens, then 4 generated
+    mask = torch.ones(9, 9, dtype=torch.bool)
+    mask[:5, 5:] = False
+    whole = torch.softmax((q @ k.transpose(-1, -2) / 8**0.5).masked_fill(~mask, -torch.inf), -1) @ v
+    whole = whole.transpose(1, 2).flatten(2)
+    model = make()
+    generated = model._attend_generated({F: q[:, :, 5:]}, {F: k[:, :, 5:]}, {F: v[:, :, 5:]}, (k[:, :, :5], v[:, :, :5]))
+    assert torch.allclose(generated, whole[:, 5:], atol=1e-5)
+
+
+def test_studies_of_a_batch_do_not_mix() -> None:
+    model = make()
+    task = Task.parse("lateral->frontal+report")
+    given, x = latents(model, 1), latents(model, 2)
+    whole = run(model, task, given, x)
+    changed = run(model, task, {m: torch.cat([v[:1], -v[1:]]) for m, v in given.items()}, x)
+    assert all(torch.allclose(whole[m][0], changed[m][0], atol=1e-6) for m in task.generate)
+
+
+def test_each_stream_has_its_own_time() -> None:
+    model = make("none")
+    x = latents(model, 1)
+    times = {F: torch.full((BATCH,), 0.5), L: torch.full((BATCH,), 0.5)}
+    with torch.no_grad():
+        a = model({}, {F: x[F], L: x[L]}, times, None).velocity
+        b = model({}, {F: x[F], L: x[L]}, times | {L: torch.full((BATCH,), 0.1)}, None).velocity
+    assert torch.equal(a[F], b[F])
+    assert not torch.allclose(a[L], b[L])
+
+
+def test_unknown_coupling() -> None:
+    with pytest.raises(UserError, match="'tight'"):
+        GeneratorConfig(coupling="tight")

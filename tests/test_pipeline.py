@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from omnicxr import AnyToAnyPipeline
+from omnicxr.domain import Modality, Task, UserError
+from omnicxr.pipeline import StudyOutput
+
+FRONTAL = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100), np.uint8))
+REPORTS = ["Clear lungs.", "Large effusion.", "Cardiomegaly.", "A nodule."]
+
+
+def same(a: StudyOutput, b: StudyOutput) -> bool:
+    def plain(o: StudyOutput) -> list[object]:
+        images = [[p.tobytes() for p in part] if part else None for part in (o.frontal, o.lateral)]
+        return [*images, o.report]
+
+    return plain(a) == plain(b)
+
+
+@pytest.mark.parametrize("task", [*Task.all(), Task.from_nothing()], ids=str)
+def test_every_task(pipe: AnyToAnyPipeline, task: Task) -> None:
+    inputs = {Modality.FRONTAL: FRONTAL, Modality.LATERAL: FRONTAL, Modality.REPORT: "Clear lungs."}
+    out = pipe(**{str(m): inputs[m] for m in task.given}, generate=task.generate, num=2, num_inference_steps=2)
+    for m in Modality:
+        part = getattr(out, m)
+        if m in task.generate:
+            assert len(part) == 2
+            assert part[0].size == (64, 64) if m.is_image else isinstance(part[0], str)
+        else:
+            assert part is None
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(pipe: AnyToAnyPipeline) -> None:
+    def run(seed: int) -> StudyOutput:
+        return pipe(report="Clear lungs.", generate=("frontal", "lateral"), seed=seed, num_inference_steps=3)
+
+    assert same(run(1), run(1))
+    assert not same(run(1), run(2))
+
+
+def test_one_or_four_in_a_batch(pipe: AnyToAnyPipeline) -> None:
+    together = pipe(report=REPORTS, generate=("frontal", "lateral"), num_inference_steps=3)
+    first = pipe(report=REPORTS[0], generate=("frontal", "lateral"), num_inference_steps=3)
+    assert together.frontal and first.frontal
+    assert together.frontal[0].tobytes() == first.frontal[0].tobytes()
+    own = pipe(report=REPORTS[3], generate=("frontal", "lateral"), num_inference_steps=3, generator=[torch.Generator().manual_seed(7)])
+    mixed = pipe(report=REPORTS, generate=("frontal", "lateral"), num_inference_steps=3,
+                 generator=[torch.Generator().manual_seed(s) for s in (4, 5, 6, 7)])  # fmt: skip
+    assert own.frontal and mixed.frontal
+    assert own.frontal[0].tobytes() == mixed.frontal[3].tobytes()
+
+
+def test_a_real_batch_gives_the_same_pictures_but_for_rounding(pipe: AnyToAnyPipeline) -> None:
+    one, four = (pipe(report=REPORTS, generate=("frontal",), num_inference_steps=3, batch_size=b) for b in (1, 4))
+    assert one.frontal and four.frontal
+    for a, b in zip(one.frontal, four.frontal, strict=True):
+        assert np.abs(np.asarray(a).astype(int) - np.asarray(b).astype(int)).max() <= 1
+
+
+def test_generator_object(pipe: AnyToAnyPipeline) -> None:
+    a, b = (pipe(generate=("report",), num=2, generator=torch.Generator().manual_seed(3), num_inference_steps=2) for _ in range(2))
+    assert same(a, b)
+
+
+def test_arrays_paths_and_pictures_are_the_same_input(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
+    FRONTAL.save(tmp_path / "f.png")
+    outs = [pipe(frontal=f, generate=("lateral",), num_inference_steps=2) for f in (FRONTAL, np.asarray(FRONTAL), tmp_path / "f.png", str(tmp_path / "f.png"))]
+    assert all(same(outs[0], o) for o in outs[1:])
+
+
+def test_guidance_scale_one_is_no_guidance(pipe: AnyToAnyPipeline) -> None:
+    def run(**k: object) -> StudyOutput:
+        return pipe(report="Clear.", generate=("frontal",), num_inference_steps=3, **k)  # type: ignore[arg-type]
+
+    assert same(run(guidance_scale=1.0), run(guidance_scale=4.0, guidance_interval=(2.0, 3.0)))
+    assert not same(run(guidance_scale=1.0), run(guidance_scale=6.0))
+
+
+def test_what_is_given_matters(pipe: AnyToAnyPipeline) -> None:
+    a, b = (pipe(report=r, generate=("frontal",), num_inference_steps=3) for r in ("Clear lungs.", "Left pneumothorax."))
+    assert not same(a, b)
+
+
+def test_save_and_load(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
+    pipe.save_pretrained(tmp_path / "full", half=False)
+    again = AnyToAnyPipeline.from_pretrained(tmp_path / "full")
+    task = {"report": "Clear lungs.", "generate": ("frontal",), "num_inference_steps": 2}
+    assert same(pipe(**task), again(**task))  # type: ignore[arg-type]
+    pipe.save_pretrained(tmp_path / "half")
+    small, large = ((tmp_path / n / "generator" / "model.safetensors").stat().st_size for n in ("half", "full"))
+    assert small < 0.6 * large
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"report": "x", "generate": ("report",)}, "Both given"),
+        ({"report": "", "generate": ("frontal",)}, "empty"),
+        ({"report": ["a", "b"], "frontal": FRONTAL, "generate": ("lateral",)}, "Different numbers"),
+        ({"report": [], "generate": ("lateral",)}, "empty list"),
+        ({"generate": ("lateral",), "num": 0}, "at least 1"),
+        ({"generate": ("lateral",), "solver": "magic"}, "'magic'"),
+        ({"generate": ("lateral",), "guidance_scale": -1.0}, "Guidance"),
+        ({"generate": ("lateral",), "generator": [], "num": 2}, "0 random generators for 2"),
+    ],
+)
+def test_bad_arguments(pipe: AnyToAnyPipeline, arguments: dict, said: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(UserError, match=said):
+        pipe(**arguments)
+
+
+def test_other_format(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
+    pipe.save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    (tmp_path / "model_index.json").write_text(json.dumps(index | {"format": 99}))
+    with pytest.raises(UserError, match="format 99"):
+        AnyToAnyPipeline.from_pretrained(tmp_path)

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Task, UserError
+from omnicxr.training.batches import EpochSampler, TaskSampler
+
+
+@given(n=st.integers(1, 40), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5))
+def test_every_study_once_in_every_epoch(n: int, batch: int, world: int, seed: int) -> None:
+    sampler = EpochSampler(n, batch, seed=seed, world_size=world)
+    steps = -(-3 * n // (batch * world))
+    drawn = np.concatenate([sampler.batch(step, rank) for step in range(steps) for rank in range(world)])
+    for epoch in range(3):
+        assert sorted(drawn[epoch * n : (epoch + 1) * n]) == list(range(n))
+
+
+def test_tasks_are_the_same_on_every_process_and_all_come_up(prepared) -> None:  # noqa: ANN001
+    data = PreparedDataset(prepared, "train")
+    samplers = [TaskSampler(data, Task.all(), 4, seed=3, world_size=2) for _ in range(2)]
+    drawn = [[s.batch(step, rank) for step in range(150)] for rank, s in enumerate(samplers)]
+    assert [t for t, _ in drawn[0]] == [t for t, _ in drawn[1]]
+    assert {t for t, _ in drawn[0]} == set(Task.all())
+    assert any(not np.array_equal(a[1], b[1]) for a, b in zip(*drawn, strict=True))
+
+
+def test_only_studies_that_have_what_the_task_needs(prepared, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    data = PreparedDataset(prepared, "train")
+    available = data.available.copy()
+    available[::2, 1] = False  # every other study has no lateral view
+    data.__dict__["available"] = available
+    sampler = TaskSampler(data, Task.all(), 4, seed=0)
+    for step in range(60):
+        task, rows = sampler.batch(step)
+        if "lateral" in task.given + task.generate:
+            assert (rows % 2 == 1).all()
+    data.__dict__["available"] = np.zeros_like(available)
+    with pytest.raises(UserError, match="No study"):
+        TaskSampler(data, Task.all(), 4, seed=0)

@@ -1,0 +1,108 @@
+"""Training ends where it should: interrupted or not, and better than it began."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from omnicxr.domain import UserError
+from omnicxr.training.config import OptimizationConfig, get_preset
+from omnicxr.training.loop import LoopConfig, learning_rate
+from omnicxr.training.run import TrainingRun
+from omnicxr.training.stages.judge import finding_loss
+
+
+def train_command(data: Path, out: Path, stage: str, steps: int) -> list[str]:
+    return [sys.executable, "-m", "omnicxr.app.cli", "train", stage, "--preset", "nano", "--data", str(data), "--out", str(out),
+            "--steps", str(steps), "--checkpoint-minutes", "0.001"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stage", "steps"), [("image-autoencoder", 60), ("judge", 40)])
+def test_killed_and_started_again_gives_the_same_weights(prepared: Path, tmp_path: Path, stage: str, steps: int) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(train_command(prepared, whole, stage, steps), check=True, capture_output=True)
+    process = subprocess.Popen(train_command(prepared, broken, stage, steps), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = broken / stage
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("step-*")):
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    reached = max(int(p.name.removeprefix("step-")) for p in checkpoints.glob("step-*"))
+    assert 0 < reached < steps
+    subprocess.run(train_command(prepared, broken, stage, steps), check=True, capture_output=True)
+    name = stage.replace("-", "_")
+    a, b = (load_file(root / "model" / name / "model.safetensors") for root in (whole, broken))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    logged = [json.loads(line)["step"] for line in (checkpoints / "metrics.jsonl").read_text().splitlines()]
+    assert logged == sorted(set(logged))
+    assert logged[-1] == steps
+
+
+def test_losses_fall(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    TrainingRun(get_preset("nano").with_steps(150), LoopConfig(log_every=10), prepared, tmp_path).train("image-autoencoder")
+    rows = [json.loads(line) for line in (tmp_path / "image-autoencoder" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    assert rows[-1]["psnr"] > rows[0]["psnr"] + 5
+
+
+def test_run_folder_holds_what_the_docs_say(run_folder: Path) -> None:
+    for stage in ("image-autoencoder", "report-autoencoder", "prompts", "generator", "judge"):
+        assert (run_folder / stage / "metrics.jsonl").is_file()
+        assert len(list((run_folder / stage).glob("step-*"))) == 1
+    assert list((run_folder / "generator").glob("samples-*.png"))
+    assert list((run_folder / "image-autoencoder").glob("samples-*.png"))
+    config = json.loads((run_folder / "config.json").read_text())
+    assert config["preset"]["name"] == "nano"
+    assert len(config["data"]) == 64
+
+
+def test_latents_are_standardised(run_folder: Path) -> None:
+    import numpy as np
+
+    for modality in ("frontal", "lateral", "report"):
+        values = np.load(run_folder / "latents" / f"train-{modality}-latents.npy").astype(np.float64)
+        assert abs(values.mean()) < 0.3
+        assert 0.7 < values.std() < 1.3
+
+
+def test_other_settings_in_the_same_folder(run_folder: Path, prepared: Path) -> None:
+    with pytest.raises(UserError, match="another seed"):
+        TrainingRun(get_preset("nano"), LoopConfig(seed=5), prepared, run_folder).train("prompts")
+    with pytest.raises(UserError, match="another steps"):
+        TrainingRun(get_preset("nano").with_steps(7), LoopConfig(), prepared, run_folder).train("prompts")
+
+
+@pytest.mark.parametrize(
+    ("stage", "preset", "said"),
+    [("generator", "nano", "not trained yet"), ("everything", "nano", "Unknown stage"), ("judge", "tiny", "64 px")],
+)
+def test_wrong_requests(prepared: Path, tmp_path: Path, stage: str, preset: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        TrainingRun(get_preset(preset), LoopConfig(), prepared, tmp_path).train(stage)
+
+
+def test_learning_rate_schedule() -> None:
+    config = OptimizationConfig(steps=100, batch_size=1, learning_rate=2.0, warmup_steps=10)
+    rates = [learning_rate(s, config) for s in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == pytest.approx(2.0) == pytest.approx(rates[9])
+    assert rates[55] == pytest.approx(1.0, abs=0.01)
+    assert rates[-1] < 0.01
+
+
+def test_finding_loss_by_hand() -> None:
+    logits = torch.tensor([[0.0, 2.0, -1.0, 5.0]])
+    labels = torch.tensor([[1.0, 0.0, float("nan"), -1.0]])
+    expected = [torch.log(torch.tensor(2.0)), torch.log1p(torch.exp(torch.tensor(2.0))), torch.log1p(torch.exp(torch.tensor(-1.0))), 0.0]
+    assert float(finding_loss(logits, labels)) == pytest.approx(float(sum(expected)) / 4, abs=1e-6)
