@@ -69,7 +69,8 @@ def test_generator_object(pipe: AnyToAnyPipeline) -> None:
 
 def test_arrays_paths_and_pictures_are_the_same_input(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
     FRONTAL.save(tmp_path / "f.png")
-    outs = [pipe(frontal=f, generate=("lateral",), num_inference_steps=2) for f in (FRONTAL, np.asarray(FRONTAL), tmp_path / "f.png", str(tmp_path / "f.png"))]
+    forms = (FRONTAL, np.asarray(FRONTAL), tmp_path / "f.png", str(tmp_path / "f.png"))
+    outs = [pipe(frontal=f, generate=("lateral",), num_inference_steps=2) for f in forms]
     assert all(same(outs[0], o) for o in outs[1:])
 
 

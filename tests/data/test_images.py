@@ -83,7 +83,7 @@ def huge(path: Path) -> None:
         ("speck.png", lambda p: Image.new("L", (3, 3)).save(p), "3 x 3"),
     ],
 )
-def test_bad_files_say_what_is_wrong(tmp_path: Path, name: str, make, said: str) -> None:  # noqa: ANN001
+def test_bad_files_say_what_is_wrong(tmp_path: Path, name: str, make, said: str) -> None:
     path = tmp_path / name
     make(path)
     with pytest.raises(UserError, match=said) as error:

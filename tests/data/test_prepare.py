@@ -22,7 +22,7 @@ def copy(simulated: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(simulated, tmp_path / "copy"))
 
 
-def edit(path: Path, change) -> None:  # noqa: ANN001
+def edit(path: Path, change) -> None:
     text = gzip.decompress(path.read_bytes()).decode()
     path.write_bytes(gzip.compress(change(text).encode()))
 
@@ -119,7 +119,7 @@ def test_missing_modality_is_data(copy: Path, tmp_path: Path) -> None:
         ("chexpert", lambda t: t.replace("1.0", "7.0"), "label outside"),
     ],
 )
-def test_bad_tables(copy: Path, tmp_path: Path, table: str, change, said: str) -> None:  # noqa: ANN001
+def test_bad_tables(copy: Path, tmp_path: Path, table: str, change, said: str) -> None:
     edit(copy / f"mimic-cxr-2.0.0-{table}.csv.gz", change)
     with pytest.raises(UserError, match=said):
         prepare(CONFIG, copy, tmp_path / "out")

@@ -93,8 +93,8 @@ def test_sentence_case(text: str, shown: str) -> None:
 
 def report_model() -> ReportAutoencoder:
     torch.manual_seed(0)
-    config = ReportAutoencoderConfig(vocab_size=50, max_tokens=12, latent_tokens=3, latent_channels=8, width=32, encoder_depth=1, decoder_depth=2, heads=2)
-    return ReportAutoencoder(config).eval()
+    sizes = {"vocab_size": 50, "max_tokens": 12, "latent_tokens": 3, "latent_channels": 8, "width": 32, "heads": 2}
+    return ReportAutoencoder(ReportAutoencoderConfig(**sizes, encoder_depth=1, decoder_depth=2)).eval()
 
 
 def test_report_decoder_is_causal_and_padding_is_ignored() -> None:
@@ -170,7 +170,7 @@ def unknown_key(folder: Path) -> None:
     [(missing, "missing or damaged"), (cut, "missing or damaged"), (other_sizes, "does not fit"), (other_depth, "does not fit"),
      (unknown_key, "'colour'")],
 )  # fmt: skip
-def test_damaged_folders(tmp_path: Path, harm, said: str) -> None:  # noqa: ANN001
+def test_damaged_folders(tmp_path: Path, harm, said: str) -> None:
     ImageAutoencoder(SMALL).save(tmp_path)
     harm(tmp_path)
     with pytest.raises(UserError, match=said):

@@ -17,7 +17,7 @@ def test_every_study_once_in_every_epoch(n: int, batch: int, world: int, seed: i
         assert sorted(drawn[epoch * n : (epoch + 1) * n]) == list(range(n))
 
 
-def test_tasks_are_the_same_on_every_process_and_all_come_up(prepared) -> None:  # noqa: ANN001
+def test_tasks_are_the_same_on_every_process_and_all_come_up(prepared) -> None:
     data = PreparedDataset(prepared, "train")
     samplers = [TaskSampler(data, Task.all(), 4, seed=3, world_size=2) for _ in range(2)]
     drawn = [[s.batch(step, rank) for step in range(150)] for rank, s in enumerate(samplers)]
@@ -26,7 +26,7 @@ def test_tasks_are_the_same_on_every_process_and_all_come_up(prepared) -> None: 
     assert any(not np.array_equal(a[1], b[1]) for a, b in zip(*drawn, strict=True))
 
 
-def test_only_studies_that_have_what_the_task_needs(prepared, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+def test_only_studies_that_have_what_the_task_needs(prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     data = PreparedDataset(prepared, "train")
     available = data.available.copy()
     available[::2, 1] = False  # every other study has no lateral view

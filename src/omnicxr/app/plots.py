@@ -17,6 +17,8 @@ def plot_losses(folder: Path) -> None:
 
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     names = sorted({n for row in rows for n in row} - {"step", "lr", "per_second"})
+    if not names:
+        return  # no line logged yet
     columns = 3
     height = -(-len(names) // columns)
     figure, axes = plt.subplots(height, columns, figsize=(4 * columns, 2.6 * height), squeeze=False, layout="constrained")

@@ -57,7 +57,7 @@ class Preset:
     generator_heads: int
     patch: int = 2
     coupling: str = "joint"
-    report_kl: float = 0.02
+    report_kl: float = 0.004
     contrastive_weight: float = 0.02
     """Weight of the contrastive term between streams in the generator's loss."""
     drop_given: float = 0.1
@@ -101,8 +101,8 @@ PRESETS = {
         image_autoencoder=ImageAutoencoderConfig(latent_channels=6, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
-        optimization=_stages(image_autoencoder=(2400, 16, 1e-3), report_autoencoder=(1500, 64, 1.5e-3), prompts=(700, 64, 1e-3),
-                             judge=(900, 48, 1e-3), generator=(2200, 32, 1e-3)),
+        optimization=_stages(image_autoencoder=(2400, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(700, 64, 1e-3),
+                             judge=(900, 48, 1e-3), generator=(3000, 32, 1e-3)),
     ),
     "small": Preset(
         name="small", image_size=256, max_tokens=128,

@@ -1,0 +1,29 @@
+"""Put a trained model into the package: `python scripts/bundle.py RUN/model` writes src/omnicxr/bundled in half precision.
+
+The judge comes along, so that `omnicxr evaluate` can be run on the bundled model. The model card is written by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from omnicxr.models.judge import Judge
+from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, SamplingConfig, model_hash, model_provenance
+
+SAMPLING = SamplingConfig(num_inference_steps=20, guidance_scale=1.5)
+
+
+def main() -> None:
+    """Read the folder named on the command line and write the bundled model."""
+    folder = Path(sys.argv[1])
+    pipe = AnyToAnyPipeline.from_pretrained(folder)
+    pipe.sampling = SAMPLING
+    pipe.save_pretrained(BUNDLED, half=True, provenance=model_provenance(folder))
+    Judge.load(folder / "judge").save(BUNDLED / "judge", half=True)
+    size = sum(p.stat().st_size for p in BUNDLED.rglob("*") if p.is_file()) / 1e6
+    print(f"{BUNDLED.name}: {size:.1f} MB, hash {model_hash()}")
+
+
+if __name__ == "__main__":
+    main()
