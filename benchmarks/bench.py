@@ -18,7 +18,7 @@ from omnicxr.models.component import count_parameters
 from omnicxr.models.generator import Generator
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.render import render
-from omnicxr.simulation.truth import sample_truth
+from omnicxr.simulation.sampling import sample_truth
 from omnicxr.training.config import PRESETS
 
 

@@ -13,7 +13,7 @@ from omnicxr.models.judge import Judge
 from omnicxr.pipeline import BUNDLED
 from omnicxr.simulation.render import render
 from omnicxr.simulation.report import write_report
-from omnicxr.simulation.truth import sample_truth
+from omnicxr.simulation.sampling import sample_truth
 
 STUDIES = 24
 
@@ -57,6 +57,7 @@ def test_pictures_show_what_the_sentence_said(bundled: AnyToAnyPipeline, judge: 
         assert with_it.mean() > without.mean() + 0.3
 
 
+@pytest.mark.xfail(strict=True, reason="the first bundled model (3,000 steps) often puts the fluid on the other side; see its card")
 def test_side_of_an_effusion(bundled: AnyToAnyPipeline) -> None:
     """Fluid whitens the lower outer lung of its own side; the patient's left is on the right of the picture."""
     left, right = (np.stack(bundled(report=f"Large {s} pleural effusion.", generate=("frontal",), num=6, num_inference_steps=10).frontal or [])

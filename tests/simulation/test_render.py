@@ -6,18 +6,8 @@ import pytest
 import torch
 
 from omnicxr.simulation.render import Rendering, render
-from omnicxr.simulation.truth import (
-    Consolidation,
-    Device,
-    Edema,
-    Effusion,
-    Lesion,
-    Nodule,
-    Pneumothorax,
-    RibFracture,
-    Truth,
-    sample_truth,
-)
+from omnicxr.simulation.sampling import sample_truth
+from omnicxr.simulation.truth import Consolidation, Device, Edema, Effusion, Lesion, Nodule, Pneumothorax, RibFracture, Truth
 
 SIZE = 64
 

@@ -5,17 +5,8 @@ import pytest
 from omnicxr.data.sections import split_sections
 from omnicxr.domain import Finding, LabelState, UserError, View
 from omnicxr.simulation.report import write_report
-from omnicxr.simulation.truth import (
-    Atelectasis,
-    Consolidation,
-    Device,
-    Effusion,
-    Nodule,
-    Pneumothorax,
-    Prevalence,
-    RibFracture,
-    sample_truth,
-)
+from omnicxr.simulation.sampling import Prevalence, sample_truth
+from omnicxr.simulation.truth import Atelectasis, Consolidation, Device, Effusion, Nodule, Pneumothorax, RibFracture
 
 TRUTHS = [sample_truth(11, i) for i in range(400)]
 WORDS = {

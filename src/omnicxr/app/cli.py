@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from omnicxr.app.console import console, dry_run_table, progress_bar
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.simulation.truth import Prevalence
+from omnicxr.simulation.sampling import Prevalence
 
 app = tyro.extras.SubcommandApp()
 

@@ -24,7 +24,7 @@ from omnicxr.data.files import check_writable, whole_file, write_json
 from omnicxr.domain import Finding, UserError
 from omnicxr.simulation.render import Rendering, render
 from omnicxr.simulation.report import write_report
-from omnicxr.simulation.truth import Prevalence, sample_truth
+from omnicxr.simulation.sampling import Prevalence, sample_truth
 
 CHUNK = 20
 JPEG_QUALITY = 95

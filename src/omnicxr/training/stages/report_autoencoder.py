@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
@@ -16,6 +17,30 @@ from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 
 STATISTICS_REPORTS = 4096
+RECOMBINED = 0.5
+"""Share of reports that are replaced by sentences drawn from two reports of the micro-batch, in a new order."""
+
+
+def recombine(reports: list[str], generator: torch.Generator) -> list[str]:
+    """Replace a share of the reports by new mixtures of sentences, so that the autoencoder learns sentences and not whole reports.
+
+    A mixture has as many sentences as the report that it replaces or one more, drawn without repetition from it and another.
+    """
+    split = [_SENTENCE_END.split(r) for r in reports]
+    out = []
+    for own, report in zip(split, reports, strict=True):
+        change, other = torch.rand(2, generator=generator).tolist()
+        if change >= RECOMBINED:
+            out.append(report)
+            continue
+        pool = own + split[int(other * len(split))]
+        count = min(len(pool), len(own) + int(torch.randint(0, 2, (1,), generator=generator)))
+        order = torch.randperm(len(pool), generator=generator)[:count].tolist()
+        out.append(" ".join(pool[i] for i in order))
+    return out
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 
 
 class ReportAutoencoderStage:
@@ -38,7 +63,8 @@ class ReportAutoencoderStage:
         self.sampler = EpochSampler(len(self.reports), batch, seed=seed, world_size=world_size)
 
     def losses(self, model: ReportAutoencoder, step: int, rank: int) -> Losses:
-        ids = self.tokenizer.encode([self.reports[i] for i in self.sampler.batch(step, rank)]).to(model.device)
+        reports = recombine([self.reports[i] for i in self.sampler.batch(step, rank)], torch.default_generator)
+        ids = self.tokenizer.encode(reports).to(model.device)
         mean, logvar = model.moments(ids)
         z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
         logits, target = model.logits(z, ids[:, :-1]), ids[:, 1:]
