@@ -16,6 +16,7 @@ from omnicxr.training.batches import EpochSampler
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 STATISTICS_REPORTS = 4096
 RECOMBINED = 0.5
 """Share of reports that are replaced by sentences drawn from two reports of the micro-batch, in a new order."""
@@ -38,9 +39,6 @@ def recombine(reports: list[str], generator: torch.Generator) -> list[str]:
         order = torch.randperm(len(pool), generator=generator)[:count].tolist()
         out.append(" ".join(pool[i] for i in order))
     return out
-
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 
 
 class ReportAutoencoderStage:
