@@ -22,6 +22,7 @@ def test_metrics_file(model_folder: Path, prepared: Path, tmp_path: Path, monkey
     assert set(report) == {"f1_micro", "f1_macro", "bleu4", "distinct_share"}
     assert first["real"]["report"]["bleu4"] == 1.0
     assert first["about"]["studies"] <= 8
+    assert set(first["autoencoders"]) == {"frontal", "lateral", "report"}
     text = (tmp_path / "a" / "metrics.json").read_text()
     assert json.loads(text) == first
     evaluate(config, model_folder, prepared, tmp_path / "b")
@@ -31,6 +32,16 @@ def test_metrics_file(model_folder: Path, prepared: Path, tmp_path: Path, monkey
     assert (tmp_path / "a" / "metrics.json").read_text() == text
     with pytest.raises(UserError, match="other settings"):
         evaluate(EvaluationConfig(tasks=TASKS, num=8, steps=3), model_folder, prepared, tmp_path / "a")
+
+
+def test_split_to_choose_settings_on(model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import omnicxr.evaluation.metrics as metrics
+
+    monkeypatch.setattr(metrics, "MIN_CASES", 1)
+    result = evaluate(EvaluationConfig(tasks=(), num=2, split="validate"), model_folder, prepared, tmp_path)
+    assert result["about"]["split"] == "validate"
+    with pytest.raises(UserError, match="other settings"):
+        evaluate(EvaluationConfig(tasks=(), num=2), model_folder, prepared, tmp_path)
 
 
 def test_too_few_studies(model_folder: Path, prepared: Path, tmp_path: Path) -> None:

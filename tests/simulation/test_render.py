@@ -115,3 +115,11 @@ def test_same_truth_same_picture_whatever_is_rendered_with_it() -> None:
     together, alone = render(truths, SIZE)[2], render(truths[2:], SIZE)[0]
     assert torch.equal(together.frontal, alone.frontal)
     assert torch.equal(together.lateral, alone.lateral)
+
+
+def test_batches_do_not_mix_studies() -> None:
+    truths = [sample_truth(5, i) for i in range(3)]
+    for alone, together in zip(render(truths, SIZE), render(truths, SIZE, batch=3), strict=True):
+        assert alone.truth == together.truth
+        for a, b in ((alone.frontal, together.frontal), (alone.lateral, together.lateral)):
+            assert (a.int() - b.int()).abs().max() <= 1

@@ -147,21 +147,22 @@ def evaluate(
     out: Out,
     model: Annotated[Path | None, arg(help="Model folder; default: the bundled model.")] = None,
     tasks: Annotated[str, arg(help="all, or tasks like report->frontal,frontal+report->lateral.")] = "all",
-    num: Annotated[int, arg(help="Test studies.")] = 500,
+    num: Annotated[int, arg(help="Studies of the split.")] = 500,
+    split: Annotated[Literal["test", "validate"], arg(help="validate: to choose settings such as guidance.")] = "test",
     steps: int | None = None,
     guidance: float | None = None,
     seed: Seed = 0,
     device: Device = "cpu",
     dry_run: DryRun = False,
 ) -> None:
-    """Generate every task on the test split, score it, and write OUT/metrics.json. Run again to resume."""
+    """Generate every task on held-out studies, score it, and write OUT/metrics.json. Run again to resume."""
     from omnicxr.app.inspect import metrics_table
     from omnicxr.evaluation.evaluate import EvaluationConfig
     from omnicxr.evaluation.evaluate import evaluate as run
     from omnicxr.pipeline import BUNDLED
 
     chosen = Task.all() if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
-    config = EvaluationConfig(tasks=chosen, num=num, seed=seed, steps=steps, guidance=guidance)
+    config = EvaluationConfig(tasks=chosen, num=num, split=split, seed=seed, steps=steps, guidance=guidance)
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled")
         return

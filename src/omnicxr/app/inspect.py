@@ -81,7 +81,7 @@ def contact_sheet(data: PreparedDataset, rows: np.ndarray | None = None) -> list
 def metrics_table(result: dict[str, Any]) -> None:
     """The headline figures of metrics.json."""
     table = Table("task", "AUROC frontal", "AUROC lateral", "report F1", "BLEU-4", "distinct", "views: kappa", "CTR r", "partner",
-                  title=f"{result['about']['studies']} test studies")  # fmt: skip
+                  title=f"{result['about']['studies']} {result['about']['split']} studies")  # fmt: skip
     for name, row in (("real", result["real"]), *result["tasks"].items()):
         report, agree = row.get("report", {}), row.get("views_agree", {})
         cells = [row.get(v, {}).get("auroc_macro") for v in IMAGE_MODALITIES]
@@ -89,6 +89,8 @@ def metrics_table(result: dict[str, Any]) -> None:
         cells += [agree.get("finding_kappa"), agree.get("cardiothoracic_ratio_correlation"), agree.get("partner_r_at_1_of_50")]
         table.add_row(name, *map(_cell, cells))
     console.print(table)
+    for part, figures in result["autoencoders"].items():
+        console.print(f"{part} autoencoder alone: " + ", ".join(f"{k.replace('_', ' ')} {_cell(v)}" for k, v in figures.items()))
 
 
 def _cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Generate all tasks on the test split, then score them with the judge: the first form of the evaluation.
+"""Generate all tasks on a held-out split, then score them with the judge: the first form of the evaluation.
 
 Generation is saved task by task under OUT/generated, so that the same command resumes and scoring alone can be run again.
 """
@@ -20,6 +20,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, whole_file, write_json
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task, UserError
 from omnicxr.evaluation import metrics
+from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction
 from omnicxr.models.judge import MEASURES, Judge
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput, model_hash
 
@@ -31,10 +32,12 @@ Parts = dict[Modality, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """What is measured. `num` test studies at most, the same for every task."""
+    """What is measured. `num` studies of the split at most, the same for every task."""
 
     tasks: tuple[Task, ...] = Task.all()
     num: int = 500
+    split: str = "test"
+    """`validate` is for choosing settings such as guidance; figures to report come from `test`."""
     seed: int = 0
     steps: int | None = None
     guidance: float | None = None
@@ -44,10 +47,10 @@ def evaluate(
     config: EvaluationConfig, model: Path, data: Path, out: Path, *, device: str = "cpu", progress: Progress | None = None
 ) -> dict[str, Any]:
     """Write OUT/metrics.json and return it. Raises UserError for a model without a judge or a test split that is too small."""
-    test, validate = PreparedDataset(data, "test"), PreparedDataset(data, "validate")
+    test, validate = PreparedDataset(data, config.split), PreparedDataset(data, "validate")
     rows = test.having(*Modality)[: config.num]
     if len(rows) < 2 * metrics.MIN_CASES:
-        raise UserError(f"Only {len(rows)} complete test studies in {data}: at least {2 * metrics.MIN_CASES} are needed.")
+        raise UserError(f"Only {len(rows)} complete {config.split} studies in {data}: at least {2 * metrics.MIN_CASES} are needed.")
     pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
     if test.image_size != pipe.image_size:
         raise UserError(f"{data} has pictures of {test.image_size} px, the model works at {pipe.image_size}: prepare it again.")
@@ -61,6 +64,7 @@ def evaluate(
     result: dict[str, Any] = {
         "about": _about(config, pipe, model, test, len(rows)),
         "real": scorer.real(real, labels),
+        "autoencoders": _autoencoders(pipe, real),
         "tasks": {},
     }
     for done, task in enumerate(config.tasks):
@@ -76,7 +80,7 @@ def evaluate(
 def _about(config: EvaluationConfig, pipe: AnyToAnyPipeline, model: Path, test: PreparedDataset, n: int) -> dict[str, Any]:
     """What every result must carry."""
     return {
-        "version": omnicxr.__version__, "model_hash": model_hash(model), "data_manifest": test.manifest_hash, "studies": n,
+        "version": omnicxr.__version__, "model_hash": model_hash(model), "data_manifest": test.manifest_hash, "split": test.split, "studies": n,
         "seed": config.seed, "steps": config.steps or pipe.sampling.num_inference_steps,
         "guidance": pipe.sampling.guidance_scale if config.guidance is None else config.guidance, "solver": pipe.sampling.solver,
         "scored_by": "judge of the model folder", "findings": list(Finding), "measures": list(MEASURES),
@@ -86,7 +90,7 @@ def _about(config: EvaluationConfig, pipe: AnyToAnyPipeline, model: Path, test: 
 
 def _claim(config: EvaluationConfig, model: Path, test: PreparedDataset, rows: np.ndarray, out: Path) -> None:
     path = out / "generated" / "settings.json"
-    wanted = {"model": model_hash(model), "data": test.manifest_hash, "studies": len(rows), "seed": config.seed,
+    wanted = {"model": model_hash(model), "data": test.manifest_hash, "split": config.split, "studies": len(rows), "seed": config.seed,
               "steps": config.steps, "guidance": config.guidance}  # fmt: skip
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise UserError(f"{out} holds an evaluation with other settings: choose another folder.")
@@ -95,6 +99,11 @@ def _claim(config: EvaluationConfig, model: Path, test: PreparedDataset, rows: n
 
 def _real_parts(test: PreparedDataset, rows: np.ndarray) -> Parts:
     return {m: test.images(m, rows) if m.is_image else [test.reports[i] for i in rows] for m in Modality}
+
+
+def _autoencoders(pipe: AnyToAnyPipeline, real: Parts) -> dict[str, Any]:
+    views = {str(m): image_reconstruction(pipe.image_autoencoder, real[m]) for m in IMAGE_MODALITIES}
+    return {**views, "report": report_reconstruction(pipe.report_autoencoder, pipe.tokenizer, real[Modality.REPORT])}
 
 
 def _generate(task: Task, config: EvaluationConfig, pipe: AnyToAnyPipeline, real: Parts, folder: Path) -> Parts:

@@ -28,7 +28,7 @@ class ImageAutoencoderConfig:
 
 
 class ImageAutoencoder(Component):
-    """Pictures are [b, 1, s, s] in -1..1; latents are standardised per channel: [b, c, s/8, s/8]."""
+    """Pictures are [b, 1, s, s] in -1..1; latents are standardised: [b, c, s/8, s/8]."""
 
     config_class = ImageAutoencoderConfig
     config: ImageAutoencoderConfig

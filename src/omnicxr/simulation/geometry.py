@@ -71,10 +71,9 @@ def _rotation(degrees: tuple[float, float, float]) -> Tensor:
     return rz @ ry @ rx
 
 
-def sampling_grid(atlas: Atlas, warp: Warp, exposure: Exposure, shape: tuple[int, int, int]) -> Tensor:
-    """Rays => atlas, as a `grid_sample` grid.
+def coarse_grid(atlas: Atlas, warp: Warp, exposure: Exposure) -> Tensor:
+    """Where the rays of a view meet the atlas, on the `COARSE` nodes (depth along the ray, rows, columns): [3, *COARSE], -1..1 over the volume.
 
-    `shape` is (steps along the ray, rows, columns); returns [steps, rows, columns, 3] in -1..1 over the atlas volume.
     Rows go down, columns to the right of the picture: the patient's left is on the right of a frontal view, and a lateral
     view faces left.
     """
@@ -93,15 +92,18 @@ def sampling_grid(atlas: Atlas, warp: Warp, exposure: Exposure, shape: tuple[int
     points = points @ _rotation(exposure.rotation_deg).to(device).T
     at = (warp(points) - atlas.origin_mm) / atlas.spacing_mm
     d, h, ww = atlas.soft.shape
-    at = at / (at.new_tensor([ww, h, d]) - 1) * 2 - 1
-    full = F.interpolate(at.permute(3, 0, 1, 2)[None], size=shape, mode="trilinear", align_corners=True)[0]
-    return full.permute(1, 2, 3, 0)
+    return (at / (at.new_tensor([ww, h, d]) - 1) * 2 - 1).permute(3, 0, 1, 2)
+
+
+def refine_grid(coarse: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Coarse grids [b, 3, *COARSE] => `grid_sample` grids [b, steps along the ray, rows, columns, 3] of `shape`."""
+    return F.interpolate(coarse, size=shape, mode="trilinear", align_corners=True).permute(0, 2, 3, 4, 1)
 
 
 def cardiothoracic_ratio(atlas: Atlas, warp: Warp, exposure: Exposure) -> float:
     """Greatest width of the heart over the greatest inner width of the chest, both as projected in the frontal view."""
-    grid = sampling_grid(atlas, warp, exposure, (40, 56, 192))
-    labels = F.grid_sample(atlas.labels[None, None].float(), grid[None], mode="nearest", align_corners=True)[0, 0]
+    grid = refine_grid(coarse_grid(atlas, warp, exposure)[None], (40, 56, 192))
+    labels = F.grid_sample(atlas.labels[None, None].float(), grid, mode="nearest", align_corners=True)[0, 0]
     lungs = torch.zeros_like(labels, dtype=torch.bool)
     for label in sum(LUNG_LABELS.values(), ()):
         lungs |= labels == label

@@ -101,8 +101,8 @@ PRESETS = {
         image_autoencoder=ImageAutoencoderConfig(latent_channels=6, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
-        optimization=_stages(image_autoencoder=(2400, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(700, 64, 1e-3),
-                             judge=(900, 48, 1e-3), generator=(3000, 32, 1e-3)),
+        optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(700, 64, 1e-3),
+                             judge=(900, 48, 1e-3), generator=(6000, 32, 1e-3)),
     ),
     "small": Preset(
         name="small", image_size=256, max_tokens=128,

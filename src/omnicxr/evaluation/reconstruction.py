@@ -1,0 +1,49 @@
+"""What the autoencoders alone lose: the bound on everything that is generated through them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from omnicxr.evaluation import metrics
+from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
+from omnicxr.models.report_autoencoder import ReportAutoencoder
+from omnicxr.models.tokenizer import ReportTokenizer
+
+CHUNK = 64
+_SIDE = re.compile(r"\b(left|right|bilateral)\b", re.IGNORECASE)
+
+
+@torch.no_grad()
+def image_reconstruction(autoencoder: ImageAutoencoder, pictures: np.ndarray) -> dict[str, Any]:
+    """uint8 pictures [n, s, s] => mean PSNR (dB, of 8-bit pictures) and SSIM of what comes back, with intervals over studies."""
+    psnr, ssim = [], []
+    for start in range(0, len(pictures), CHUNK):
+        x = torch.from_numpy(pictures[start : start + CHUNK]).to(autoencoder.device)
+        back = uint8_from_pixels(autoencoder.decode(autoencoder.encode(pixels_from_uint8(x))))
+        error = ((back.double() - x.double()) ** 2).mean((1, 2)).clamp(min=1e-3)
+        psnr.append((10 * torch.log10(255**2 / error)).cpu().numpy())
+        ssim.append(structural_similarity(pixels_from_uint8(x), pixels_from_uint8(back)).cpu().numpy())
+    return {
+        "psnr": metrics.with_interval(lambda v: float(v.mean()), np.concatenate(psnr)),
+        "ssim": metrics.with_interval(lambda v: float(v.mean()), np.concatenate(ssim)),
+    }
+
+
+@torch.no_grad()
+def report_reconstruction(autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer, reports: Sequence[str]) -> dict[str, Any]:
+    """Shares of reports that come back unchanged, and whose sides (left, right, bilateral, in order) do; text as the tokenizer gives it."""
+    unchanged, sides = [], []
+    for start in range(0, len(reports), CHUNK):
+        ids = tokenizer.encode(list(reports[start : start + CHUNK])).to(autoencoder.device)
+        for text, back in zip(tokenizer.decode(ids), tokenizer.decode(autoencoder.decode(autoencoder.encode(ids))), strict=True):
+            unchanged.append(text == back)
+            sides.append(_SIDE.findall(text) == _SIDE.findall(back))
+    return {
+        "unchanged_share": metrics.with_interval(lambda v: float(v.mean()), np.array(unchanged)),
+        "sides_kept_share": metrics.with_interval(lambda v: float(v.mean()), np.array(sides)),
+    }

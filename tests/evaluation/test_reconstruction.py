@@ -1,0 +1,72 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction
+from omnicxr.models.tokenizer import ReportTokenizer
+
+REPORTS = ["Small left pleural effusion.", "No pneumothorax.", "Right lower lobe pneumonia.", "Moderate left effusion."]
+
+
+class Offset:
+    """Stands in for an image autoencoder: everything comes back some grey levels brighter."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z + self.levels / 127.5
+
+
+class Swap:
+    """Stands in for a report autoencoder: some tokens come back as others."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, swaps: dict[int, int]) -> None:
+        self.swaps = swaps
+
+    def encode(self, ids: Tensor) -> Tensor:
+        return ids
+
+    def decode(self, ids: Tensor) -> Tensor:
+        out = ids.clone()
+        for a, b in self.swaps.items():
+            out[ids == a] = b
+        return out
+
+
+def test_psnr_of_a_known_error() -> None:
+    pictures = np.random.default_rng(0).integers(20, 200, (70, 32, 32)).astype(np.uint8)
+    figures = image_reconstruction(Offset(8), pictures)  # type: ignore[arg-type]
+    assert figures["psnr"]["value"] == pytest.approx(20 * np.log10(255 / 8), abs=1e-4)
+    assert figures["ssim"]["value"] < 1
+    same = image_reconstruction(Offset(0), pictures)  # type: ignore[arg-type]
+    assert same["ssim"]["value"] == pytest.approx(1)
+
+
+def test_changed_words_and_sides_are_counted() -> None:
+    tokenizer = ReportTokenizer.train(REPORTS, vocab_size=400, max_tokens=48)
+
+    def shares(**words: str) -> tuple[float, float]:
+        swaps = {_token(tokenizer, a): _token(tokenizer, b) for a, b in words.items()}
+        figures: dict[str, Any] = report_reconstruction(Swap(swaps), tokenizer, REPORTS)  # type: ignore[arg-type]
+        return figures["unchanged_share"]["value"], figures["sides_kept_share"]["value"]
+
+    assert shares() == (1, 1)
+    assert shares(left="right") == (0.5, 0.5)
+    assert shares(pneumonia="effusion") == (0.75, 1)
+
+
+def _token(tokenizer: ReportTokenizer, word: str) -> int:
+    ids = tokenizer.encode([word])[0].tolist()
+    assert len(ids) == 3
+    return ids[1]
