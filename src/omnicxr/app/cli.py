@@ -80,6 +80,15 @@ def inspect(
 
 
 @app.command
+def label(text: Positional[Annotated[str, arg(help="Report text, or @FILE, or - for standard input.")]]) -> None:
+    """Say which findings a report states, and by which words."""
+    from omnicxr.app.generate import report_argument
+    from omnicxr.app.inspect import label_tables
+
+    label_tables(sys.stdin.read() if text == "-" else report_argument(text))
+
+
+@app.command
 def train(
     stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, generator, judge or all.")]],
     *,

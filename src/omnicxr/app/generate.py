@@ -58,8 +58,11 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
 
 
 def _read(modality: Modality, source: Any) -> Any:
-    if modality.is_image:
-        return load_image(source, 512)
+    return load_image(source, 512) if modality.is_image else report_argument(source)
+
+
+def report_argument(source: str) -> str:
+    """Report text given as itself or as @FILE. Raises UserError for a file that cannot be read or is empty."""
     if not source.startswith("@"):
         return source
     path = Path(source[1:])

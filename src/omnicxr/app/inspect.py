@@ -11,6 +11,7 @@ from rich.table import Table
 from omnicxr.app.console import console
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, sha256
+from omnicxr.data.labeler import combine, find_mentions
 from omnicxr.domain import IMAGE_MODALITIES, SPLITS, Finding, UserError
 from omnicxr.training.sheets import save_grid
 
@@ -30,6 +31,20 @@ def manifest_tables(manifest: dict[str, Any]) -> None:
         table.add_row(f"  {split}", str(count))
     for there, count in manifest.get("modalities", {}).items():
         table.add_row(f"  with {there}", str(count))
+    console.print(table)
+
+
+def label_tables(text: str) -> None:
+    """The findings of a report, and the words that each label comes from."""
+    mentions = find_mentions(text)
+    labels = combine(mentions, empty=not text.strip())
+    table = Table("finding", "state", "words", "because of", "at")
+    for finding, state in labels.items():
+        own = [m for m in mentions if m.finding == finding]
+        if state is not None and not own:
+            table.add_row(finding, state.name.lower(), "", "nothing else is stated", "")
+        for m in own:
+            table.add_row(finding, m.state.name.lower(), m.phrase, m.cue, str(m.start))
     console.print(table)
 
 
