@@ -11,8 +11,9 @@ import pytest
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import sha256
 from omnicxr.data.prepare import PrepareConfig, prepare
+from omnicxr.data.selection import Selection
+from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, Modality, UserError
-from omnicxr.simulation.simulate import split_of
 
 CONFIG = PrepareConfig(kind="mimic-cxr-jpg", image_size=64, shard_size=32)
 
@@ -33,8 +34,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def test_every_study_is_kept_or_counted(prepared: Path) -> None:
     manifest = json.loads((prepared / "manifest.json").read_text())
-    lost = sum(manifest["dropped_before_images"].values()) + len(manifest["dropped_unreadable"])
-    assert manifest["studies"] + lost == manifest["studies_seen"] == 80
+    assert manifest["studies"] + sum(manifest["dropped"].values()) == manifest["studies_seen"] == 80
     assert sum(manifest["splits"].values()) == manifest["studies"]
 
 
@@ -43,7 +43,7 @@ def test_rows_carry_what_the_simulator_wrote(prepared: Path) -> None:
         data = PreparedDataset(prepared, split)
         for i, truth in enumerate(data.truths or []):
             row = data.table.slice(i, 1).to_pylist()[0]
-            assert split_of(int(row["subject_id"])) == split
+            assert hashed_split(row["subject_id"]) == split
             positive = {f for f, v in zip(Finding, data.labels[i], strict=True) if v == 1}
             there = {lesion["type"] for lesion in truth["lesions"]}
             assert (Finding.PLEURAL_EFFUSION in positive) == ("Effusion" in there)
@@ -96,11 +96,13 @@ def test_unreadable_and_missing_files_are_counted(copy: Path, tmp_path: Path) ->
     pictures = sorted(copy.glob("files/*/*/*/*.jpg"))
     reports[0].unlink()
     pictures[-1].write_bytes(b"broken")
-    manifest = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, require=(Modality.REPORT,)), copy, tmp_path / "out")
-    assert manifest["dropped_before_images"] == {"no report": 1}
-    assert len(manifest["dropped_unreadable"]) == 1
-    assert pictures[-1].name in manifest["dropped_unreadable"][0]
-    assert manifest["studies"] == 78
+    pictures[2].unlink()  # of the second study: the first lost its report
+    config = PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(require=tuple(Modality)))
+    manifest = prepare(config, copy, tmp_path / "out")
+    assert sorted(manifest["dropped"].values()) == [1, 1, 1]
+    assert {"no report", "unreadable image"} < set(manifest["dropped"]) < {"no report", "unreadable image", "no frontal", "no lateral"}
+    assert pictures[-1].name in manifest["unreadable"][0]["error"]
+    assert manifest["images_left_out"] == {"file missing": 1, "unreadable": 1}
 
 
 def test_missing_modality_is_data(copy: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from omnicxr.data.sections import split_sections, study_text
+from omnicxr.data.sections import clean_text, header_kind, split_sections, study_text
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)
@@ -24,7 +24,7 @@ REPORT = """                                 FINAL REPORT
 def test_sections() -> None:
     sections = split_sections(REPORT)
     assert sections["impression"] == "No acute cardiopulmonary process."
-    assert sections["findings"] == "The lungs are clear. Seen by Dr. on prior film: no change."
+    assert sections["findings"] == "The lungs are clear. Seen by the doctor on prior film: no change."
     assert sections["examination"] == "CHEST (PA AND LAT)"
     assert "___" not in " ".join(sections.values())
 
@@ -41,3 +41,81 @@ def test_sections() -> None:
 )
 def test_text_of_a_study(report: str, text: str) -> None:
     assert study_text(split_sections(report)) == text
+
+
+ADDENDUM = """                                 FINAL REPORT
+ ADDENDUM  The line ends in the right atrium.
+______________________________________________________________________________
+                                 FINAL REPORT
+ CHEST RADIOGRAPH
+
+ HISTORY:  Fever.
+ FINDINGS:  There is a small effusion.
+   The heart is normal.
+ 1.  Line in place.
+
+ CONCLUSION:  Small effusion.
+
+ NOTIFICATION:  Discussed with Dr. ___ at ___.
+"""
+
+
+def test_addendum_stands_apart() -> None:
+    sections = split_sections(ADDENDUM)
+    assert sections["addendum"].endswith("The line ends in the right atrium.")
+    assert sections["findings"] == "There is a small effusion. The heart is normal. 1. Line in place."
+    assert sections["impression"] == "Small effusion."
+    assert sections["history"] == "Fever."
+    assert sections["notification"] == "Discussed with the doctor."
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("FINDINGS", "findings"), ("FINDNGS", "findings"), ("IMPRESSON", "impression"), ("IMPERSSION", "impression"), ("COMPARISIONS", "comparison"),
+        ("FINDINGS AND IMPRESSION", "impression"), ("REASON FOR EXAMINATION", "indication"), ("CLINICAL  HISTORY", "history"), ("PFI", "history"),
+        ("EXAMINTION", "examination"), ("DICTATION", "dictation"), ("CHEST", "chest"),
+    ],
+)  # fmt: skip
+def test_header_names(name: str, kind: str) -> None:
+    assert header_kind(name) == kind
+
+
+def test_a_later_empty_section_does_not_hide_the_text() -> None:
+    assert split_sections(" IMPRESSION:  Normal.\n IMPRESSION:\n")["impression"] == "Normal."
+
+
+def test_times_and_words_in_capitals_are_no_headers() -> None:
+    sections = split_sections(" FINDINGS:  Seen at 10:30. Note: PICC ends in the SVC.\n Heart: normal.\n")
+    assert sections["findings"] == "Seen at 10:30. Note: PICC ends in the SVC. Heart: normal."
+
+
+def test_windows_line_ends() -> None:
+    assert split_sections(REPORT.replace("\n", "\r\n")) == split_sections(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("___-year-old woman with cough", "woman with cough"),
+        ("Comparison to ___ at 14:00.", "Comparison at 14:00."),
+        ("Discussed with Dr. ___ by Dr. ___ at ___ on ___.", "Discussed with the doctor by the doctor."),
+        ("As compared to the radiograph from ___, the tube is unchanged.", "As compared to the radiograph, the tube is unchanged."),
+        ("Normal chest x-XXXX.", "Normal chest x-ray."),
+        ("There is no XXXX of a pleural effusion.", "There is no evidence of a pleural effusion."),
+        ("XXXX. No effusion.", "No effusion."),
+        ("Comparison is made with ___ and ___.", "Comparison is made."),
+        ("No  change\n since\tlast film.", "No change since last film."),
+        ("Seen by [**Name 12**] today.", "Seen today."),
+        ("The lungs are clear, and the heart is normal.", "The lungs are clear, and the heart is normal."),
+    ],
+)
+def test_marks_go_without_broken_sentences(raw: str, clean: str) -> None:
+    assert clean_text(raw) == clean
+
+
+def test_choice_of_text() -> None:
+    sections = {"findings": "F.", "impression": "I."}
+    assert [study_text(sections, t) for t in ("auto", "findings", "impression", "both")] == ["I.", "F.", "I.", "F. I."]
+    assert study_text({"findings": "F."}, "both") == "F."
+    assert study_text({"findings": "F."}, "impression") == ""

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from omnicxr.data.files import sha256
+from omnicxr.data.splits import hashed_split
 from omnicxr.domain import UserError
 from omnicxr.simulation.atlas import ATLAS_FILE
-from omnicxr.simulation.simulate import SimulationConfig, simulate, split_of, study_ids
+from omnicxr.simulation.simulate import SimulationConfig, simulate, study_ids
 
 
 def tree(root: Path) -> dict[str, str]:
@@ -37,7 +38,7 @@ def test_some_patients_have_two_studies_in_one_split() -> None:
     ids = [study_ids(0, i) for i in range(90)]
     assert len({study for _, study in ids}) == 90
     assert len({subject for subject, _ in ids}) == 80
-    assert {split_of(subject) for subject, _ in ids} == {"train", "validate", "test"}
+    assert {hashed_split(str(subject)) for subject, _ in ids} == {"train", "validate", "test"}
 
 
 def test_other_settings_in_the_same_folder(simulated: Path) -> None:

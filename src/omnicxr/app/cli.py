@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from omnicxr.app.console import console, dry_run_table, progress_bar
-from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain import Modality, Task, UserError, View
 from omnicxr.simulation.sampling import Prevalence
 
 app = tyro.extras.SubcommandApp()
@@ -49,12 +49,18 @@ def simulate(
 
 @app.command
 def prepare(
-    kind: Positional[Annotated[str, arg(help="mimic-cxr-jpg (also what `simulate` writes).")]],
-    root: Positional[Annotated[Path, arg(help="Folder of the data set as it was downloaded.")]],
+    kind: Positional[Annotated[str, arg(help="mimic-cxr-jpg (or simulated), mimic-cxr, openi, chexpert, chexpert-plus, padchest, nih, table, mix.")]],
+    where: Positional[Annotated[str, arg(help="Folder as it was downloaded; for table a file; for mix KIND=FOLDER,KIND=FOLDER.")]],
     *,
     out: Out,
     image_size: int = 256,
     require: Annotated[str, arg(help="Modalities a study must have, for instance frontal,lateral,report.")] = "",
+    views: Annotated[str, arg(help="Views that are used.")] = "PA,AP,FRONTAL,LATERAL,LL",
+    text: Annotated[str, arg(help="auto (impression, else findings, else last paragraph), impression, findings or both.")] = "auto",
+    min_words: int = 1,
+    max_words: int | None = None,
+    limit: Annotated[int | None, arg(help="Stop after so many studies.")] = None,
+    columns: Annotated[str, arg(help="For table: ROLE=COLUMN,... with patient, study, frontal, lateral, image, view, report, split, ...")] = "",
     workers: int = os.cpu_count() or 1,
     dry_run: DryRun = False,
 ) -> None:
@@ -62,10 +68,12 @@ def prepare(
     from omnicxr.app.inspect import manifest_tables
     from omnicxr.data.prepare import PrepareConfig
     from omnicxr.data.prepare import prepare as run
+    from omnicxr.data.selection import Selection
 
-    config = PrepareConfig(kind=kind, image_size=image_size, require=_modalities(require))
+    selection = Selection(require=_modalities(require), views=_views(views), text=text, min_words=min_words, max_words=max_words, limit=limit)
+    config = PrepareConfig(kind=kind, image_size=image_size, selection=selection, columns=_columns(columns))
     with progress_bar("Preparing shards") as progress:
-        manifest = run(config, root, out, workers=workers, dry_run=dry_run, progress=progress)
+        manifest = run(config, where, out, workers=workers, dry_run=dry_run, progress=progress)
     manifest_tables(manifest)
 
 
@@ -192,6 +200,20 @@ def demo(*, out: Out = Path("demo"), model: Path | None = None, seed: Seed = 0) 
 
 def _modalities(text: str) -> tuple[Modality, ...]:
     return tuple(Modality.parse(m) for m in text.split(",") if m.strip())
+
+
+def _views(text: str) -> tuple[View, ...]:
+    names = [name.strip().upper() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in set(View)]:
+        raise UserError(f"Unknown view '{unknown[0]}': choose from {', '.join(View)}.")
+    return tuple(View(name) for name in names)
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if wrong := [role for role, equals, column in pairs if not (equals and column.strip())]:
+        raise UserError(f"'{wrong[0]}' names no column: write --columns like frontal=path,report=text.")
+    return {role.strip(): column.strip() for role, _, column in pairs}
 
 
 def main() -> None:

@@ -22,16 +22,21 @@ def manifest_tables(manifest: dict[str, Any]) -> None:
     """What was seen, kept and dropped, and why."""
     table = Table("studies", "count", title="Account")
     table.add_row("seen", str(manifest["studies_seen"]))
-    for reason, count in manifest["dropped_before_images"].items():
+    for reason, count in manifest.get("dropped", manifest.get("dropped_before_images", {})).items():
         table.add_row(f"dropped: {reason}", str(count))
-    if unreadable := manifest.get("dropped_unreadable"):
-        table.add_row("dropped: unreadable image", str(len(unreadable)))
     table.add_row("kept", str(manifest["studies"]))
     for split, count in manifest["splits"].items():
         table.add_row(f"  {split}", str(count))
     for there, count in manifest.get("modalities", {}).items():
         table.add_row(f"  with {there}", str(count))
     console.print(table)
+    if left_out := manifest["images_left_out"]:
+        table = Table("pictures left out", "count")
+        for reason, count in left_out.items():
+            table.add_row(reason, str(count))
+        console.print(table)
+    if copies := manifest.get("copies_across_splits"):
+        console.print(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
 
 
 def label_tables(text: str) -> None:

@@ -24,11 +24,15 @@ def load_image(path: Path | str, size: int) -> Image.Image:
 
     Raises UserError naming the file and the remedy for whatever cannot be read as a radiograph.
     """
+    return to_square(read_image(path)[0], size)
+
+
+def read_image(path: Path | str) -> tuple[Image.Image, str]:
+    """Read PNG, JPEG, TIFF or DICOM as it is => mode "L", and the ViewPosition of a DICOM header ("" elsewhere). Raises as `load_image`."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"No such image file: {path}. Check the path.")
-    grey = read_dicom(path) if _is_dicom(path) else _read_picture(path)
-    return to_square(grey, size)
+    return read_dicom(path) if _is_dicom(path) else (_read_picture(path), "")
 
 
 def to_square(grey: Image.Image, size: int) -> Image.Image:
@@ -98,8 +102,8 @@ def _to_grey(picture: Image.Image, path: Path) -> Image.Image:
     return picture.convert("L")
 
 
-def read_dicom(path: Path) -> Image.Image:
-    """DICOM => mode "L": VOI window applied, MONOCHROME1 turned round. Header fields are not kept."""
+def read_dicom(path: Path) -> tuple[Image.Image, str]:
+    """DICOM => mode "L" (VOI window applied, MONOCHROME1 turned round) and its ViewPosition. No other header field is kept."""
     import pydicom
     from pydicom.errors import InvalidDicomError
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
@@ -117,4 +121,5 @@ def read_dicom(path: Path) -> Image.Image:
     except (AttributeError, ValueError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
         raise UserError(f"{path} cannot be decoded ({error}): export it again, uncompressed if possible.") from error
     grey = scale_to_8bit(values)
-    return ImageOps.invert(grey) if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else grey
+    grey = ImageOps.invert(grey) if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else grey
+    return grey, str(dataset.get("ViewPosition", "") or "").strip().upper()

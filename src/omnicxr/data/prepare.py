@@ -1,40 +1,32 @@
 """Studies => Parquet shards and manifest.json: the one form that training, evaluation and synthesis read.
 
-A shard that exists is done, so the same command resumes; the manifest is written last and marks a whole data set.
+First the data set is read through once: what is kept goes to an index on disk, one line per study, what is not is counted. Then processes
+turn runs of lines into shards. Memory does not grow with the number of studies beyond their identifiers. A shard that exists is done, so the
+same command resumes; the manifest is written last and marks a whole data set.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing as mp
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from omnicxr.data.files import check_writable, sha256, whole_file, write_json
-from omnicxr.data.images import encode_png, load_image
-from omnicxr.data.sources import SOURCES
-from omnicxr.domain import SPLITS, Finding, Modality, Study, UserError
+from omnicxr.data.duplicates import find_copies
+from omnicxr.data.files import check_writable, sha256, write_json
+from omnicxr.data.selection import Selection, Selector
+from omnicxr.data.shards import shard_notes, study_to_json, write_shard
+from omnicxr.data.sources import KINDS, StudySource, open_source
+from omnicxr.domain import SPLITS, Study, UserError
 
-IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-SCHEMA = pa.schema(
-    [
-        ("subject_id", pa.string()), ("study_id", pa.string()), ("split", pa.string()), ("source", pa.string()),
-        ("frontals", pa.list_(IMAGE)), ("frontal_views", pa.list_(pa.string())),
-        ("laterals", pa.list_(IMAGE)), ("lateral_views", pa.list_(pa.string())),
-        ("findings", pa.string()), ("impression", pa.string()), ("report", pa.string()),
-        *((f"label_{f}", pa.int8()) for f in Finding),
-        ("age", pa.float32()), ("sex", pa.string()), ("truth", pa.string()),
-    ]
-)  # fmt: skip
-"""One row is one study. `bytes` are PNG, square, 8-bit grey; labels are 1, 0, -1 or null."""
-
-MANIFEST = "manifest.json"
+MANIFEST, INDEX = "manifest.json", ".index"
+COPIES_LISTED = 200
 Progress = Callable[[int, int], None]
 
 
@@ -44,149 +36,196 @@ class PrepareConfig:
 
     kind: str
     image_size: int = 256
-    require: tuple[Modality, ...] = ()
-    """Modalities without which a study is left out; the published setting requires all three."""
+    selection: Selection = field(default_factory=Selection)
+    columns: dict[str, str] = field(default_factory=dict)
+    """For "table": role => column, see `omnicxr.data.sources.table`."""
     shard_size: int = 256
     """Studies in a shard."""
 
     def __post_init__(self) -> None:
-        if self.kind not in SOURCES:
-            raise UserError(f"Unknown data set '{self.kind}': choose from {', '.join(SOURCES)}.")
+        if self.kind not in KINDS:
+            raise UserError(f"Unknown data set '{self.kind}': choose from {', '.join(KINDS)}.")
         if not 32 <= self.image_size <= 1024:
             raise UserError(f"Image size {self.image_size} is out of range: choose 32 to 1024 pixels.")
 
 
 def prepare(
-    config: PrepareConfig, root: Path, out: Path, *, workers: int = 1, dry_run: bool = False, progress: Progress | None = None
+    config: PrepareConfig, where: Path | str, out: Path, *, workers: int = 1, dry_run: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Prepare the data set under `root` into `out`; returns the manifest (with `dry_run`, only counts, nothing written).
+    """Prepare the data set at `where` into `out`; returns the manifest (with `dry_run`, only the account before pictures are read).
 
-    Every study is either in a shard or counted under one reason. Raises UserError for a data set that cannot be read,
-    a patient in two splits, an `out` prepared with other options, or a disk that is full.
+    `where` is as `open_source` takes it. Every study is either in a shard or counted under one reason. Raises UserError for a data set that cannot be
+    read, a patient in two splits, an `out` prepared with other options, or a disk that is full.
     """
-    if not root.is_dir():
-        raise UserError(f"No such data folder: {root}. Check the path.")
-    source = SOURCES[config.kind](root)
-    dropped: Counter[str] = Counter()
-    studies = []
-    for study in source.studies():
-        reason = _reason_to_drop(study, config)
-        if reason:
-            dropped[reason] += 1
-        else:
-            studies.append(study)
-    dropped += source.dropped
-    _check_no_leak(studies)
-    counts = {"studies_seen": len(studies) + dropped.total(), "dropped_before_images": dict(sorted(dropped.items()))}
+    source = open_source(config.kind, str(where), config.columns)
+    selector = Selector(config.selection)
     if dry_run:
-        return {**counts, "studies": len(studies), "splits": dict(Counter(s.split for s in studies))}
+        splits = Counter(selected[0].split for selected in _selected(source, selector))
+        return {**_account(selector, source), "studies": splits.total(), "splits": {s: splits[s] for s in SPLITS}}
+    fresh = not out.exists()
     check_writable(out)
-    _claim(config, out)
-    jobs = list(_shards(studies, config, out))
-    todo = [job for job in jobs if not job[2].exists()]
+    try:
+        _claim(config, out)
+        if manifest := _finished(out):
+            return manifest
+        account = _write_index(config, source, selector, out)
+    except UserError:
+        if fresh:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+    jobs = list(_shards(config, account["kept"], out))
+    todo = [job for job in jobs if not job.path.exists()]
     done = len(jobs) - len(todo)
     for _ in _run(todo, workers):
         done += 1
         if progress:
             progress(done, len(jobs))
-    return _write_manifest(config, counts, [job[2] for job in jobs], out)
+    manifest = _write_manifest(config, account, [job.path for job in jobs], out)
+    shutil.rmtree(out / INDEX)
+    return manifest
 
 
-def _reason_to_drop(study: Study, config: PrepareConfig) -> str | None:
-    there = study.modalities()
-    if study.split not in SPLITS:
-        return "unknown split"
-    if not there:
-        return "nothing usable in it"
-    missing = [m for m in config.require if m not in there]
-    return f"no {missing[0]}" if missing else None
+def _selected(source: StudySource, selector: Selector) -> Iterator[tuple[Study, str]]:
+    for study in source.studies():
+        if selected := selector.select(study):
+            yield selected
+        if selector.full():
+            return
 
 
-def _check_no_leak(studies: list[Study]) -> None:
-    split_of: dict[str, str] = {}
-    for study in studies:
-        if split_of.setdefault(study.subject_id, study.split) != study.split:
-            raise UserError(f"Patient {study.subject_id} is in the splits {split_of[study.subject_id]} and {study.split}: mend the split table.")
+def _finished(out: Path) -> dict[str, Any] | None:
+    """The manifest, if all its shards are there."""
+    if not (out / MANIFEST).exists():
+        return None
+    manifest = json.loads((out / MANIFEST).read_text())
+    return manifest if all((out / name).exists() for name in manifest["shards"]) else None
+
+
+def _account(selector: Selector, source: StudySource) -> dict[str, Any]:
+    account = selector.account
+    dropped = account.dropped + source.dropped
+    images = account.images_left_out + source.images_left_out
+    return {
+        "studies_seen": account.seen + source.dropped.total(),
+        "dropped_before_images": dict(sorted(dropped.items())),
+        "images_left_out": dict(sorted(images.items())),
+    }
 
 
 def _claim(config: PrepareConfig, out: Path) -> None:
     path = out / "options.json"
-    wanted = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+    wanted = json.loads(json.dumps(asdict(config)))
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise UserError(f"{out} was prepared with other options (see {path.name}): choose another folder.")
     write_json(path, wanted)
 
 
-Job = tuple[list[Study], int, Path]
+def _write_index(config: PrepareConfig, source: StudySource, selector: Selector, out: Path) -> dict[str, Any]:
+    """One line per kept study in .index/SPLIT.jsonl, with the offset of every shard; an index that is whole is used as it is."""
+    account_path = out / INDEX / "account.json"
+    if account_path.exists():
+        return json.loads(account_path.read_text())
+    folder = out / INDEX
+    shutil.rmtree(folder, ignore_errors=True)
+    kept: dict[str, list[int]] = {split: [] for split in SPLITS}
+    counts: Counter[str] = Counter()
+    try:
+        folder.mkdir(parents=True)
+        files = {split: (folder / f"{split}.jsonl").open("wb") for split in SPLITS}
+        try:
+            for study, report in _selected(source, selector):
+                file = files[study.split]
+                if counts[study.split] % config.shard_size == 0:
+                    kept[study.split].append(file.tell())
+                counts[study.split] += 1
+                file.write(study_to_json(study, report).encode() + b"\n")
+        finally:
+            for file in files.values():
+                file.close()
+    except OSError as error:
+        raise UserError(f"Cannot write {folder}: {error.strerror or error}. Free some space or choose another folder.") from error
+    account = {**_account(selector, source), "kept": kept}
+    write_json(account_path, account)
+    return account
 
 
-def _shards(studies: list[Study], config: PrepareConfig, out: Path) -> Iterator[Job]:
+@dataclass(frozen=True)
+class _Job:
+    """One shard: where its lines begin, and where it goes."""
+
+    index: Path
+    offset: int
+    config: PrepareConfig
+    path: Path
+
+
+def _shards(config: PrepareConfig, kept: dict[str, list[int]], out: Path) -> Iterator[_Job]:
     for split in SPLITS:
-        part = [s for s in studies if s.split == split]
-        for n, start in enumerate(range(0, len(part), config.shard_size)):
-            yield part[start : start + config.shard_size], config.image_size, out / f"{split}-{n:05d}.parquet"
+        for n, offset in enumerate(kept[split]):
+            yield _Job(out / INDEX / f"{split}.jsonl", offset, config, out / f"{split}-{n:05d}.parquet")
 
 
-def _run(jobs: list[Job], workers: int) -> Iterator[None]:
+def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
     if workers <= 1 or len(jobs) <= 1:
-        yield from map(_write_shard, jobs)
+        yield from map(_do_shard, jobs)
         return
     with mp.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(_write_shard, jobs)
+        yield from pool.imap_unordered(_do_shard, jobs)
 
 
-def _write_shard(job: Job) -> None:
-    studies, image_size, path = job
-    dropped: Counter[str] = Counter()
-    rows = []
-    for study in studies:
-        try:
-            rows.append(_row(study, image_size))
-        except UserError as error:
-            dropped[f"unreadable image: {error}"] += 1
-    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"dropped": "\n".join(sorted(dropped.elements()))}))
-    with whole_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=64)
+def _do_shard(job: _Job) -> None:
+    with job.index.open("rb") as file:
+        file.seek(job.offset)
+        lines = [line.decode() for line, _ in zip(file, range(job.config.shard_size), strict=False)]
+    write_shard(lines, job.config.image_size, job.config.selection, job.path)
 
 
-def _row(study: Study, image_size: int) -> dict[str, Any]:
-    images: dict[Modality, list[tuple[bytes, str]]] = {Modality.FRONTAL: [], Modality.LATERAL: []}
-    for ref in study.images:
-        picture = load_image(ref.path, image_size)
-        images[ref.view.modality].append((encode_png(picture), ref.view))
-    columns = {
-        f"{modality}s": [{"bytes": data, "path": None} for data, _ in pictures] for modality, pictures in images.items()
-    } | {f"{modality}_views": [view for _, view in pictures] for modality, pictures in images.items()}
-    labels = {f"label_{f}": None if s is None else int(s) for f, s in study.labels.items()}
-    return {
-        "subject_id": study.subject_id, "study_id": study.study_id, "split": study.split, "source": study.source,
-        "findings": study.findings_text, "impression": study.impression_text, "report": study.report,
-        "age": study.age, "sex": study.sex, "truth": study.truth, **columns, **labels,
-    }  # fmt: skip
-
-
-def _write_manifest(config: PrepareConfig, counts: dict[str, Any], shards: list[Path], out: Path) -> dict[str, Any]:
-    unreadable: list[str] = []
-    splits: Counter[str] = Counter()
-    modalities: Counter[str] = Counter()
+def _write_manifest(config: PrepareConfig, account: dict[str, Any], shards: list[Path], out: Path) -> dict[str, Any]:
+    dropped: Counter[str] = Counter(account["dropped_before_images"])
+    images_left_out: Counter[str] = Counter(account["images_left_out"])
+    unreadable: list[dict[str, str]] = []
+    tally = {name: Counter[str]() for name in ("split", "source", "modalities", "views")}
+    hashes: list[bytes] = []
+    owners: list[tuple[str, str]] = []
     for shard in shards:
-        file = pq.ParquetFile(shard)
-        notes = (file.schema_arrow.metadata or {}).get(b"dropped", b"").decode()
-        unreadable += notes.splitlines()
-        table = file.read(["split", "report", "frontal_views", "lateral_views"]).to_pylist()
-        splits.update(row["split"] for row in table)
-        for row in table:
+        notes = shard_notes(shard)
+        images_left_out.update(notes["images_left_out"])
+        dropped.update(note["reason"] for note in notes["dropped"])
+        unreadable += [{k: note[k] for k in ("study_id", "error")} for note in notes["dropped"] if note["error"]]
+        columns = ["split", "source", "study_id", "report", *(f"{m}_{part}" for m in ("frontal", "lateral") for part in ("views", "hashes"))]
+        for row in pq.read_table(shard, columns=columns).to_pylist():
             there = (("frontal", row["frontal_views"]), ("lateral", row["lateral_views"]), ("report", row["report"]))
-            modalities["+".join(name for name, value in there if value)] += 1
+            tally["split"][row["split"]] += 1
+            tally["source"][row["source"]] += 1
+            tally["modalities"]["+".join(name for name, value in there if value)] += 1
+            tally["views"].update(row["frontal_views"] + row["lateral_views"])
+            for value in row["frontal_hashes"] + row["lateral_hashes"]:
+                hashes.append(value)
+                owners.append((row["split"], row["study_id"]))
+    copies = find_copies(hashes, [split for split, _ in owners])
     manifest = {
-        "format": 1,
-        **counts,
-        "dropped_unreadable": sorted(unreadable),
-        "studies": splits.total(),
-        "splits": {s: splits[s] for s in SPLITS},
-        "modalities": dict(sorted(modalities.items())),
-        "options": {"kind": config.kind, "image_size": config.image_size, "require": list(config.require)},
+        "format": 2,
+        "studies_seen": account["studies_seen"],
+        "dropped": dict(sorted(dropped.items())),
+        "studies": tally["split"].total(),
+        "splits": {s: tally["split"][s] for s in SPLITS},
+        "sources": dict(sorted(tally["source"].items())),
+        "modalities": dict(sorted(tally["modalities"].items())),
+        "views": dict(sorted(tally["views"].items())),
+        "images_left_out": dict(sorted(images_left_out.items())),
+        "unreadable": sorted(unreadable, key=lambda note: note["study_id"]),
+        "copies_across_splits": {
+            "exact": sum(bits < 0 for _, _, bits in copies),
+            "near": sum(bits >= 0 for _, _, bits in copies),
+            "listed": [
+                {"studies": ["/".join(owners[i]), "/".join(owners[j])], "differing_bits": max(bits, 0)} for i, j, bits in copies[:COPIES_LISTED]
+            ],
+        },
+        "options": json.loads(json.dumps(asdict(config))),
         "shards": {shard.name: sha256(shard) for shard in shards},
     }
+    assert manifest["studies"] + dropped.total() == account["studies_seen"]
     write_json(out / MANIFEST, manifest)
     return manifest
+
+

@@ -36,9 +36,11 @@ class View(StrEnum):
 
     PA = "PA"
     AP = "AP"
+    FRONTAL = "FRONTAL"
+    """Frontal, not said whether PA or AP."""
     LATERAL = "LATERAL"
     LL = "LL"
 
     @property
     def modality(self) -> Modality:
-        return Modality.FRONTAL if self in (View.PA, View.AP) else Modality.LATERAL
+        return Modality.LATERAL if self in (View.LATERAL, View.LL) else Modality.FRONTAL

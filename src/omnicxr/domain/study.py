@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from omnicxr.domain.findings import Labels
-from omnicxr.domain.modality import Modality, View
+from omnicxr.domain.modality import View
 
 SPLITS = ("train", "validate", "test")
 
@@ -17,7 +18,8 @@ class ImageRef:
     """An image of a study: where it lies and how it was taken."""
 
     path: Path
-    view: View
+    view: View | None = None
+    """None: the data set does not say; the file's header or the view classifier decides when the picture is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +28,12 @@ class Study:
 
     subject_id: str
     study_id: str
-    split: str
     source: str
+    split: str = ""
+    """Of the data set's own partition; empty where it has none, then a hash of the patient decides."""
     images: tuple[ImageRef, ...] = ()
-    findings_text: str = ""
-    impression_text: str = ""
-    report: str = ""
-    """The text that models read; empty where the study has none."""
+    sections: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Section name => text, see `omnicxr.data.sections`; empty where the study has no report."""
     labels: Labels = field(default_factory=lambda: MappingProxyType({}))
     age: float | None = None
     """Years."""
@@ -40,10 +41,3 @@ class Study:
     """"M", "F" or None."""
     truth: str = ""
     """The simulator's truth as one JSON object; empty for real studies."""
-
-    def modalities(self) -> tuple[Modality, ...]:
-        """The modalities that are there, in canonical order."""
-        there = {image.view.modality for image in self.images}
-        if self.report:
-            there.add(Modality.REPORT)
-        return tuple(m for m in Modality if m in there)

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from omnicxr.data.files import check_writable, whole_file, write_json
+from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, UserError
 from omnicxr.simulation.render import Rendering, render
 from omnicxr.simulation.report import write_report
@@ -28,7 +29,6 @@ from omnicxr.simulation.sampling import Prevalence, sample_truth
 
 CHUNK = 20
 JPEG_QUALITY = 95
-TEST_SHARE, VALIDATE_SHARE = 0.1, 0.05
 Progress = Callable[[int, int], None]
 
 
@@ -53,12 +53,6 @@ def study_ids(seed: int, index: int) -> tuple[int, int]:
     """(subject_id, study_id) of a simulated study: about one patient in eight has two studies."""
     patient = index - 1 if index % 9 == 8 else index
     return 10_000_000 + (seed % 9) * 1_000_000 + patient, 50_000_000 + (seed % 9) * 1_000_000 + index
-
-
-def split_of(subject_id: int) -> str:
-    """The split of a patient, from a hash of the id: fixed whatever the number of studies."""
-    share = int(hashlib.sha256(str(subject_id).encode()).hexdigest()[:8], 16) / 2**32
-    return "test" if share < TEST_SHARE else "validate" if share < TEST_SHARE + VALIDATE_SHARE else "train"
 
 
 def simulate(config: SimulationConfig, out: Path, *, workers: int = 1, device: str = "cpu", progress: Progress | None = None) -> None:
@@ -139,7 +133,7 @@ def _write_tables(out: Path, chunks: list[range]) -> None:
             metadata.append({"dicom_id": image["dicom_id"], "subject_id": subject, "study_id": study,
                              "PerformedProcedureStepDescription": "CHEST (PA AND LAT)", "ViewPosition": image["view"],
                              "Rows": image["size"], "Columns": image["size"], "StudyDate": 21800101, "StudyTime": 0.0, **age_sex})
-            splits.append({"dicom_id": image["dicom_id"], "study_id": study, "subject_id": subject, "split": split_of(subject)})
+            splits.append({"dicom_id": image["dicom_id"], "study_id": study, "subject_id": subject, "split": hashed_split(str(subject))})
         states = {f: "" if row["labels"][f] is None else f"{row['labels'][f]:.1f}" for f in Finding}
         labels.append({"subject_id": subject, "study_id": study, **states})
     for name, table in (("metadata", metadata), ("split", splits), ("chexpert", labels)):

@@ -1,21 +1,79 @@
-"""What every reader offers."""
+"""What every reader offers, and what readers share."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from omnicxr.domain import Study
+from omnicxr.data.tables import decode_text
+from omnicxr.domain import Finding, Labels, LabelState, Study
 
 
 class StudySource(Protocol):
-    """A data set on disk. Studies come in a fixed order, each exactly once."""
+    """A data set on disk. Studies come in a fixed order, each exactly once.
+
+    Raises UserError, when made or while `studies` runs, for a table that is missing, damaged or of another layout.
+    """
 
     dropped: Counter[str]
-    """Reason => number of studies left out, filled while `studies` runs."""
-
-    def __init__(self, root: Path) -> None: ...
+    """Reason => number of studies that cannot be used at all, filled while `studies` runs."""
+    images_left_out: Counter[str]
+    """Reason => number of pictures left out of studies, filled while `studies` runs."""
 
     def studies(self) -> Iterator[Study]: ...
+
+
+class Source:
+    """Counters and checks that readers share."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.real_root = root.resolve()
+        self.dropped: Counter[str] = Counter()
+        self.images_left_out: Counter[str] = Counter()
+
+    def picture(self, path: Path) -> Path | None:
+        """The path, or None with the reason counted: it must lie in the data folder and be there."""
+        if not path.resolve().is_relative_to(self.real_root):
+            self.images_left_out["path leaves the data folder (.., absolute, or a link)"] += 1
+        elif not path.is_file():
+            self.images_left_out["file missing"] += 1
+        else:
+            return path
+        return None
+
+    def text(self, path: Path) -> str:
+        """A report file's text; "" where it is missing or lies outside of the data folder."""
+        if not path.is_file() or not path.resolve().is_relative_to(self.real_root):
+            return ""
+        return decode_text(path.read_bytes())
+
+
+def chexpert_labels(row: Mapping[str, str]) -> dict[Finding, LabelState | None]:
+    """The 14 columns with 1, 0, -1 and blank. Raises ValueError for anything else."""
+    return {f: LabelState(int(float(row[f]))) if row[f].strip() else None for f in Finding}
+
+
+def named_labels(names: set[str], mapping: Mapping[str, Finding]) -> Labels:
+    """Labels of a data set that lists what it found: listed is positive, in its vocabulary but not listed is negative, else not mentioned."""
+    positive = {mapping[n] for n in names if n in mapping}
+    known = set(mapping.values())
+    return {f: LabelState.POSITIVE if f in positive else LabelState.NEGATIVE if f in known else None for f in Finding}
+
+
+def years(text: str) -> float | None:
+    """"063Y", "63", "63.0" => 63.0; None for what is no age of 0 to 120 years."""
+    digits = text.strip().upper().removesuffix("Y")
+    try:
+        age = float(digits)
+    except ValueError:
+        return None
+    return age if 0 <= age <= 120 else None
+
+
+def sex(text: str) -> str | None:
+    """ "Male", "F", ... => "M", "F" or None."""
+    first = text.strip().upper()[:1]
+    return first if first in ("M", "F") else None

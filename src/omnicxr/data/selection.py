@@ -1,0 +1,114 @@
+"""Which studies are used, and under which one reason each of the others is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from omnicxr.data.labeler import label_report
+from omnicxr.data.sections import TEXTS, study_text
+from omnicxr.data.splits import hashed_split
+from omnicxr.domain import SPLITS, Finding, Modality, Study, UserError, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a study must have. The published setting is require=("frontal", "lateral", "report"), text="impression"."""
+
+    require: tuple[Modality, ...] = ()
+    """Modalities without which a study is left out; the others are used where they are there."""
+    views: tuple[View, ...] = tuple(View)
+    """Pictures taken otherwise are left out."""
+    text: str = "auto"
+    """auto (impression, else findings, else last paragraph, else comparison), impression, findings or both."""
+    min_words: int = 1
+    """Reports with fewer words count as missing."""
+    max_words: int | None = None
+    """Reports with more words count as missing."""
+    limit: int | None = None
+    """Stop after so many studies were kept."""
+
+    def __post_init__(self) -> None:
+        if self.text not in TEXTS:
+            raise UserError(f"Unknown text '{self.text}': choose from {', '.join(TEXTS)}.")
+        if self.min_words < 1 or (self.max_words is not None and self.max_words < self.min_words):
+            raise UserError(f"Report lengths of {self.min_words} to {self.max_words} words leave nothing: choose another range.")
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"Cannot keep {self.limit} studies: ask for at least 1.")
+
+
+@dataclass
+class Account:
+    """Every study that was seen is kept or counted under exactly one reason."""
+
+    seen: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    images_left_out: Counter[str] = field(default_factory=Counter)
+
+
+class Selector:
+    """Apply a selection to studies as they come; keeps the account."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self.account = Account()
+        self._splits: dict[tuple[str, str], str] = {}
+        self._studies: set[tuple[str, str]] = set()
+
+    def full(self) -> bool:
+        return self.selection.limit is not None and self.account.kept >= self.selection.limit
+
+    def select(self, study: Study) -> tuple[Study, str] | None:
+        """The study with what is used of it, its split filled in and labels completed, and its report; None where it is dropped.
+
+        Raises UserError for a patient in two splits.
+        """
+        self.account.seen += 1
+        study = self._cut(study)
+        report = study_text(study.sections, self.selection.text)
+        words = len(report.split())
+        reason = self._reason(study, words)
+        if reason:
+            self.account.dropped[reason] += 1
+            return None
+        usable = self._fits(words)
+        self._studies.add((study.source, study.study_id))
+        patient = (study.source, study.subject_id)
+        if self._splits.setdefault(patient, study.split) != study.split:
+            raise UserError(
+                f"Patient {study.subject_id} of {study.source} is in the splits {self._splits[patient]} and {study.split}: mend the split table."
+            )
+        self.account.kept += 1
+        if not any(state is not None for state in study.labels.values()):
+            text = " ".join(study.sections.get(k, "") for k in ("findings", "impression")).strip() or report
+            study = replace(study, labels=label_report(text) if text and study.source != "padchest" else dict.fromkeys(Finding))
+        return study, report if usable else ""
+
+    def _cut(self, study: Study) -> Study:
+        images = tuple(ref for ref in study.images if ref.view is None or ref.view in self.selection.views)
+        for ref in study.images:
+            if ref not in images:
+                self.account.images_left_out[f"view {ref.view} not asked for"] += 1
+        split = study.split or hashed_split(f"{study.source}:{study.subject_id}")
+        return replace(study, images=images, split=split)
+
+    def _fits(self, words: int) -> bool:
+        return self.selection.min_words <= words <= (self.selection.max_words or words)
+
+    def _reason(self, study: Study, words: int) -> str | None:
+        """The first that applies, in the order of this function."""
+        if study.split not in SPLITS:
+            return "unknown split"
+        if (study.source, study.study_id) in self._studies:
+            return "identifier twice"
+        views = {ref.view.modality for ref in study.images if ref.view}
+        undecided = any(ref.view is None for ref in study.images)
+        for modality in self.selection.require:
+            if modality is Modality.REPORT and not self._fits(words):
+                return "no report" if words == 0 else "report too short" if words < self.selection.min_words else "report too long"
+            if modality.is_image and modality not in views and not undecided:
+                return f"no {modality}"
+        if not study.images and not self._fits(words):
+            return "nothing usable in it"
+        return None

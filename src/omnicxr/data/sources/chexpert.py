@@ -1,0 +1,111 @@
+"""CheXpert and CheXpert Plus.
+
+| data set | file | columns read |
+|---|---|---|
+| `chexpert` | `train.csv`, `valid.csv`, `test.csv` (those that are there) | Path, Sex, Age, Frontal/Lateral, AP/PA, the 14 findings |
+| `chexpert-plus` | `df_chexpert_plus_240401.csv` | path_to_image, frontal_lateral, ap_pa, deid_patient_id, patient_report_date_order |
+| | | section_findings, section_impression, age, sex, split; report where present |
+
+The partition called valid is `validate` here. CheXpert has no reports; CheXpert Plus has no label columns in this table, so the labeler reads its
+reports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from omnicxr.data.sections import clean_text, split_sections
+from omnicxr.data.sources.base import Source, chexpert_labels, sex, years
+from omnicxr.data.tables import Row, read_table
+from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
+
+SPLIT_NAMES = {"train": "train", "valid": "validate", "validate": "validate", "test": "test"}
+_STUDY = re.compile(r"(patient\d+)/(study\d+)/")
+
+
+def view_of(frontal_lateral: str, ap_pa: str) -> View | None:
+    """The view of a row of either table; None where it does not say."""
+    if frontal_lateral.strip().lower().startswith("l"):
+        return View.LATERAL
+    if frontal_lateral.strip().lower().startswith("f"):
+        return {"AP": View.AP, "PA": View.PA}.get(ap_pa.strip().upper(), View.FRONTAL)
+    return None
+
+
+class CheXpert(Source):
+    """Reader of CheXpert, either resolution."""
+
+    name = "chexpert"
+
+    def studies(self) -> Iterator[Study]:
+        tables = [name for name in ("train", "valid", "test") if (self.root / f"{name}.csv").is_file()]
+        if not tables:
+            raise UserError(f"{self.root} has no train.csv or valid.csv: point at the folder of the CheXpert download.")
+        columns = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *Finding)
+        for table in tables:
+            rows = read_table(self.root / f"{table}.csv", columns)
+            for key, group in groupby(rows, key=lambda row: self._key(row["Path"])):
+                if key is None:
+                    self.dropped["path without patient and study"] += len(list(group))
+                    continue
+                yield self._study(key, list(group), SPLIT_NAMES[table])
+
+    @staticmethod
+    def _key(path: str) -> tuple[str, str] | None:
+        found = _STUDY.search(path)
+        return (found[1], f"{found[1]}/{found[2]}") if found else None
+
+    def _study(self, key: tuple[str, str], rows: list[Row], split: str) -> Study:
+        refs = tuple(
+            ImageRef(path, view_of(row["Frontal/Lateral"], row["AP/PA"])) for row in rows if (path := self.picture(self._path(row["Path"])))
+        )
+        return Study(subject_id=key[0], study_id=key[1], source=self.name, split=split, images=refs, labels=self._labels(rows[0]),
+                     age=years(rows[0]["Age"]), sex=sex(rows[0]["Sex"]))  # fmt: skip
+
+    def _path(self, written: str) -> Path:
+        """Paths in the table begin with the name of the download folder, which may be `root` itself."""
+        whole = self.root / written
+        return whole if whole.is_file() else self.root / written.partition("/")[2]
+
+    def _labels(self, row: Row) -> Labels:
+        try:
+            return chexpert_labels(row)
+        except ValueError:
+            raise UserError(f"{row['Path']} has a label outside 1, 0, -1 and blank: check the table.") from None
+
+
+class CheXpertPlus(Source):
+    """Reader of CheXpert Plus, PNG or the JPEG pictures of CheXpert under the same paths."""
+
+    name = "chexpert-plus"
+    table = "df_chexpert_plus_240401.csv"
+
+    def studies(self) -> Iterator[Study]:
+        columns = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "patient_report_date_order", "section_findings",
+                   "section_impression", "age", "sex", "split")  # fmt: skip
+        rows = sorted(read_table(self.root / self.table, columns, ("report",)), key=self._key)
+        for (patient, order), group in groupby(rows, key=self._key):
+            images = list(group)
+            first = images[0]
+            paths = [(row, self.picture(self._path(row["path_to_image"]))) for row in images]
+            refs = tuple(ImageRef(path, view_of(row["frontal_lateral"], row["ap_pa"])) for row, path in paths if path)
+            sections = split_sections(first.get("report", ""))
+            for name in ("findings", "impression"):
+                if text := clean_text(first[f"section_{name}"]):
+                    sections[name] = text
+            yield Study(
+                subject_id=patient, study_id=f"{patient}/{order}", source=self.name, split=SPLIT_NAMES.get(first["split"].strip().lower(), ""),
+                images=refs, sections={k: v for k, v in sections.items() if v}, age=years(first["age"]), sex=sex(first["sex"]),
+            )  # fmt: skip
+
+    @staticmethod
+    def _key(row: Row) -> tuple[str, str]:
+        return row["deid_patient_id"], row["patient_report_date_order"]
+
+    def _path(self, written: str) -> Path:
+        stem = Path(written).with_suffix("")
+        tried = [self.root / folder / stem.with_suffix(suffix) for folder in ("", "PNG") for suffix in (".png", ".jpg")]
+        return next((p for p in tried if p.is_file()), self.root / written)

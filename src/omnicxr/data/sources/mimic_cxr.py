@@ -1,0 +1,114 @@
+"""MIMIC-CXR-JPG (and the simulator's output, which has the same layout) and MIMIC-CXR in DICOM.
+
+| file | columns read |
+|---|---|
+| `mimic-cxr-2.0.0-metadata.csv.gz` | dicom_id, subject_id, study_id, ViewPosition; PatientAge, PatientSex where present |
+| `mimic-cxr-2.0.0-split.csv.gz` | dicom_id, split |
+| `mimic-cxr-2.0.0-chexpert.csv.gz` | subject_id, study_id, the 14 findings |
+| `cxr-record-list.csv.gz` (DICOM release) | subject_id, study_id, dicom_id |
+| `files/p10/p10000032/s50414267.txt` | the report (MIMIC-CXR's own download, put beside the pictures) |
+| `truth.jsonl` | the simulator's truth, where present |
+
+Pictures with another ViewPosition than AP, PA, LATERAL and LL are left out and counted; where it is blank the view classifier decides.
+The DICOM release has no table of views, splits or labels: those of MIMIC-CXR-JPG are used where they lie in the same folder; else views come from
+the DICOM header, splits from a hash of the patient and labels from the labeler.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from omnicxr.data.sections import split_sections
+from omnicxr.data.sources.base import Source, chexpert_labels, sex, years
+from omnicxr.data.tables import Row, read_table
+from omnicxr.data.views import VIEW_CODES
+from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError
+
+Key = tuple[str, str]
+
+
+class MimicCxrJpg(Source):
+    """Reader of the JPEG release."""
+
+    name, suffix = "mimic-cxr-jpg", ".jpg"
+
+    def studies(self) -> Iterator[Study]:
+        splits = self._splits()
+        labels = self._labels()
+        truth = self._truth()
+        rows = sorted(self._rows(), key=lambda r: (r["subject_id"], r["study_id"], r["dicom_id"]))
+        for key, group in groupby(rows, key=lambda r: (r["subject_id"], r["study_id"])):
+            images = list({row["dicom_id"]: row for row in group}.values())
+            study_splits = {splits.get(row["dicom_id"], "") for row in images}
+            if splits and (len(study_splits) != 1 or "" in study_splits):
+                self.dropped["no split, or several splits"] += 1
+                continue
+            refs = tuple(ref for row in images if (ref := self._image(row)))
+            report = self.text(self._folder(*key).with_suffix(".txt"))
+            yield Study(
+                subject_id=key[0], study_id=key[1], source=self.name, split=study_splits.pop(), images=refs,
+                sections=split_sections(report) if report.strip() else {}, labels=labels.get(key, {}),
+                age=years(images[0].get("PatientAge", "")), sex=sex(images[0].get("PatientSex", "")), truth=truth.get(key[1], ""),
+            )  # fmt: skip
+
+    def _rows(self) -> Iterator[Row]:
+        columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
+        return read_table(self._table_path("metadata"), columns, ("PatientAge", "PatientSex"))
+
+    def _splits(self) -> dict[str, str]:
+        return {row["dicom_id"]: sys.intern(row["split"]) for row in read_table(self._table_path("split"), ("dicom_id", "split"))}
+
+    def _labels(self) -> dict[Key, Labels]:
+        labels: dict[Key, Labels] = {}
+        seen: dict[tuple[str, ...], Labels] = {}  # rows that say the same share one mapping
+        for row in read_table(self._table_path("chexpert"), ("subject_id", "study_id", *Finding)):
+            values = tuple(row[f] for f in Finding)
+            try:
+                labels[row["subject_id"], row["study_id"]] = seen.setdefault(values, chexpert_labels(row))
+            except ValueError:
+                raise UserError(f"Study {row['study_id']} has a label outside 1, 0, -1 and blank: check the chexpert table.") from None
+        return labels
+
+    def _table_path(self, name: str) -> Path:
+        return self.root / f"mimic-cxr-2.0.0-{name}.csv.gz"
+
+    def _folder(self, subject: str, study: str) -> Path:
+        return self.root / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}"
+
+    def _image(self, row: Row) -> ImageRef | None:
+        code = row["ViewPosition"].strip()
+        if code and code not in VIEW_CODES:
+            self.images_left_out[f"view {code}"] += 1
+            return None
+        path = self.picture(self._folder(row["subject_id"], row["study_id"]) / f"{row['dicom_id']}{self.suffix}")
+        return ImageRef(path, VIEW_CODES.get(code)) if path else None
+
+    def _truth(self) -> dict[str, str]:
+        path = self.root / "truth.jsonl"
+        if not path.is_file():
+            return {}
+        with path.open(encoding="utf-8") as lines:
+            return {str(row["study_id"]): json.dumps(row["truth"], sort_keys=True) for row in map(json.loads, lines)}
+
+
+class MimicCxr(MimicCxrJpg):
+    """Reader of the DICOM release."""
+
+    name, suffix = "mimic-cxr", ".dcm"
+
+    def _rows(self) -> Iterator[Row]:
+        if self._table_path("metadata").is_file():
+            yield from super()._rows()
+            return
+        for row in read_table(self.root / "cxr-record-list.csv.gz", ("subject_id", "study_id", "dicom_id")):
+            yield {**row, "ViewPosition": ""}
+
+    def _splits(self) -> dict[str, str]:
+        return super()._splits() if self._table_path("split").is_file() else {}
+
+    def _labels(self) -> dict[Key, Labels]:
+        return super()._labels() if self._table_path("chexpert").is_file() else {}

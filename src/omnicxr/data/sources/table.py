@@ -1,0 +1,79 @@
+"""Any table: CSV (plain or gzipped) or Parquet, with its columns named on the command line.
+
+| role | meaning |
+|---|---|
+| patient, study | identifiers; without `patient` each study is its own patient, without `study` each row is its own study |
+| frontal, lateral | path of a picture of that view, relative to the table's folder |
+| image, view | one picture per row: its path and its view (PA, AP, FRONTAL, LATERAL or LL; blank: the view classifier decides) |
+| report, findings, impression | text; `report` may have section headers |
+| split | train, validate (or valid, val) or test |
+| age, sex | years; male or female |
+
+Columns named like one of the 14 findings are read as labels (1, 0, -1, blank).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from omnicxr.data.sections import clean_text, split_sections
+from omnicxr.data.sources.base import Source, sex, years
+from omnicxr.data.tables import Row, read_table
+from omnicxr.domain import Finding, ImageRef, Labels, LabelState, Study, UserError, View
+
+ROLES = ("patient", "study", "frontal", "lateral", "image", "view", "report", "findings", "impression", "split", "age", "sex")
+SPLIT_NAMES = {"train": "train", "valid": "validate", "val": "validate", "validate": "validate", "test": "test"}
+
+
+class TableSource(Source):
+    """Reader of a table. Raises UserError for a role that is not known or a mapping that names neither a picture nor a text."""
+
+    name = "table"
+
+    def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
+        super().__init__(path.parent)
+        self.path, self.columns = path, dict(columns)
+        if unknown := [role for role in columns if role not in ROLES]:
+            raise UserError(f"Unknown column role '{unknown[0]}': choose from {', '.join(ROLES)}.")
+        if not set(columns) & {"frontal", "lateral", "image", "report", "findings", "impression"}:
+            raise UserError("A table needs at least one of frontal, lateral, image, report, findings, impression: name it with --columns.")
+
+    def studies(self) -> Iterator[Study]:
+        rows = enumerate(read_table(self.path, tuple(self.columns.values()), tuple(f for f in Finding if f not in self.columns.values())))
+        for study, group in groupby(rows, key=lambda item: self._get(item[1], "study") if "study" in self.columns else str(item[0])):
+            yield self._study(study, [row for _, row in group])
+
+    def _get(self, row: Row, role: str) -> str:
+        return row[self.columns[role]].strip() if role in self.columns else ""
+
+    def _study(self, study: str, rows: list[Row]) -> Study:
+        first = rows[0]
+        sections = split_sections(self._get(first, "report"))
+        for name in ("findings", "impression"):
+            if text := clean_text(self._get(first, name)):
+                sections[name] = text
+        return Study(
+            subject_id=self._get(first, "patient") or study, study_id=study, source=self.name,
+            split=SPLIT_NAMES.get(self._get(first, "split").lower(), self._get(first, "split")),
+            images=tuple(ref for row in rows for ref in self._images(row)), sections={k: v for k, v in sections.items() if v},
+            labels=self._labels(first), age=years(self._get(first, "age")), sex=sex(self._get(first, "sex")),
+        )  # fmt: skip
+
+    def _images(self, row: Row) -> Iterator[ImageRef]:
+        for role, view in (("frontal", View.FRONTAL), ("lateral", View.LATERAL), ("image", self._view(row))):
+            if (name := self._get(row, role)) and (path := self.picture(self.root / name)):
+                yield ImageRef(path, view)
+
+    def _view(self, row: Row) -> View | None:
+        code = self._get(row, "view").upper()
+        if code and code not in set(View):
+            raise UserError(f"{self.path} has the view '{code}': choose from {', '.join(View)} or leave it blank.")
+        return View(code) if code else None
+
+    def _labels(self, row: Row) -> Labels:
+        try:
+            return {f: LabelState(int(float(row[f]))) if row.get(f, "").strip() else None for f in Finding} if any(f in row for f in Finding) else {}
+        except ValueError:
+            raise UserError(f"{self.path} has a label outside 1, 0, -1 and blank: mend it first.") from None

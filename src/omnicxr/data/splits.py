@@ -1,0 +1,13 @@
+"""Splits by patient, from a hash: the same patient is always in the same split, whatever is added to the data set."""
+
+from __future__ import annotations
+
+import hashlib
+
+TEST_SHARE, VALIDATE_SHARE = 0.1, 0.05
+
+
+def hashed_split(patient: str) -> str:
+    """The first 32 bits of SHA-256 of the patient's name as a share of 1: below 0.1 is test, below 0.15 is validate, else train."""
+    share = int(hashlib.sha256(patient.encode()).hexdigest()[:8], 16) / 2**32
+    return "test" if share < TEST_SHARE else "validate" if share < TEST_SHARE + VALIDATE_SHARE else "train"
