@@ -131,12 +131,22 @@ def test_broken_shard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert "damaged" in capsys.readouterr().err
 
 
+def test_label_shows_the_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert omnicxr(monkeypatch, "label", "Possible pneumonia, no effusion.") == 0
+    shown = capsys.readouterr().out
+    assert "uncertain" in shown
+    assert "possible" in shown
+    assert omnicxr(monkeypatch, "label", "@nowhere.txt") == 2
+
+
 def test_inspect_notices_a_changed_shard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prepared: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(prepared, tmp_path / "data"))
     assert omnicxr(monkeypatch, "inspect", data, "--out", tmp_path / "sheet") == 0
-    assert Image.open(tmp_path / "sheet" / "contact_sheet.png").width == 64 * 16
+    page = (tmp_path / "sheet" / "data.html").read_text()
+    assert "Pleural Effusion" in page
+    assert page.count("data:image/png;base64,") == 3
     shutil.copy(sorted(data.glob("train-*"))[0], sorted(data.glob("test-*"))[0])
-    assert omnicxr(monkeypatch, "inspect", data) == 2
+    assert omnicxr(monkeypatch, "inspect", data, "--verify") == 2
     assert "hash" in capsys.readouterr().err
 
 

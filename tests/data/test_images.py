@@ -7,7 +7,7 @@ from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from omnicxr.data import images
-from omnicxr.data.images import load_image
+from omnicxr.data.images import load_image, read_image
 from omnicxr.domain import UserError
 
 RAMP = np.linspace(0, 255, 64 * 48).reshape(48, 64)
@@ -96,3 +96,72 @@ def test_own_limit_is_checked_before_decoding(tmp_path: Path, monkeypatch: pytes
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="20 x 20"):
         load_image(tmp_path / "a.png", 64)
+
+
+def write_compressed(path: Path, values: np.ndarray, syntax: str) -> Path:
+    """Write 16-bit values, then change the transfer syntax with GDCM's command-line twin, its Python binding."""
+    import gdcm
+
+    write_dicom(path, values)
+    if syntax == "RLELossless":
+        dataset = pydicom.dcmread(path)
+        dataset.compress(pydicom.uid.RLELossless)
+        dataset.save_as(path)
+        return path
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return path
+
+
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"])
+def test_compressed_dicom_gives_the_same_pixels(tmp_path: Path, syntax: str) -> None:
+    values = (RAMP * 16).astype(np.uint16)
+    plain = load_image(write_dicom(tmp_path / "plain.dcm", values), 32)
+    packed = write_compressed(tmp_path / "packed.dcm", values, syntax)
+    assert pydicom.dcmread(packed).file_meta.TransferSyntaxUID.is_compressed
+    assert (np.asarray(load_image(packed, 32)) == np.asarray(plain)).all()
+
+
+def test_baseline_jpeg_dicom(tmp_path: Path) -> None:
+    import io
+
+    from pydicom.encaps import encapsulate
+
+    path = write_dicom(tmp_path / "a.dcm", RAMP.astype(np.uint16), bits=8)
+    dataset, buffer = pydicom.dcmread(path), io.BytesIO()
+    Image.fromarray(RAMP.round().astype(np.uint8)).save(buffer, "JPEG", quality=98)
+    dataset.BitsAllocated = 8
+    dataset.PixelData = encapsulate([buffer.getvalue()])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    dataset.save_as(path)
+    assert np.abs(np.asarray(load_image(path, 32)).astype(int) - expected(32)).max() <= 4
+
+
+def test_window_of_the_header_is_applied(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", (RAMP * 16).astype(np.uint16))
+    dataset = pydicom.dcmread(path)
+    dataset.WindowCenter, dataset.WindowWidth = 512, 256
+    dataset.save_as(path)
+    picture = np.asarray(load_image(path, 64))[8:56]
+    low, high = RAMP * 16 < 512 - 128, RAMP * 16 > 512 + 128
+    assert picture[low].max() < picture[~low & ~high].max() <= picture[high].max()
+    assert (picture[high] == 255).mean() > 0.9
+
+
+def test_view_position_is_read_and_nothing_else(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", (RAMP * 16).astype(np.uint16))
+    dataset = pydicom.dcmread(path)
+    dataset.ViewPosition, dataset.PatientName = "LL", "Doe^Jane"
+    dataset.save_as(path)
+    picture, view = read_image(path)
+    assert view == "LL"
+    assert "Doe" not in str(picture.info)

@@ -79,12 +79,15 @@ def prepare(
 
 @app.command
 def inspect(
-    data: Positional[Path], *, out: Annotated[Path | None, arg(help="Folder for the contact sheet; default: the data folder.")] = None
+    data: Positional[Path],
+    *,
+    out: Annotated[Path | None, arg(help="Folder for the page; default: the data folder.")] = None,
+    verify: Annotated[bool, arg(help="Read every shard and compare it with the manifest first.")] = False,
 ) -> None:
-    """Print counts, label and view tables of a prepared data set, check its shards, and write a contact sheet."""
+    """Print counts, label and view tables of a prepared data set, and write them with plots and a contact sheet to data.html."""
     from omnicxr.app.inspect import inspect_dataset
 
-    inspect_dataset(data, out or data)
+    inspect_dataset(data, out or data, verify=verify)
 
 
 @app.command

@@ -1,42 +1,35 @@
-"""Tables and contact sheets."""
+"""Tables on the console: accounts of data sets, labels of a report, figures of an evaluation."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from omnicxr.app.console import console
+from omnicxr.app.data_page import account_rows, data_page, label_rows, view_rows
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, sha256
+from omnicxr.data.files import check_writable, sha256, write_text
 from omnicxr.data.labeler import combine, find_mentions
-from omnicxr.domain import IMAGE_MODALITIES, SPLITS, Finding, UserError
-from omnicxr.training.sheets import save_grid
-
-SHEET_STUDIES, SHEET_COLUMNS = 32, 8
+from omnicxr.domain import IMAGE_MODALITIES, SPLITS, UserError
 
 
 def manifest_tables(manifest: dict[str, Any]) -> None:
     """What was seen, kept and dropped, and why."""
-    table = Table("studies", "count", title="Account")
-    table.add_row("seen", str(manifest["studies_seen"]))
-    for reason, count in manifest.get("dropped", manifest.get("dropped_before_images", {})).items():
-        table.add_row(f"dropped: {reason}", str(count))
-    table.add_row("kept", str(manifest["studies"]))
-    for split, count in manifest["splits"].items():
-        table.add_row(f"  {split}", str(count))
-    for there, count in manifest.get("modalities", {}).items():
-        table.add_row(f"  with {there}", str(count))
-    console.print(table)
+    _print(("studies", "count"), account_rows(manifest), title="Account")
     if left_out := manifest["images_left_out"]:
-        table = Table("pictures left out", "count")
-        for reason, count in left_out.items():
-            table.add_row(reason, str(count))
-        console.print(table)
+        _print(("pictures left out", "count"), list(left_out.items()))
     if copies := manifest.get("copies_across_splits"):
         console.print(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
+
+
+def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table)
 
 
 def label_tables(text: str) -> None:
@@ -53,49 +46,33 @@ def label_tables(text: str) -> None:
     console.print(table)
 
 
-def inspect_dataset(data: Path, out: Path) -> None:
-    """Raises UserError naming the first shard whose bytes are not those of the manifest."""
+def inspect_dataset(data: Path, out: Path, *, verify: bool) -> None:
+    """Tables on the console and OUT/data.html; with `verify` every shard is read and compared with the manifest first.
+
+    Raises UserError naming the first shard that is missing or whose bytes are not those of the manifest.
+    """
     splits = {s: PreparedDataset(data, s) for s in SPLITS if any(data.glob(f"{s}-*.parquet"))}
     if not splits:
         raise UserError(f"{data} is not a prepared data set: run `omnicxr prepare` first.")
     manifest = next(iter(splits.values())).manifest
+    if verify:
+        verify_shards(data, manifest)
+        console.print(f"All {len(manifest['shards'])} shards are whole.")
+    manifest_tables(manifest)
+    _print(("finding", "positive", "negative", "uncertain", "not mentioned"), label_rows(splits), title="Labels")
+    _print(("view", *splits), view_rows(splits), title="Pictures")
+    check_writable(out)
+    write_text(out / "data.html", data_page(splits).html())
+    console.print(f"Open {out / 'data.html'}")
+
+
+def verify_shards(data: Path, manifest: dict[str, Any]) -> None:
+    """Compare the hash of every shard with the manifest; raises UserError for the first that differs or is missing."""
     for name, expected in manifest["shards"].items():
+        if not (data / name).is_file():
+            raise UserError(f"The shard {data / name} is missing: run `omnicxr prepare` again.")
         if sha256(data / name) != expected:
             raise UserError(f"The shard {data / name} is damaged (its hash differs): delete it and run `omnicxr prepare` again.")
-    manifest_tables(manifest)
-    console.print(_label_table(splits))
-    console.print(_view_table(splits))
-    check_writable(out)
-    save_grid(contact_sheet(next(iter(splits.values()))), out / "contact_sheet.png")
-    console.print(f"All {len(manifest['shards'])} shards are whole. Contact sheet: {out / 'contact_sheet.png'}")
-
-
-def _label_table(splits: dict[str, PreparedDataset]) -> Table:
-    labels = np.concatenate([d.labels for d in splits.values()])
-    table = Table("finding", "positive", "negative", "uncertain", "not mentioned", title="Labels")
-    for i, finding in enumerate(Finding):
-        column = labels[:, i]
-        counts = [(column == 1).sum(), (column == 0).sum(), (column == -1).sum(), np.isnan(column).sum()]
-        table.add_row(finding, *map(str, counts))
-    return table
-
-
-def _view_table(splits: dict[str, PreparedDataset]) -> Table:
-    table = Table("view", *splits, title="Pictures")
-    counts = {s: [v for m in IMAGE_MODALITIES for row in d.table.column(f"{m}_views").to_pylist() for v in row] for s, d in splits.items()}
-    for view in sorted({v for views in counts.values() for v in views}):
-        table.add_row(view, *(str(views.count(view)) for views in counts.values()))
-    return table
-
-
-def contact_sheet(data: PreparedDataset, rows: np.ndarray | None = None) -> list[np.ndarray]:
-    """Frontal and lateral views side by side, as rows for `save_grid`; studies without a view are left out."""
-    chosen = (data.having(*IMAGE_MODALITIES) if rows is None else rows)[:SHEET_STUDIES]
-    if len(chosen) == 0:
-        raise UserError(f"No study of the split '{data.split}' has both views to show.")
-    pairs = np.stack([data.images(m, chosen) for m in IMAGE_MODALITIES], 1)
-    flat = pairs.reshape(-1, *pairs.shape[2:])
-    return [flat[i : i + 2 * SHEET_COLUMNS] for i in range(0, len(flat), 2 * SHEET_COLUMNS)]
 
 
 def metrics_table(result: dict[str, Any]) -> None:

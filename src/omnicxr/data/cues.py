@@ -1,4 +1,4 @@
-"""The words of English chest X-ray reports that negate, weaken or end what is said of a finding, as regular expressions over lower-case text."""
+"""The words of English reports that negate, weaken or end what is said of a finding, as regular expressions over lower-case text."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def read_dicom(path: Path) -> tuple[Image.Image, str]:
     except InvalidDicomError:
         raise UserError(f"{path} is not a DICOM file: check what it is, or give a PNG or JPEG.") from None
     except (AttributeError, ValueError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be decoded ({error}): export it again, uncompressed if possible.") from error
+        raise UserError(f"{path} cannot be decoded ({error}): install omnicxr[dicom] for compressed files, or export it uncompressed.") from error
     grey = scale_to_8bit(values)
     grey = ImageOps.invert(grey) if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else grey
     return grey, str(dataset.get("ViewPosition", "") or "").strip().upper()

@@ -1,7 +1,8 @@
-"""Findings from report text by rule: phrases name a finding, cues around them negate or weaken it, every label keeps its phrase.
+"""Findings from report text by rule; every label keeps the phrase that it comes from.
 
-The scheme of NegEx (Chapman et al. 2001) and the CheXpert labeler (Irvin et al. 2019): find mentions, decide each one inside its sentence,
-then combine: positive over uncertain over negative. `lexicon` and `cues` hold the words; docs/data.md the measured accuracy.
+The scheme of NegEx (Chapman et al. 2001) and the CheXpert labeler (Irvin et al. 2019): phrases name a finding, cues around them inside the
+sentence negate or weaken it; then combine: positive over uncertain over negative. `lexicon` and `cues` hold the words; docs/data.md the
+measured accuracy.
 """
 
 from __future__ import annotations

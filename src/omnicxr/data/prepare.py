@@ -61,7 +61,7 @@ def prepare(
     selector = Selector(config.selection)
     if dry_run:
         splits = Counter(selected[0].split for selected in _selected(source, selector))
-        return {**_account(selector, source), "studies": splits.total(), "splits": {s: splits[s] for s in SPLITS}}
+        return {**_account(selector, source), "studies": splits.total(), "splits": {s: splits[s] for s in SPLITS}, "modalities": {}}
     fresh = not out.exists()
     check_writable(out)
     try:
@@ -107,7 +107,7 @@ def _account(selector: Selector, source: StudySource) -> dict[str, Any]:
     images = account.images_left_out + source.images_left_out
     return {
         "studies_seen": account.seen + source.dropped.total(),
-        "dropped_before_images": dict(sorted(dropped.items())),
+        "dropped": dict(sorted(dropped.items())),
         "images_left_out": dict(sorted(images.items())),
     }
 
@@ -181,7 +181,7 @@ def _do_shard(job: _Job) -> None:
 
 
 def _write_manifest(config: PrepareConfig, account: dict[str, Any], shards: list[Path], out: Path) -> dict[str, Any]:
-    dropped: Counter[str] = Counter(account["dropped_before_images"])
+    dropped: Counter[str] = Counter(account["dropped"])
     images_left_out: Counter[str] = Counter(account["images_left_out"])
     unreadable: list[dict[str, str]] = []
     tally = {name: Counter[str]() for name in ("split", "source", "modalities", "views")}
