@@ -51,9 +51,22 @@ class Source:
         return decode_text(path.read_bytes())
 
 
-def chexpert_labels(row: Mapping[str, str]) -> dict[Finding, LabelState | None]:
-    """The 14 columns with 1, 0, -1 and blank. Raises ValueError for anything else."""
-    return {f: LabelState(int(float(row[f]))) if row[f].strip() else None for f in Finding}
+WRONG_LABEL = "label outside 1, 0, -1 and blank"
+
+
+def chexpert_labels(row: Mapping[str, str]) -> Labels | None:
+    """Those of the 14 columns that are there, with 1, 0, -1 and blank; None if a value is anything else."""
+    try:
+        return {f: LabelState(_whole(row[f])) if row[f].strip() else None for f in Finding if f in row}
+    except ValueError:
+        return None
+
+
+def _whole(text: str) -> int:
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(text)
+    return int(value)
 
 
 def named_labels(names: set[str], mapping: Mapping[str, Finding]) -> Labels:

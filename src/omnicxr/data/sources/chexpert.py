@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from omnicxr.data.sections import clean_text, split_sections
-from omnicxr.data.sources.base import Source, chexpert_labels, sex, years
+from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, sex, years
 from omnicxr.data.tables import Row, read_table
 from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
 
@@ -51,30 +51,29 @@ class CheXpert(Source):
                 if key is None:
                     self.dropped["path without patient and study"] += len(list(group))
                     continue
-                yield self._study(key, list(group), SPLIT_NAMES[table])
+                images = list(group)
+                labels = chexpert_labels(images[0])
+                if labels is None:
+                    self.dropped[WRONG_LABEL] += 1
+                    continue
+                yield self._study(key, images, SPLIT_NAMES[table], labels)
 
     @staticmethod
     def _key(path: str) -> tuple[str, str] | None:
         found = _STUDY.search(path)
         return (found[1], f"{found[1]}/{found[2]}") if found else None
 
-    def _study(self, key: tuple[str, str], rows: list[Row], split: str) -> Study:
+    def _study(self, key: tuple[str, str], rows: list[Row], split: str, labels: Labels) -> Study:
         refs = tuple(
             ImageRef(path, view_of(row["Frontal/Lateral"], row["AP/PA"])) for row in rows if (path := self.picture(self._path(row["Path"])))
         )
-        return Study(subject_id=key[0], study_id=key[1], source=self.name, split=split, images=refs, labels=self._labels(rows[0]),
+        return Study(subject_id=key[0], study_id=key[1], source=self.name, split=split, images=refs, labels=labels,
                      age=years(rows[0]["Age"]), sex=sex(rows[0]["Sex"]))  # fmt: skip
 
     def _path(self, written: str) -> Path:
         """Paths in the table begin with the name of the download folder, which may be `root` itself."""
         whole = self.root / written
         return whole if whole.is_file() else self.root / written.partition("/")[2]
-
-    def _labels(self, row: Row) -> Labels:
-        try:
-            return chexpert_labels(row)
-        except ValueError:
-            raise UserError(f"{row['Path']} has a label outside 1, 0, -1 and blank: check the table.") from None
 
 
 class CheXpertPlus(Source):

@@ -23,10 +23,10 @@ from itertools import groupby
 from pathlib import Path
 
 from omnicxr.data.sections import split_sections
-from omnicxr.data.sources.base import Source, chexpert_labels, sex, years
+from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, sex, years
 from omnicxr.data.tables import Row, read_table
 from omnicxr.data.views import VIEW_CODES
-from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError
+from omnicxr.domain import Finding, ImageRef, Labels, Study
 
 Key = tuple[str, str]
 
@@ -47,11 +47,14 @@ class MimicCxrJpg(Source):
             if splits and (len(study_splits) != 1 or "" in study_splits):
                 self.dropped["no split, or several splits"] += 1
                 continue
+            if (own_labels := labels.get(key, {})) is None:
+                self.dropped[WRONG_LABEL] += 1
+                continue
             refs = tuple(ref for row in images if (ref := self._image(row)))
             report = self.text(self._folder(*key).with_suffix(".txt"))
             yield Study(
                 subject_id=key[0], study_id=key[1], source=self.name, split=study_splits.pop(), images=refs,
-                sections=split_sections(report) if report.strip() else {}, labels=labels.get(key, {}),
+                sections=split_sections(report) if report.strip() else {}, labels=own_labels,
                 age=years(images[0].get("PatientAge", "")), sex=sex(images[0].get("PatientSex", "")), truth=truth.get(key[1], ""),
             )  # fmt: skip
 
@@ -62,15 +65,15 @@ class MimicCxrJpg(Source):
     def _splits(self) -> dict[str, str]:
         return {row["dicom_id"]: sys.intern(row["split"]) for row in read_table(self._table_path("split"), ("dicom_id", "split"))}
 
-    def _labels(self) -> dict[Key, Labels]:
-        labels: dict[Key, Labels] = {}
-        seen: dict[tuple[str, ...], Labels] = {}  # rows that say the same share one mapping
+    def _labels(self) -> dict[Key, Labels | None]:
+        """None for a study with a value that is no label."""
+        labels: dict[Key, Labels | None] = {}
+        seen: dict[tuple[str, ...], Labels | None] = {}  # rows that say the same share one mapping
         for row in read_table(self._table_path("chexpert"), ("subject_id", "study_id", *Finding)):
             values = tuple(row[f] for f in Finding)
-            try:
-                labels[row["subject_id"], row["study_id"]] = seen.setdefault(values, chexpert_labels(row))
-            except ValueError:
-                raise UserError(f"Study {row['study_id']} has a label outside 1, 0, -1 and blank: check the chexpert table.") from None
+            if values not in seen:
+                seen[values] = chexpert_labels(row)
+            labels[row["subject_id"], row["study_id"]] = seen[values]
         return labels
 
     def _table_path(self, name: str) -> Path:
@@ -110,5 +113,5 @@ class MimicCxr(MimicCxrJpg):
     def _splits(self) -> dict[str, str]:
         return super()._splits() if self._table_path("split").is_file() else {}
 
-    def _labels(self) -> dict[Key, Labels]:
+    def _labels(self) -> dict[Key, Labels | None]:
         return super()._labels() if self._table_path("chexpert").is_file() else {}

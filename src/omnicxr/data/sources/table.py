@@ -19,9 +19,9 @@ from itertools import groupby
 from pathlib import Path
 
 from omnicxr.data.sections import clean_text, split_sections
-from omnicxr.data.sources.base import Source, sex, years
+from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, sex, years
 from omnicxr.data.tables import Row, read_table
-from omnicxr.domain import Finding, ImageRef, Labels, LabelState, Study, UserError, View
+from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
 
 ROLES = ("patient", "study", "frontal", "lateral", "image", "view", "report", "findings", "impression", "split", "age", "sex")
 SPLIT_NAMES = {"train": "train", "valid": "validate", "val": "validate", "validate": "validate", "test": "test"}
@@ -43,12 +43,17 @@ class TableSource(Source):
     def studies(self) -> Iterator[Study]:
         rows = enumerate(read_table(self.path, tuple(self.columns.values()), tuple(f for f in Finding if f not in self.columns.values())))
         for study, group in groupby(rows, key=lambda item: self._get(item[1], "study") if "study" in self.columns else str(item[0])):
-            yield self._study(study, [row for _, row in group])
+            images = [row for _, row in group]
+            labels = chexpert_labels(images[0])
+            if labels is None:
+                self.dropped[WRONG_LABEL] += 1
+                continue
+            yield self._study(study, images, labels)
 
     def _get(self, row: Row, role: str) -> str:
         return row[self.columns[role]].strip() if role in self.columns else ""
 
-    def _study(self, study: str, rows: list[Row]) -> Study:
+    def _study(self, study: str, rows: list[Row], labels: Labels) -> Study:
         first = rows[0]
         sections = split_sections(self._get(first, "report"))
         for name in ("findings", "impression"):
@@ -58,7 +63,7 @@ class TableSource(Source):
             subject_id=self._get(first, "patient") or study, study_id=study, source=self.name,
             split=SPLIT_NAMES.get(self._get(first, "split").lower(), self._get(first, "split")),
             images=tuple(ref for row in rows for ref in self._images(row)), sections={k: v for k, v in sections.items() if v},
-            labels=self._labels(first), age=years(self._get(first, "age")), sex=sex(self._get(first, "sex")),
+            labels=labels, age=years(self._get(first, "age")), sex=sex(self._get(first, "sex")),
         )  # fmt: skip
 
     def _images(self, row: Row) -> Iterator[ImageRef]:
@@ -71,9 +76,3 @@ class TableSource(Source):
         if code and code not in set(View):
             raise UserError(f"{self.path} has the view '{code}': choose from {', '.join(View)} or leave it blank.")
         return View(code) if code else None
-
-    def _labels(self, row: Row) -> Labels:
-        try:
-            return {f: LabelState(int(float(row[f]))) if row.get(f, "").strip() else None for f in Finding} if any(f in row for f in Finding) else {}
-        except ValueError:
-            raise UserError(f"{self.path} has a label outside 1, 0, -1 and blank: mend it first.") from None
