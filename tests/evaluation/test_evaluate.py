@@ -19,7 +19,7 @@ def test_metrics_file(model_folder: Path, prepared: Path, tmp_path: Path, monkey
     assert set(first["tasks"]) == {str(t) for t in TASKS}
     assert {"frontal", "lateral", "views_agree"} == set(first["tasks"]["report->frontal+lateral"])
     report = first["tasks"]["frontal+lateral->report"]["report"]
-    assert set(report) == {"f1_micro", "f1_macro", "bleu4", "distinct_share"}
+    assert set(report) == {"f1_micro", "f1_macro", "by_rules", "bleu4", "distinct_share"}
     assert first["real"]["report"]["bleu4"] == 1.0
     assert first["about"]["studies"] <= 8
     assert set(first["autoencoders"]) == {"frontal", "lateral", "report"}

@@ -18,7 +18,8 @@ import torch
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, whole_file, write_json
-from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task, UserError
+from omnicxr.data.labeler import label_report
+from omnicxr.domain import IMAGE_MODALITIES, Finding, LabelState, Modality, Task, UserError
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction
 from omnicxr.models.judge import MEASURES, Judge
@@ -193,8 +194,10 @@ class Scorer:
 
     def _report(self, reports: Sequence[str], references: Sequence[str], labels: np.ndarray) -> dict[str, Any]:
         predicted = self.read(Modality.REPORT, reports)[0] > self.thresholds[Modality.REPORT]
+        stated = np.array([[label_report(r)[f] is LabelState.POSITIVE for f in Finding] for r in reports])
         return {
             **_f1s(labels, predicted),
+            "by_rules": _f1s(labels, stated),
             "bleu4": metrics.bleu4(reports, references),
             "distinct_share": metrics.distinct_share(reports),
         }
