@@ -21,8 +21,11 @@ def test_clean(command: list[str]) -> None:
 def test_no_run_time_path_reaches_the_network_or_unpickles() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text()
-        for word in ("import requests", "urllib.request", "import pickle", "torch.load(", "hf_hub_download", "allow_pickle=True"):
+        for word in ("import requests", "urllib.request", "import pickle", "hf_hub_download", "allow_pickle=True"):
             assert word not in text, f"{path}: {word}"
+        if "torch.load(" in text:  # weights that others publish; tensors only
+            assert path.name in ("efficientnet.py", "extractors.py")
+            assert text.count("torch.load(") == text.count("weights_only=True)")
 
 
 def test_files_can_be_held_in_mind() -> None:
