@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnicxr.flow.guidance import guide, is_guided
-from omnicxr.flow.path import add_noise, data_from_velocity, noise_from_velocity, sample_times, velocity_target
+from omnicxr.flow.path import add_noise, coarse_to_fine_error, data_from_velocity, noise_from_velocity, sample_times, velocity_target
 from omnicxr.flow.samplers import SOLVERS, euler, timesteps
 
 FLOATS = st.floats(-5, 5)
@@ -30,6 +30,17 @@ def test_times_are_inside_and_centred() -> None:
     t = sample_times(20_000, torch.Generator().manual_seed(0))
     assert 0 < t.min() < 0.05 < 0.95 < t.max() < 1
     assert float(t.mean()) == pytest.approx(0.5, abs=0.01)
+
+
+def test_coarse_errors_count_more_than_white_ones() -> None:
+    white = torch.randn(64, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert float(coarse_to_fine_error(white, 0)) == pytest.approx(float((white**2).mean()))
+    assert float(coarse_to_fine_error(white, 2)) == pytest.approx(1, abs=0.05)
+    flat = torch.full((1, 1, 8, 8), 2.0)
+    assert float(coarse_to_fine_error(flat, 2)) == pytest.approx(4 * (1 + 4 + 16) / 3)
+    checkerboard = torch.ones(8, 8)
+    checkerboard[::2, ::2] = checkerboard[1::2, 1::2] = -1
+    assert float(coarse_to_fine_error(checkerboard[None, None], 2)) == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -106,3 +107,23 @@ def test_finding_loss_by_hand() -> None:
     labels = torch.tensor([[1.0, 0.0, float("nan"), -1.0]])
     expected = [torch.log(torch.tensor(2.0)), torch.log1p(torch.exp(torch.tensor(2.0))), torch.log1p(torch.exp(torch.tensor(-1.0))), 0.0]
     assert float(finding_loss(logits, labels)) == pytest.approx(float(sum(expected)) / 4, abs=1e-6)
+
+
+def test_latent_channels_are_scaled_by_their_effect_on_the_picture(prepared: Path) -> None:
+    from omnicxr.data.dataset import PreparedDataset
+    from omnicxr.models.image_autoencoder import pixels_from_uint8
+    from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
+
+    data = PreparedDataset(prepared, "train")
+    stage = ImageAutoencoderStage(get_preset("nano"), data, data, seed=0, world_size=1)
+    with torch.no_grad():
+        stage.model.decoder[0].weight[:, 1] *= 4  # type: ignore[union-attr, index]
+        stage.finish()
+        pictures = [data.image(*item) for item in stage.items]
+        z = stage.model.encode(pixels_from_uint8(torch.from_numpy(np.stack(pictures))))
+        effects = stage._effects([stage.model.moments(pixels_from_uint8(torch.from_numpy(np.stack(pictures[:32]))))[0]])
+    assert abs(float(z.mean())) < 1e-3
+    assert float(z.std()) == pytest.approx(1, abs=1e-2)
+    assert effects.argmax() == 1
+    scaled = stage.model.latent_std * effects.sqrt()
+    assert torch.allclose(scaled, scaled.mean().expand(4), rtol=0.1)

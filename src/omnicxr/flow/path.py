@@ -6,6 +6,7 @@ t = 0 is data, t = 1 is noise:  x_t = (1 - t) x_0 + t eps,  target velocity v = 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -32,6 +33,19 @@ def data_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
 def noise_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
     """eps = x_t + (1 - t) v."""
     return x_t + (1 - _like(t, x_t)) * velocity
+
+
+def coarse_to_fine_error(error: Tensor, levels: int) -> Tensor:
+    """Mean square of an error [b, c, h, w], plus that of its means over 2 x 2, 4 x 4, ... blocks, each times the cells of a block; over 1 + levels.
+
+    Errors that are white over the picture count the same at every level; coherent ones, which carry anatomy and findings, count up to
+    (1 + 4 + 16 + ...) / (1 + levels) times as much. Every level is a proper loss for the conditional mean, so the best velocity stays the same.
+    """
+    total = (error**2).mean()
+    for level in range(1, levels + 1):
+        error = F.avg_pool2d(error, 2)
+        total = total + 4**level * (error**2).mean()
+    return total / (1 + levels)
 
 
 def sample_times(batch: int, generator: torch.Generator, *, shift: float = 0.0) -> Tensor:

@@ -57,9 +57,15 @@ class Preset:
     generator_heads: int
     patch: int = 2
     coupling: str = "joint"
+    preconditioned: bool = True
+    local_channels: int = 64
     report_kl: float = 0.004
     contrastive_weight: float = 0.02
     """Weight of the contrastive term between streams in the generator's loss."""
+    time_shift: float = 0.0
+    """Mean of the logit-normal training times: above 0 trains more near noise, where the coarse structure is decided."""
+    coarse_levels: int = 0
+    """Levels of the coarse-to-fine error of image latents; 0 is the plain mean square."""
     drop_given: float = 0.1
     """Share of micro-batches whose given modalities are dropped, for guidance."""
     optimization: dict[str, OptimizationConfig]
@@ -70,7 +76,7 @@ class Preset:
             image_channels=self.image_autoencoder.latent_channels, latent_size=self.image_size // 8, patch=self.patch,
             report_tokens=self.report_autoencoder.latent_tokens, report_channels=self.report_autoencoder.latent_channels,
             prompt_dim=self.prompt_dim, width=self.generator_width, depth=self.generator_depth, heads=self.generator_heads,
-            coupling=self.coupling,
+            coupling=self.coupling, preconditioned=self.preconditioned, local_channels=self.local_channels,
         )  # fmt: skip
 
     def with_steps(self, steps: int | None) -> Preset:
@@ -92,7 +98,7 @@ PRESETS = {
         name="nano", image_size=64, vocab_size=320, max_tokens=64,
         image_autoencoder=ImageAutoencoderConfig(latent_channels=4, widths=(16, 32), encoder_blocks=1, decoder_blocks=1),
         report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
-        prompt_dim=32, image_channels=(16, 32), generator_width=32, generator_depth=2, generator_heads=2,
+        prompt_dim=32, image_channels=(16, 32), local_channels=16, generator_width=32, generator_depth=2, generator_heads=2,
         optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
                              judge=(20, 8, 1e-3), generator=(30, 4, 1e-3)),
     ),

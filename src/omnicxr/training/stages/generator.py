@@ -9,7 +9,7 @@ import torch
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task
-from omnicxr.flow.path import add_noise, sample_times, velocity_target
+from omnicxr.flow.path import add_noise, coarse_to_fine_error, sample_times, velocity_target
 from omnicxr.models.generator import Generator
 from omnicxr.models.prompts import symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline
@@ -24,7 +24,7 @@ TIED_TIMES = 0.7
 
 
 class GeneratorStage:
-    """Loss: mean squared velocity error, averaged over the generated streams, plus the contrastive term between streams."""
+    """Loss: velocity error (coarse to fine for images), averaged over the generated streams, plus the contrastive term between streams."""
 
     name = "generator"
 
@@ -33,6 +33,10 @@ class GeneratorStage:
         self.model = parts.generator
         self.parts, self.held_out, self.latents = parts, held_out, latents
         self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
+        self.time_shift, self.coarse_levels = preset.time_shift, preset.coarse_levels
+        for m in Modality:
+            if preconditioner := self.model.stream(m).preconditioner:
+                preconditioner.set_statistics(*latents.statistics(m, data.having(m)))
         batch = preset.optimization[self.name].batch_size
         self.sampler = TaskSampler(data, (*Task.all(), Task.from_nothing()), batch, seed=seed, world_size=world_size)
         self.seed = seed
@@ -43,18 +47,19 @@ class GeneratorStage:
         dropped, tied = (torch.rand(2, generator=common) < torch.tensor([self.drop_given, TIED_TIMES])).tolist()
         task = Task((), task.generate) if dropped else task
         own = torch.default_generator
-        shared_t = sample_times(len(rows), own)
+        shared_t = sample_times(len(rows), own, shift=self.time_shift)
         x_0, t = {}, {}
         for m in task.generate:
             x_0[m] = self.latents.rows(m, rows).to(model.device)
-            t[m] = (shared_t if tied else sample_times(len(rows), own)).to(model.device)
+            t[m] = (shared_t if tied else sample_times(len(rows), own, shift=self.time_shift)).to(model.device)
         noise = {m: torch.randn(x.shape).to(model.device) for m, x in x_0.items()}
         given = {m: self.latents.rows(m, rows).to(model.device) for m in task.given}
         prompt = self.latents.prompt(task.given, rows)
         out = model(given, {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}, t, None if prompt is None else prompt.to(model.device))
-        errors = {m: ((out.velocity[m] - velocity_target(x, noise[m])) ** 2).mean() for m, x in x_0.items()}
-        loss = torch.stack(list(errors.values())).mean()
-        result: Losses = {f"velocity_{m}": e.detach() for m, e in errors.items()}
+        errors = {m: out.velocity[m] - velocity_target(x, noise[m]) for m, x in x_0.items()}
+        parts = [coarse_to_fine_error(e, self.coarse_levels) if m.is_image else (e**2).mean() for m, e in errors.items()]
+        loss = torch.stack(parts).mean()
+        result: Losses = {f"velocity_{m}": (e.detach() ** 2).mean() for m, e in errors.items()}
         if len(out.features) > 1 and self.contrastive_weight:
             contrast = symmetric_contrastive_loss(out.features, model.logit_scale)
             result["contrastive"] = contrast.detach()

@@ -1,0 +1,86 @@
+"""Predictors that need no generative model, so that every table has its bounds.
+
+| name | what it answers |
+|---|---|
+| `real` | the study's own parts: the best there can be |
+| `shuffled` | parts of another study of the same set: what ignoring the input scores, though everything is real |
+| `always-normal` | one training study without any finding, for everyone |
+| `nearest` | the parts of the training study whose given parts are most similar (mean prompt embedding, cosine) |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Finding, Modality, Task, UserError
+
+Parts = dict[Modality, Any]
+"""Modality => uint8 pictures [n, s, s], or a list of n reports."""
+NAMES = ("real", "shuffled", "always-normal", "nearest")
+NEAREST_POOL = 4000
+"""Training studies that `nearest` looks through at most."""
+
+
+def parts_of(data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...] = tuple(Modality)) -> Parts:
+    """The parts of some studies of a data set."""
+    return {m: data.images(m, rows) if m.is_image else [data.reports[i] for i in rows] for m in modalities}
+
+
+def take(parts: Parts, rows: np.ndarray) -> Parts:
+    """Some of the studies, in the order of `rows`."""
+    return {m: v[rows] if isinstance(v, np.ndarray) else [v[i] for i in rows] for m, v in parts.items()}
+
+
+def derangement(n: int, *, seed: int = 0) -> np.ndarray:
+    """A random cyclic order: every study gets the parts of another one."""
+    order = np.random.default_rng(seed).permutation(n)
+    out = np.empty(n, int)
+    out[order] = np.roll(order, 1)
+    return out
+
+
+class References:
+    """The predictors, for one set of test studies; `embed` gives prompt embeddings [n, d] of length 1."""
+
+    def __init__(self, real: Parts, training: PreparedDataset, embed: Callable[[Modality, Any], np.ndarray]) -> None:
+        self.real, self.training, self.embed = real, training, embed
+        self.count = len(next(iter(real.values())))
+        self._pool: Parts | None = None
+        self._pool_embeds: dict[Modality, np.ndarray] = {}
+
+    def predict(self, name: str, task: Task) -> Parts:
+        """What the predictor gives for a task. Raises UserError for an unknown name."""
+        if name not in NAMES:
+            raise UserError(f"Unknown reference predictor '{name}': choose from {', '.join(NAMES)}.")
+        makers: Mapping[str, Callable[[Task], Parts]] = {
+            "real": lambda task: self.real, "shuffled": self._shuffled, "always-normal": self._normal, "nearest": self._nearest,
+        }  # fmt: skip
+        made = makers[name](task)
+        return {m: made[m] for m in task.generate}
+
+    def _shuffled(self, task: Task) -> Parts:
+        return take(self.real, derangement(self.count))
+
+    def _normal(self, task: Task) -> Parts:
+        labels = self.training.labels[:, [f is not Finding.NO_FINDING for f in Finding]]
+        complete = self.training.having(*Modality)
+        normal = complete[~(labels[complete] == 1).any(1)]
+        if len(normal) == 0:
+            raise UserError("The training split has no complete study without a finding: `always-normal` cannot be made.")
+        return take(parts_of(self.training, normal[:1]), np.zeros(self.count, int))
+
+    def _nearest(self, task: Task) -> Parts:
+        if not task.given:
+            return self._shuffled(task)
+        if self._pool is None:
+            self._pool = parts_of(self.training, self.training.having(*Modality)[:NEAREST_POOL])
+        similarity = 0.0
+        for m in task.given:
+            if m not in self._pool_embeds:
+                self._pool_embeds[m] = self.embed(m, self._pool[m])
+            similarity = similarity + self.embed(m, self.real[m]) @ self._pool_embeds[m].T
+        return take(self._pool, np.asarray(similarity).argmax(1))

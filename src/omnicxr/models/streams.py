@@ -1,0 +1,211 @@
+"""One stream of the generator: a modality's latents <=> tokens, its conditioning and its share of every layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from omnicxr.domain import Modality, UserError
+from omnicxr.models.layers import MLP, ResidualBlock, split_heads, timestep_embedding
+
+COUPLINGS = ("joint", "pooled", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Sizes of the generator, and what its latents look like."""
+
+    image_channels: int = 6
+    """Channels of the image latents."""
+    latent_size: int = 16
+    """Side of the image latents."""
+    patch: int = 2
+    """Latents per token along each side."""
+    report_tokens: int = 8
+    report_channels: int = 32
+    prompt_dim: int = 192
+    width: int = 192
+    depth: int = 8
+    heads: int = 6
+    coupling: str = "joint"
+    preconditioned: bool = False
+    """Networks work out only what a linear estimate from the statistics of the latents cannot tell, see `Preconditioner`."""
+    local_channels: int = 0
+    """Channels of the convolutions before and after the tokens of images; 0 for none."""
+    contrastive_dim: int = 64
+
+    def __post_init__(self) -> None:
+        if self.coupling not in COUPLINGS:
+            raise UserError(f"Unknown coupling '{self.coupling}': choose from {', '.join(COUPLINGS)}.")
+
+    def tokens(self, modality: Modality) -> int:
+        return (self.latent_size // self.patch) ** 2 if modality.is_image else self.report_tokens
+
+    def token_channels(self, modality: Modality) -> int:
+        return self.image_channels * self.patch**2 if modality.is_image else self.report_channels
+
+    def latent_shape(self, modality: Modality) -> tuple[int, ...]:
+        """Shape of one study's latents: (c, h, w) or (K, c)."""
+        if modality.is_image:
+            return (self.image_channels, self.latent_size, self.latent_size)
+        return (self.report_tokens, self.report_channels)
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """x (1 + scale) + shift, for [b, n, d] and [b, d]."""
+    return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
+
+
+class Preconditioner(nn.Module):
+    """What is known of one modality's velocity from mean and spread of its latents alone (as Karras et al. 2022 for diffusion, here for the flow).
+
+    With x_t = (1 - t) x_0 + t eps, x_0 of mean m and standard deviation s per element, y = x_t - (1 - t) m has variance w = (1 - t)^2 s^2 + t^2, the
+    best linear estimate of the velocity is (t - (1 - t) s^2) / w y - m, and what remains has variance s^2 / w. The network sees y / sqrt(w) and gives
+    what remains in units of its spread.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
+
+    @torch.no_grad()
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Both in the shape of one study's latents; the spread is kept at 0.05 at least."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp(min=0.05))
+
+    def _centred(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        t = t.reshape(-1, *[1] * (x.ndim - 1))
+        return x - (1 - t) * self.mean, ((1 - t) * self.std) ** 2 + t**2, t
+
+    def input(self, x: Tensor, t: Tensor) -> Tensor:
+        """Noised latents => network input of unit variance."""
+        y, variance, _ = self._centred(x, t)
+        return y / variance.sqrt()
+
+    def output(self, x: Tensor, t: Tensor, network: Tensor) -> Tensor:
+        """Network output => velocity."""
+        y, variance, t = self._centred(x, t)
+        return (t - (1 - t) * self.std**2) / variance * y - self.mean + self.std / variance.sqrt() * network
+
+
+class StreamLayer(nn.Module):
+    """One modality's share of one layer: adaptive layer norm (shared table, AdaLN-single), attention in and out, MLP."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.table = nn.Parameter(torch.randn(6, width) / width**0.5)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.q_norm, self.k_norm = nn.RMSNorm(width // heads), nn.RMSNorm(width // heads)
+        self.mlp = MLP(width)
+
+    def project(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x [b, n, d], condition [b, 6, d] => queries, keys and values [b, heads, n, d / heads]."""
+        shift, scale = (condition + self.table)[:, :2].unbind(1)
+        q, k, v = (split_heads(p, self.heads) for p in self.qkv(modulate(self.norm(x), shift, scale)).chunk(3, -1))
+        return self.q_norm(q), self.k_norm(k), v
+
+    def update(self, x: Tensor, attended: Tensor, condition: Tensor) -> Tensor:
+        """Add what attention brought, then the MLP: [b, n, d] => [b, n, d]."""
+        _, _, gate1, shift, scale, gate2 = (condition + self.table).unbind(1)
+        x = x + gate1[:, None] * self.out(attended)
+        return x + gate2[:, None] * self.mlp(modulate(self.norm(x), shift, scale))
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """One stream on its way through the layers."""
+
+    tokens: Tensor
+    """[b, n, d], as they enter the first layer."""
+    condition: Tensor
+    """[b, 6, d], of every layer."""
+    vector: Tensor
+    """[b, d], what the conditioning is made of."""
+    x_t: Tensor
+    t: Tensor
+    features: Tensor
+    """What the tokens were cut from."""
+
+
+class LocalLayers(nn.Module):
+    """Convolutions around an image's tokens: what is local in the latents need not be learned by attention.
+
+    Latents [b, c, h, w] => features [b, l, h, w], which become tokens; the tokens' result in the same shape is added to them, and becomes latents.
+    """
+
+    def __init__(self, channels: int, local: int, width: int) -> None:
+        super().__init__()
+        self.before = nn.Sequential(nn.Conv2d(channels, local, 3, padding=1), ResidualBlock(local), ResidualBlock(local))
+        self.condition = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * local))
+        self.norm = nn.GroupNorm(8, local)
+        self.after = nn.Sequential(
+            ResidualBlock(local), ResidualBlock(local), nn.GroupNorm(8, local), nn.SiLU(), nn.Conv2d(local, channels, 3, padding=1)
+        )
+        nn.init.zeros_(self.after[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.after[-1].bias)  # type: ignore[arg-type]
+
+    def leave(self, x: Tensor, skip: Tensor, c: Tensor) -> Tensor:
+        """What the tokens gave, features from before them, conditioning vector [b, d] => latents."""
+        scale, shift = self.condition(c)[:, :, None, None].chunk(2, 1)
+        return self.after(self.norm(x + skip) * (1 + scale) + shift)
+
+
+class Stream(nn.Module):
+    """One modality: latents <=> tokens, its conditioning and its layers."""
+
+    def __init__(self, config: GeneratorConfig, modality: Modality) -> None:
+        super().__init__()
+        w, channels, tokens = config.width, config.token_channels(modality), config.tokens(modality)
+        local = config.local_channels if modality.is_image else 0
+        self.local = LocalLayers(config.image_channels, local, w) if local else None
+        channels = local * config.patch**2 if local else channels
+        self.config, self.modality = config, modality
+        self.preconditioner = Preconditioner(config.latent_shape(modality)) if config.preconditioned else None
+        self.embed = nn.Linear(channels, w)
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, w))
+        self.time = nn.Sequential(nn.Linear(256, w), nn.SiLU(), nn.Linear(w, w))
+        self.prompt = nn.Linear(config.prompt_dim, w)
+        self.condition = nn.Sequential(nn.SiLU(), nn.Linear(w, 6 * w))
+        self.layers = nn.ModuleList(StreamLayer(w, config.heads) for _ in range(config.depth))
+        self.contrast = nn.Linear(w, config.contrastive_dim)
+        self.final_condition = nn.Sequential(nn.SiLU(), nn.Linear(w, 2 * w))
+        self.norm = nn.LayerNorm(w, elementwise_affine=False)
+        self.head = nn.Linear(w, channels)
+        if not local:
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
+
+    def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor) -> StreamState:
+        """Latents at time t [b] and the prompt [b, prompt_dim] => the stream before its first layer."""
+        c = self.time(timestep_embedding(t, 256)) + self.prompt(prompt_embeds)
+        x = self.preconditioner.input(x_t, t) if self.preconditioner else x_t
+        features = self.local.before(x) if self.local else x
+        return StreamState(self.embed(self.to_tokens(features)) + self.position, self.condition(c).unflatten(-1, (6, -1)), c, x_t, t, features)
+
+    def leave(self, tokens: Tensor, state: StreamState) -> Tensor:
+        """Tokens [b, n, d] after the last layer => velocity in the shape of the latents."""
+        shift, scale = self.final_condition(state.vector).chunk(2, -1)
+        out = self.to_latents(self.head(modulate(self.norm(tokens), shift, scale)))
+        out = self.local.leave(out, state.features, state.vector) if self.local else out
+        return self.preconditioner.output(state.x_t, state.t, out) if self.preconditioner else out
+
+    def to_tokens(self, x: Tensor) -> Tensor:
+        if not self.modality.is_image:
+            return x
+        return F.pixel_unshuffle(x, self.config.patch).flatten(2).transpose(1, 2)
+
+    def to_latents(self, x: Tensor) -> Tensor:
+        if not self.modality.is_image:
+            return x
+        side = self.config.latent_size // self.config.patch
+        return F.pixel_shuffle(x.transpose(1, 2).unflatten(-1, (side, side)), self.config.patch)

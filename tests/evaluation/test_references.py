@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.evaluation.consistency import Reading, pair_agreement, partner_ranks
+from omnicxr.evaluation.references import NAMES, References, derangement, parts_of
+
+TASK = Task.parse("report->frontal+lateral")
+
+
+@pytest.fixture(scope="module")
+def references(prepared: Path) -> References:
+    test, training = PreparedDataset(prepared, "test"), PreparedDataset(prepared, "train")
+
+    def embed(modality: Modality, part: object) -> np.ndarray:
+        values = np.stack([np.asarray(p, np.float32).ravel()[::37] if modality.is_image else letters(p) for p in part])  # type: ignore[attr-defined]
+        return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+    return References(parts_of(test, test.having(*Modality)), training, embed)
+
+
+def letters(text: str) -> np.ndarray:
+    return np.array([text.lower().count(c) + 1e-3 for c in "abcdefghijklmnopqrstuvwxyz"], np.float32)
+
+
+def test_every_study_gets_another_ones_parts(references: References) -> None:
+    for n in (2, 5, 40):
+        assert (derangement(n) != np.arange(n)).all()
+        assert sorted(derangement(n)) == list(range(n))
+    shuffled = references.predict("shuffled", TASK)
+    assert set(shuffled) == {Modality.FRONTAL, Modality.LATERAL}
+    same = (shuffled[Modality.FRONTAL] == references.real[Modality.FRONTAL]).all((1, 2))
+    assert not same.any()
+
+
+def test_always_normal_is_one_study_without_findings(references: References) -> None:
+    made = references.predict("always-normal", Task.parse("frontal->report"))[Modality.REPORT]
+    assert len(set(made)) == 1
+    row = references.training.reports.index(made[0])
+    assert not np.nansum(references.training.labels[row][[f is not Finding.NO_FINDING for f in Finding]] == 1)
+
+
+def test_nearest_of_a_training_study_is_itself(references: References) -> None:
+    rows = references.training.having(*Modality)[3:9]
+    own = References(parts_of(references.training, rows), references.training, references.embed)
+    found = own.predict("nearest", Task.parse("frontal->lateral"))[Modality.LATERAL]
+    assert (found == own.real[Modality.LATERAL]).all()
+
+
+def test_names(references: References) -> None:
+    for name in NAMES:
+        assert len(references.predict(name, TASK)[Modality.LATERAL]) == references.count
+    with pytest.raises(UserError, match="Unknown reference"):
+        references.predict("best", TASK)
+
+
+def reading(seed: int, base: np.ndarray, noise: float) -> Reading:
+    rng = np.random.default_rng(seed)
+    values = base + noise * rng.normal(size=base.shape)
+    embeds = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return Reading(values[:, :14], values[:, 14:16], embeds, values[:, :14] > 0.5)
+
+
+def test_agreement_falls_from_the_same_study_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = np.random.default_rng(0).normal(size=(200, 20))
+    patients = np.arange(200)
+    a = reading(1, base, 0.2)
+    kinds = [reading(2, base, 0.2), reading(2, base, 1.5), reading(2, base[derangement(200)], 0.2)]
+    figures = [pair_agreement(a, b, patients) for b in kinds]
+    for name in ("finding_kappa", "score_correlation"):
+        values = [f[name]["value"] for f in figures]
+        assert values == sorted(values, reverse=True)
+        assert abs(values[-1]) < 0.12
+    assert figures[0]["partner_recall_at_1"] > 0.95
+    assert figures[2]["partner_recall_at_1"] < 0.08
+    assert 20 < figures[2]["partner_median_rank"] < 32
+
+
+def test_partner_ranks() -> None:
+    a = np.eye(4)
+    assert partner_ranks(a, a, group=2).tolist() == [1, 1, 1, 1]
+    assert partner_ranks(a, a[[1, 0, 3, 2]], group=2).tolist() == [2, 2, 2, 2]
+    assert len(partner_ranks(a, a, group=5)) == 0
