@@ -23,8 +23,6 @@ from PIL import Image, ImageOps
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding
-from omnicxr.simulation.render import render
-from omnicxr.simulation.sampling import sample_truth
 
 WORKERS = os.cpu_count() or 1
 SOURCES = 8
@@ -33,12 +31,12 @@ SOURCES = 8
 
 def write_data(root: Path, studies: int, side: int) -> list[Path]:
     """A folder in the layout of MIMIC-CXR-JPG with two `side` x 1.2 `side` JPEGs and a report per study."""
-    originals = []
-    for i, rendering in enumerate(render([sample_truth(0, i) for i in range(SOURCES // 2)], 128)):
-        for view, pixels in (("PA", rendering.frontal), ("LATERAL", rendering.lateral)):
-            path = root / f"original-{i}-{view}.jpg"
-            Image.fromarray(pixels.numpy()).resize((side, round(1.2 * side)), Image.Resampling.BICUBIC).save(path, quality=92)
-            originals.append(path)
+    originals = [root / f"original-{i}.jpg" for i in range(SOURCES)]
+    for i, path in enumerate(originals):  # smooth shapes and fine grain, about as large as a radiograph's file
+        rng = np.random.default_rng(i)
+        shapes = Image.fromarray(rng.integers(0, 255, (12, 10)).astype(np.uint8)).resize((side, round(1.2 * side)), Image.Resampling.BICUBIC)
+        grain = rng.normal(0, 3, (round(1.2 * side), side))
+        Image.fromarray(np.clip(np.asarray(shapes) + grain, 0, 255).astype(np.uint8)).save(path, quality=92)
     metadata, splits, labels, paths = ["dicom_id,subject_id,study_id,ViewPosition"], ["dicom_id,split"], [], []
     for n in range(studies):
         subject, study = str(10_000_000 + n), str(50_000_000 + n)

@@ -162,6 +162,6 @@ def test_view_position_is_read_and_nothing_else(tmp_path: Path) -> None:
     dataset = pydicom.dcmread(path)
     dataset.ViewPosition, dataset.PatientName = "LL", "Doe^Jane"
     dataset.save_as(path)
-    picture, view = read_image(path)
+    picture, view = read_image(path, 64)
     assert view == "LL"
     assert "Doe" not in str(picture.info)

@@ -24,15 +24,18 @@ def load_image(path: Path | str, size: int) -> Image.Image:
 
     Raises UserError naming the file and the remedy for whatever cannot be read as a radiograph.
     """
-    return to_square(read_image(path)[0], size)
+    return to_square(read_image(path, size)[0], size)
 
 
-def read_image(path: Path | str) -> tuple[Image.Image, str]:
-    """Read PNG, JPEG, TIFF or DICOM as it is => mode "L", and the ViewPosition of a DICOM header ("" elsewhere). Raises as `load_image`."""
+def read_image(path: Path | str, size: int) -> tuple[Image.Image, str]:
+    """Read PNG, JPEG, TIFF or DICOM => mode "L", and the ViewPosition of a DICOM header ("" elsewhere). Raises as `load_image`.
+
+    A JPEG more than four times as large as `size` is decoded at a half, a quarter or an eighth, still at least twice as large as `size`.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"No such image file: {path}. Check the path.")
-    return read_dicom(path) if _is_dicom(path) else (_read_picture(path), "")
+    return read_dicom(path) if _is_dicom(path) else (_read_picture(path, size), "")
 
 
 def to_square(grey: Image.Image, size: int) -> Image.Image:
@@ -77,11 +80,13 @@ def _is_dicom(path: Path) -> bool:
     return path.suffix.lower() in (".dcm", ".dicom") or head[128:] == b"DICM"
 
 
-def _read_picture(path: Path) -> Image.Image:
+def _read_picture(path: Path, size: int) -> Image.Image:
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")
             check_pixels(path, *picture.size)
+            if picture.format == "JPEG":
+                picture.draft(None, (2 * size, 2 * size))  # scales in the DCT domain
             picture.load()
             return _to_grey(picture, path)
     except UnidentifiedImageError:

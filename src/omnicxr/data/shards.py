@@ -86,7 +86,7 @@ def _row(study: Study, report: str, image_size: int, selection: Selection) -> tu
     errors, other_views = [], []
     for ref in study.images:
         try:
-            picture, header_view = read_image(ref.path)
+            picture, header_view = read_image(ref.path, image_size)
         except UserError as error:
             errors.append(str(error))
             continue
