@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A whole model from nothing: simulate, prepare, train, evaluate. Run again to resume.
-# The bundled model: bash runs/tiny.sh tiny 7000 128 runs-out/tiny
+# The full recipe at 128 px: PRECISION=bf16 bash runs/tiny.sh tiny 7000 128 runs-out/tiny
 set -euo pipefail
 preset=${1:-tiny} studies=${2:-7000} size=${3:-128} out=${4:-runs-out/tiny}
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr

@@ -127,7 +127,7 @@ PRESETS = {
                              judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4)),
     ),
 }  # fmt: skip
-"""nano: tests. tiny: 128 px, 2 CPU cores, about two hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""
+"""nano: tests. tiny: 128 px, 2 CPU cores, about three and a half hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""
 
 
 def get_preset(name: str) -> Preset:
