@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.labeler import micro_macro, read_gold, score
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.sections import clean_text, split_sections
 
@@ -49,3 +50,14 @@ def test_nih(tmp_path: Path) -> None:
         pytest.skip("needs ChestX-ray14 pictures: set OMNICXR_REAL_DATA to the folder that holds nih/")
     account = prepare(PrepareConfig(kind="nih"), folder, tmp_path / "out", dry_run=True)
     assert (account["studies_seen"], account["studies"], account["dropped"]) == (1368, 1368, {})
+
+
+def test_agrees_with_the_gold_labels() -> None:
+    folder = REAL_DATA / "openi"
+    if not (folder / "openi_gld_std14.csv").exists():
+        pytest.skip("needs Open-I reports and gold labels: set OMNICXR_REAL_DATA to the folder that holds openi/")
+    gold = read_gold(folder)
+    assert len(gold) > 2900
+    micro, macro = micro_macro(score(gold))
+    assert micro >= 0.92
+    assert macro >= 0.85

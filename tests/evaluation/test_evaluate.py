@@ -11,9 +11,10 @@ TASKS = (Task.parse("report->frontal+lateral"), Task.parse("frontal+lateral->rep
 
 def test_metrics_file(model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import omnicxr.evaluation.metrics as metrics
+    import omnicxr.evaluation.uncertainty as uncertainty
 
     monkeypatch.setattr(metrics, "MIN_CASES", 1)
-    monkeypatch.setattr(metrics, "RESAMPLES", 5)
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 5)
     config = EvaluationConfig(tasks=TASKS, num=8, steps=2)
     first = evaluate(config, model_folder, prepared, tmp_path / "a")
     assert set(first["tasks"]) == {str(t) for t in TASKS}

@@ -5,7 +5,8 @@ import pytest
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
-from omnicxr.evaluation.consistency import Reading, pair_agreement, partner_ranks
+from omnicxr.evaluation.consistency import Reading, pair_agreement
+from omnicxr.evaluation.metrics import partner_ranks
 from omnicxr.evaluation.references import NAMES, References, derangement, parts_of
 
 TASK = Task.parse("report->frontal+lateral")

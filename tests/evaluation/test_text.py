@@ -5,7 +5,8 @@ import pytest
 from pycocoevalcap.bleu.bleu import Bleu
 
 from omnicxr.domain import UserError
-from omnicxr.evaluation.text import copied_share, distinct_share, lengths, text_scores, tokens
+from omnicxr.evaluation.metrics import distinct_share
+from omnicxr.evaluation.text import copied_share, lengths, text_scores, tokens
 
 REFERENCES = ["No acute process. The heart is normal in size.", "Small left pleural effusion with adjacent atelectasis.", "Moderate cardiomegaly."]
 GENERATED = ["No acute cardiopulmonary process. The heart is normal.", "Small right pleural effusion with adjacent atelectasis.", "Clear lungs."]

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 16
-EXACT_BYTES, NEAR_BYTES = 16, SIDE * SIDE // 8
+EXACT_BYTES = 16
 NEAR_BITS = 12
 """Pictures whose perceptual hashes differ in at most so many of the 256 bits count as near copies; measured in docs/data.md."""
 _CHUNK = 512
@@ -33,7 +33,8 @@ def find_copies(hashes: Sequence[bytes], groups: Sequence[str]) -> list[tuple[in
     whole = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1)
     exact = np.ascontiguousarray(whole[:, :EXACT_BYTES]).view(np.uint64)
     near = np.ascontiguousarray(whole[:, EXACT_BYTES:]).view(np.uint64)
-    members = {g: np.nonzero(np.array(groups) == g)[0] for g in sorted(set(groups))}
+    names = np.array(groups)
+    members = {g: np.nonzero(names == g)[0] for g in sorted(set(groups))}
     order = sorted(members, key=lambda g: len(members[g]))
     found = []
     for position, small in enumerate(order):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 
 TEST_SHARE, VALIDATE_SHARE = 0.1, 0.05
+SPLIT_NAMES = {"train": "train", "valid": "validate", "validate": "validate", "test": "test"}
+"""Names of partitions in data sets => names here."""
 
 
 def hashed_split(patient: str) -> str:

@@ -33,18 +33,9 @@ class Reading:
     """bool [n, 14]: scores above the thresholds of that part."""
 
 
-def partner_ranks(a: np.ndarray, b: np.ndarray, *, group: int = GROUP) -> np.ndarray:
-    """Rank (1 is best) of each row's own partner among `group` candidates by cosine; rows past the last whole group are left out."""
-    ranks = []
-    for start in range(0, len(a) - group + 1, group):
-        similarity = a[start : start + group] @ b[start : start + group].T
-        ranks.append(1 + (similarity > similarity.diagonal()[:, None]).sum(1))
-    return np.concatenate(ranks) if ranks else np.zeros(0, int)
-
-
 def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> dict[str, Any]:
     """Findings (kappa and correlation of the scores), continuous truth (r per measure), and whether partners find each other."""
-    ranks = partner_ranks(a.embeds, b.embeds)
+    ranks = metrics.partner_ranks(a.embeds, b.embeds, group=GROUP)
     return {
         "finding_kappa": estimate(lambda x, y: metrics.macro(metrics.kappa(x, y)), a.found, b.found, patients=patients).json(),
         "score_correlation": estimate(lambda x, y: metrics.macro(metrics.correlation(x, y)), a.scores, b.scores, patients=patients).json(),

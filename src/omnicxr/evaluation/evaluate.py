@@ -20,15 +20,14 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, whole_file, write_json
 from omnicxr.data.labeler import label_report
 from omnicxr.domain import IMAGE_MODALITIES, Finding, LabelState, Modality, Task, UserError
-from omnicxr.evaluation import metrics
+from omnicxr.evaluation import metrics, uncertainty
 from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction
+from omnicxr.evaluation.references import Parts, parts_of
 from omnicxr.models.judge import MEASURES, Judge
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput, model_hash
 
 CHUNK = 16
 Progress = Callable[[int, int], None]
-Parts = dict[Modality, Any]
-"""Modality => uint8 pictures [n, s, s], or a list of n reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ def evaluate(
     scorer = Scorer(pipe, Judge.load(model / "judge").to(device), validate)
     check_writable(out)
     _claim(config, model, test, rows, out)
-    real = _real_parts(test, rows)
+    real = parts_of(test, rows)
     labels = test.labels[rows] == 1
     result: dict[str, Any] = {
         "about": _about(config, pipe, model, test, len(rows)),
@@ -85,7 +84,7 @@ def _about(config: EvaluationConfig, pipe: AnyToAnyPipeline, model: Path, test: 
         "seed": config.seed, "steps": config.steps or pipe.sampling.num_inference_steps,
         "guidance": pipe.sampling.guidance_scale if config.guidance is None else config.guidance, "solver": pipe.sampling.solver,
         "scored_by": "judge of the model folder", "findings": list(Finding), "measures": list(MEASURES),
-        "interval": f"95 %, {metrics.RESAMPLES} bootstrap resamples over studies",
+        "interval": f"95 %, {uncertainty.RESAMPLES} bootstrap resamples over studies",
     }  # fmt: skip
 
 
@@ -96,10 +95,6 @@ def _claim(config: EvaluationConfig, model: Path, test: PreparedDataset, rows: n
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise UserError(f"{out} holds an evaluation with other settings: choose another folder.")
     write_json(path, wanted)
-
-
-def _real_parts(test: PreparedDataset, rows: np.ndarray) -> Parts:
-    return {m: test.images(m, rows) if m.is_image else [test.reports[i] for i in rows] for m in Modality}
 
 
 def _autoencoders(pipe: AnyToAnyPipeline, real: Parts) -> dict[str, Any]:
@@ -140,7 +135,7 @@ class Scorer:
         self.pipe, self.judge = pipe, judge
         rows = validate.having(*Modality)
         labels = validate.labels[rows] == 1
-        scores = {m: self.read(m, part)[0] for m, part in _real_parts(validate, rows).items()}
+        scores = {m: self.read(m, part)[0] for m, part in parts_of(validate, rows).items()}
         self.thresholds = {m: metrics.best_thresholds(labels, s) for m, s in scores.items()}
         self.both_views = metrics.best_thresholds(labels, _mean_views(scores))
 
@@ -194,7 +189,7 @@ class Scorer:
 
     def _report(self, reports: Sequence[str], references: Sequence[str], labels: np.ndarray) -> dict[str, Any]:
         predicted = self.read(Modality.REPORT, reports)[0] > self.thresholds[Modality.REPORT]
-        stated = np.array([[label_report(r)[f] is LabelState.POSITIVE for f in Finding] for r in reports])
+        stated = np.array([[state is LabelState.POSITIVE for state in label_report(r).values()] for r in reports])
         return {
             **_f1s(labels, predicted),
             "by_rules": _f1s(labels, stated),

@@ -9,9 +9,10 @@ import numpy as np
 import sacrebleu
 from sklearn.metrics import f1_score, roc_auc_score
 
+from omnicxr.evaluation.uncertainty import estimate
+
 MIN_CASES = 5
 """A finding with fewer positive or negative studies than this has no AUROC."""
-RESAMPLES = 200
 
 
 def _f1(labels: np.ndarray, predicted: np.ndarray, **options: Any) -> float:
@@ -68,13 +69,23 @@ def kappa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(agree - chance, 1 - chance, out=np.full(a.shape[1], np.nan), where=chance < 1 - 1e-12)
 
 
-def partner_rank(a: np.ndarray, b: np.ndarray, *, group: int = 50) -> float:
-    """Share of rows of `a` whose most similar row of `b`, among `group` in order, is their own partner (R@1)."""
-    hits = []
+def partner_ranks(a: np.ndarray, b: np.ndarray, *, group: int = 50) -> np.ndarray:
+    """Rank (1 is best) of each row's own partner among `group` rows of `b` in order, by cosine; of equals the first in order is ahead.
+
+    Rows past the last whole group are left out.
+    """
+    ranks = []
     for start in range(0, len(a) - group + 1, group):
         similarity = a[start : start + group] @ b[start : start + group].T
-        hits.append(similarity.argmax(1) == np.arange(group))
-    return float(np.concatenate(hits).mean()) if hits else float("nan")
+        own = similarity.diagonal()[:, None]
+        ranks.append(1 + (similarity > own).sum(1) + np.tril(similarity == own, -1).sum(1))
+    return np.concatenate(ranks) if ranks else np.zeros(0, int)
+
+
+def partner_rank(a: np.ndarray, b: np.ndarray, *, group: int = 50) -> float:
+    """Share of rows of `a` whose most similar row of `b`, among `group` in order, is their own partner (R@1)."""
+    ranks = partner_ranks(a, b, group=group)
+    return float((ranks == 1).mean()) if len(ranks) else float("nan")
 
 
 def bleu4(generated: Sequence[str], references: Sequence[str]) -> float:
@@ -89,9 +100,4 @@ def distinct_share(reports: Sequence[str]) -> float:
 
 def with_interval(statistic: Callable[..., float], *arrays: np.ndarray, seed: int = 0) -> dict[str, Any]:
     """The statistic and its 95 % bootstrap interval over studies (rows are resampled together)."""
-    rng = np.random.default_rng(seed)
-    n = len(arrays[0])
-    draws = [statistic(*(a[rows] for a in arrays)) for rows in (rng.integers(n, size=n) for _ in range(RESAMPLES))]
-    draws = [d for d in draws if np.isfinite(d)]
-    low, high = np.quantile(draws, [0.025, 0.975]) if draws else (float("nan"), float("nan"))
-    return {"value": statistic(*arrays), "low": float(low), "high": float(high)}
+    return estimate(statistic, *arrays, patients=np.arange(len(arrays[0])), seed=seed).json()

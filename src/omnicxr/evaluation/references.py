@@ -50,7 +50,8 @@ class References:
         self.real, self.training, self.embed = real, training, embed
         self.count = len(next(iter(real.values())))
         self._pool: Parts | None = None
-        self._pool_embeds: dict[Modality, np.ndarray] = {}
+        self._embeds: dict[Modality, tuple[np.ndarray, np.ndarray]] = {}
+        """Given modality => embeddings of the real parts and of the pool."""
 
     def predict(self, name: str, task: Task) -> Parts:
         """What the predictor gives for a task. Raises UserError for an unknown name."""
@@ -80,7 +81,8 @@ class References:
             self._pool = parts_of(self.training, self.training.having(*Modality)[:NEAREST_POOL])
         similarity = 0.0
         for m in task.given:
-            if m not in self._pool_embeds:
-                self._pool_embeds[m] = self.embed(m, self._pool[m])
-            similarity = similarity + self.embed(m, self.real[m]) @ self._pool_embeds[m].T
+            if m not in self._embeds:
+                self._embeds[m] = self.embed(m, self.real[m]), self.embed(m, self._pool[m])
+            real, pool = self._embeds[m]
+            similarity = similarity + real @ pool.T
         return take(self._pool, np.asarray(similarity).argmax(1))

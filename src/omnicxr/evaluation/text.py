@@ -67,11 +67,6 @@ def lengths(reports: Sequence[str]) -> dict[str, float]:
     return {"mean": float(words.mean()), "quartile_1": float(low), "median": float(middle), "quartile_3": float(high)}
 
 
-def distinct_share(reports: Sequence[str]) -> float:
-    """Distinct reports over all reports, 0..1."""
-    return len(set(reports)) / len(reports)
-
-
 def copied_share(generated: Sequence[str], training: Sequence[str], *, words: int = COPY_WORDS) -> float:
     """Share of generated reports with at least one run of `words` words that stands in a training report; shorter reports: whole report equal."""
     runs: set[tuple[str, ...]] = set()

@@ -35,14 +35,14 @@ class Difference:
     """Two-sided: twice the smaller share of resamples on either side of no difference, at least 2 / (resamples + 1)."""
 
 
-def patient_resamples(patients: np.ndarray, *, count: int = RESAMPLES, seed: int = 0) -> list[np.ndarray]:
-    """Row numbers of `count` bootstrap samples: as many patients as there are, drawn with replacement, each with all of their studies."""
+def patient_resamples(patients: np.ndarray, *, count: int | None = None, seed: int = 0) -> list[np.ndarray]:
+    """Row numbers of `count` (RESAMPLES) bootstrap samples: as many patients as there are, drawn with replacement, each with all studies."""
     rng = np.random.default_rng(seed)
     _, group = np.unique(patients, return_inverse=True)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(group.max() + 2))
     rows = [order[starts[g] : starts[g + 1]] for g in range(len(starts) - 1)]
-    return [np.concatenate([rows[g] for g in rng.integers(len(rows), size=len(rows))]) for _ in range(count)]
+    return [np.concatenate([rows[g] for g in rng.integers(len(rows), size=len(rows))]) for _ in range(count or RESAMPLES)]
 
 
 def estimate(statistic: Statistic, *arrays: np.ndarray, patients: np.ndarray, seed: int = 0) -> Estimate:
@@ -63,5 +63,3 @@ def compare(statistic: Statistic, a: tuple[np.ndarray, ...], b: tuple[np.ndarray
     low, high = np.quantile(draws, [0.025, 0.975])
     tail = min((draws <= 0).sum(), (draws >= 0).sum())
     return Difference(value, float(low), float(high), float(min(1.0, 2 * (tail + 1) / (len(draws) + 1))))
-
-

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from omnicxr.data.sections import clean_text, split_sections
 from omnicxr.data.tables import decode_text
-from omnicxr.domain import Finding, Labels, LabelState, Study
+from omnicxr.domain import Finding, Labels, LabelState, Study, View
 
 
 class StudySource(Protocol):
@@ -34,9 +35,12 @@ class Source:
         self.dropped: Counter[str] = Counter()
         self.images_left_out: Counter[str] = Counter()
 
+    def _inside(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self.real_root)
+
     def picture(self, path: Path) -> Path | None:
         """The path, or None with the reason counted: it must lie in the data folder and be there."""
-        if not path.resolve().is_relative_to(self.real_root):
+        if not self._inside(path):
             self.images_left_out["path leaves the data folder (.., absolute, or a link)"] += 1
         elif not path.is_file():
             self.images_left_out["file missing"] += 1
@@ -46,7 +50,7 @@ class Source:
 
     def text(self, path: Path) -> str:
         """A report file's text; "" where it is missing or lies outside of the data folder."""
-        if not path.is_file() or not path.resolve().is_relative_to(self.real_root):
+        if not path.is_file() or not self._inside(path):
             return ""
         return decode_text(path.read_bytes())
 
@@ -74,6 +78,18 @@ def named_labels(names: set[str], mapping: Mapping[str, Finding]) -> Labels:
     positive = {mapping[n] for n in names if n in mapping}
     known = set(mapping.values())
     return {f: LabelState.POSITIVE if f in positive else LabelState.NEGATIVE if f in known else None for f in Finding}
+
+
+def frontal_view(code: str) -> View:
+    """PA or AP; FRONTAL where the table says neither."""
+    return {"AP": View.AP, "PA": View.PA}.get(code.strip().upper(), View.FRONTAL)
+
+
+def merged_sections(report: str, findings: str, impression: str) -> dict[str, str]:
+    """Sections of a report text, of which findings and impression give way to columns of their own; empty ones are left out."""
+    own = {"findings": clean_text(findings), "impression": clean_text(impression)}
+    sections = {**split_sections(report), **{name: text for name, text in own.items() if text}}
+    return {name: text for name, text in sections.items() if text}
 
 
 def years(text: str) -> float | None:

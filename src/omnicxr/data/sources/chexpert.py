@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from omnicxr.data.sections import clean_text, split_sections
-from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, sex, years
+from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, frontal_view, merged_sections, sex, years
+from omnicxr.data.splits import SPLIT_NAMES
 from omnicxr.data.tables import Row, read_table
 from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
 
-SPLIT_NAMES = {"train": "train", "valid": "validate", "validate": "validate", "test": "test"}
 _STUDY = re.compile(r"(patient\d+)/(study\d+)/")
 
 
@@ -31,7 +30,7 @@ def view_of(frontal_lateral: str, ap_pa: str) -> View | None:
     if frontal_lateral.strip().lower().startswith("l"):
         return View.LATERAL
     if frontal_lateral.strip().lower().startswith("f"):
-        return {"AP": View.AP, "PA": View.PA}.get(ap_pa.strip().upper(), View.FRONTAL)
+        return frontal_view(ap_pa)
     return None
 
 
@@ -91,13 +90,10 @@ class CheXpertPlus(Source):
             first = images[0]
             paths = [(row, self.picture(self._path(row["path_to_image"]))) for row in images]
             refs = tuple(ImageRef(path, view_of(row["frontal_lateral"], row["ap_pa"])) for row, path in paths if path)
-            sections = split_sections(first.get("report", ""))
-            for name in ("findings", "impression"):
-                if text := clean_text(first[f"section_{name}"]):
-                    sections[name] = text
             yield Study(
                 subject_id=patient, study_id=f"{patient}/{order}", source=self.name, split=SPLIT_NAMES.get(first["split"].strip().lower(), ""),
-                images=refs, sections={k: v for k, v in sections.items() if v}, age=years(first["age"]), sex=sex(first["sex"]),
+                images=refs, sections=merged_sections(first.get("report", ""), first["section_findings"], first["section_impression"]),
+                age=years(first["age"]), sex=sex(first["sex"]),
             )  # fmt: skip
 
     @staticmethod

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from omnicxr.data.sources.base import Source, named_labels, sex, years
+from omnicxr.data.sources.base import Source, frontal_view, named_labels, sex, years
 from omnicxr.data.splits import hashed_split
 from omnicxr.data.tables import read_table
-from omnicxr.domain import Finding, ImageRef, Study, UserError, View
+from omnicxr.domain import Finding, ImageRef, Study, UserError
 
 NAMES = (
     ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patient Gender", "View Position"),
@@ -76,7 +76,7 @@ class Nih(Source):
     def _image(self, image: str, view: str, folders: list[Path]) -> Iterator[ImageRef]:
         path = self.picture(next((p for f in folders if (p := f / image).is_file()), self.root / image))
         if path:
-            yield ImageRef(path, {"PA": View.PA, "AP": View.AP}.get(view.upper(), View.FRONTAL))
+            yield ImageRef(path, frontal_view(view))
 
 
 def _has(path: Path, names: tuple[str, ...]) -> bool:

@@ -18,13 +18,13 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from omnicxr.data.sections import clean_text, split_sections
-from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, sex, years
+from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, merged_sections, sex, years
+from omnicxr.data.splits import SPLIT_NAMES
 from omnicxr.data.tables import Row, read_table
 from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
 
 ROLES = ("patient", "study", "frontal", "lateral", "image", "view", "report", "findings", "impression", "split", "age", "sex")
-SPLIT_NAMES = {"train": "train", "valid": "validate", "val": "validate", "validate": "validate", "test": "test"}
+ROW_SPLITS = {**SPLIT_NAMES, "val": "validate"}
 
 
 class TableSource(Source):
@@ -55,14 +55,11 @@ class TableSource(Source):
 
     def _study(self, study: str, rows: list[Row], labels: Labels) -> Study:
         first = rows[0]
-        sections = split_sections(self._get(first, "report"))
-        for name in ("findings", "impression"):
-            if text := clean_text(self._get(first, name)):
-                sections[name] = text
+        sections = merged_sections(*(self._get(first, role) for role in ("report", "findings", "impression")))
         return Study(
             subject_id=self._get(first, "patient") or study, study_id=study, source=self.name,
-            split=SPLIT_NAMES.get(self._get(first, "split").lower(), self._get(first, "split")),
-            images=tuple(ref for row in rows for ref in self._images(row)), sections={k: v for k, v in sections.items() if v},
+            split=ROW_SPLITS.get(self._get(first, "split").lower(), self._get(first, "split")),
+            images=tuple(ref for row in rows for ref in self._images(row)), sections=sections,
             labels=labels, age=years(self._get(first, "age")), sex=sex(self._get(first, "sex")),
         )  # fmt: skip
 
