@@ -150,6 +150,27 @@ def test_inspect_notices_a_changed_shard(monkeypatch: pytest.MonkeyPatch, capsys
     assert "hash" in capsys.readouterr().err
 
 
+def test_evaluation_and_comparison(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prepared: Path, model_folder: Path,
+                                   tmp_path: Path) -> None:  # fmt: skip
+    monkeypatch.setattr("omnicxr.evaluation.metrics.MIN_CASES", 1)
+    monkeypatch.setattr("omnicxr.evaluation.uncertainty.RESAMPLES", 5)
+    common = ["--data", prepared, "--model", model_folder, "--tasks", "report->frontal+lateral", "--num", 6, "--extractors", "prompts"]
+    for name, steps in (("a", 1), ("b", 2)):
+        assert omnicxr(monkeypatch, "evaluate", *common, "--steps", steps, "--out", tmp_path / name) == 0
+    assert "Bounds" in capsys.readouterr().out
+    page = (tmp_path / "a" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6  # three plots, the sheet, nearest pairs of two views
+    assert "http" not in page.replace("http-equiv", "")
+    assert (tmp_path / "a" / "tables.tex").read_text().startswith("\\begin{table}")
+    assert "| report->frontal+lateral |" in (tmp_path / "a" / "tables.md").read_text()
+    assert omnicxr(monkeypatch, "evaluate", "--compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "ab") == 0
+    compared = json.loads((tmp_path / "ab" / "comparison.json").read_text())
+    assert [compared[k]["steps"] for k in "ab"] == [1, 2]
+    assert "frontal: AUROC, macro" in capsys.readouterr().out
+    assert omnicxr(monkeypatch, "evaluate", "--out", tmp_path / "none") == 2
+    assert "--data" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["simulate", "--studies", 5, "--out", "x"], ["train", "all", "--data", "x", "--out", "x"], ["evaluate", "--data", "x", "--out", "x"]],

@@ -46,10 +46,10 @@ class Swap:
 
 def test_psnr_of_a_known_error() -> None:
     pictures = np.random.default_rng(0).integers(20, 200, (70, 32, 32)).astype(np.uint8)
-    figures = image_reconstruction(Offset(8), pictures)  # type: ignore[arg-type]
+    figures = image_reconstruction(Offset(8), pictures, np.arange(70))  # type: ignore[arg-type]
     assert figures["psnr"]["value"] == pytest.approx(20 * np.log10(255 / 8), abs=1e-4)
     assert figures["ssim"]["value"] < 1
-    same = image_reconstruction(Offset(0), pictures)  # type: ignore[arg-type]
+    same = image_reconstruction(Offset(0), pictures, np.arange(70))  # type: ignore[arg-type]
     assert same["ssim"]["value"] == pytest.approx(1)
 
 
@@ -58,7 +58,7 @@ def test_changed_words_and_sides_are_counted() -> None:
 
     def shares(**words: str) -> tuple[float, float]:
         swaps = {_token(tokenizer, a): _token(tokenizer, b) for a, b in words.items()}
-        figures: dict[str, Any] = report_reconstruction(Swap(swaps), tokenizer, REPORTS)  # type: ignore[arg-type]
+        figures: dict[str, Any] = report_reconstruction(Swap(swaps), tokenizer, REPORTS, np.arange(4))  # type: ignore[arg-type]
         return figures["unchanged_share"]["value"], figures["sides_kept_share"]["value"]
 
     assert shares() == (1, 1)

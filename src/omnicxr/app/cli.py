@@ -163,32 +163,39 @@ def generate(
 @app.command
 def evaluate(
     *,
-    data: Annotated[Path, arg(help="A prepared data set with a test split.")],
     out: Out,
+    data: Annotated[Path | None, arg(help="A prepared data set with a test split.")] = None,
     model: Annotated[Path | None, arg(help="Model folder; default: the bundled model.")] = None,
+    generated: Annotated[Path | None, arg(help="Score the studies in this folder instead (docs/evaluation.md); the model only reads them.")] = None,
+    compare: Annotated[tuple[Path, Path] | None, arg(help="Compare two finished evaluations instead: folders A and B.")] = None,
     tasks: Annotated[str, arg(help="all, or tasks like report->frontal,frontal+report->lateral.")] = "all",
-    num: Annotated[int, arg(help="Studies of the split.")] = 500,
+    suite: Annotated[Literal["quick", "full"], arg(help="quick: 100 studies; full: 2000, more extractors.")] = "quick",
+    num: Annotated[int | None, arg(help="Studies of the split; default: the suite's.")] = None,
     split: Annotated[Literal["test", "validate"], arg(help="validate: to choose settings such as guidance.")] = "test",
+    extractors: Annotated[str, arg(help="Feature extractors, comma-separated; default: the suite's.")] = "",
     steps: int | None = None,
     guidance: float | None = None,
     seed: Seed = 0,
     device: Device = "cpu",
     dry_run: DryRun = False,
 ) -> None:
-    """Generate every task on held-out studies, score it, and write OUT/metrics.json. Run again to resume."""
-    from omnicxr.app.inspect import metrics_table
-    from omnicxr.evaluation.evaluate import EvaluationConfig
-    from omnicxr.evaluation.evaluate import evaluate as run
-    from omnicxr.pipeline import BUNDLED
+    """Generate every task on held-out studies, score it, and write metrics.json, tables and report.html to OUT. Run again to resume."""
+    from omnicxr.app.evaluate import EvaluateCommand, compare_folders, run_evaluation
+    from omnicxr.evaluation.evaluate import EVERY_TASK, EvaluationConfig
 
-    chosen = Task.all() if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
-    config = EvaluationConfig(tasks=chosen, num=num, split=split, seed=seed, steps=steps, guidance=guidance)
-    if dry_run:
-        dry_run_table(config, data=data, out=out, model=model or "bundled")
+    if compare:
+        compare_folders(*compare, out)
         return
-    with progress_bar("Evaluating tasks") as progress:
-        result = run(config, model or BUNDLED, data, out, device=device, progress=progress)
-    metrics_table(result)
+    if data is None:
+        raise UserError("Nothing to measure on: give a prepared data set with --data, or two finished evaluations with --compare A B.")
+    chosen = EVERY_TASK if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
+    names = tuple(n.strip() for n in extractors.split(",") if n.strip())
+    config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, seed=seed, steps=steps, guidance=guidance)
+    if dry_run:
+        dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
+        return
+    with progress_bar("Evaluating") as progress:
+        run_evaluation(EvaluateCommand(config, data, model, generated, device), out, progress)
 
 
 @app.command

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from omnicxr.app.page import Page
+from omnicxr.app.plots import new_figure
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Finding
 from omnicxr.training.sheets import grid
@@ -97,21 +98,12 @@ def _age_rows(splits: dict[str, PreparedDataset]) -> list[tuple[Any, ...]]:
     return [(name, *(int((inside & (sexes == s)).sum()) for s in ("F", "M", ""))) for name, inside in groups]
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(width, height), layout="constrained")
-
-
 def _together(splits: dict[str, PreparedDataset]) -> Any:
     """Share of the studies with the finding of the row that also have that of the column."""
     positive = (np.concatenate([d.labels for d in splits.values()]) == 1).astype(float)
     both = positive.T @ positive
     share = np.divide(both, both.diagonal()[:, None], out=np.zeros_like(both), where=both.diagonal()[:, None] > 0)
-    figure, axis = _figure(8, 6.5)
+    figure, ((axis,),) = new_figure(8, 6.5)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(Finding)), list(Finding), rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(len(Finding)), list(Finding), fontsize=8)
@@ -122,7 +114,7 @@ def _together(splits: dict[str, PreparedDataset]) -> Any:
 
 
 def _histogram(words: list[int]) -> Any:
-    figure, axis = _figure(8, 2.6)
+    figure, ((axis,),) = new_figure(8, 2.6)
     axis.hist(words, bins=min(60, max(words)))
     axis.set_xlabel("words per report")
     axis.set_ylabel("studies")

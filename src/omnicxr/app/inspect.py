@@ -13,7 +13,7 @@ from omnicxr.app.data_page import account_rows, data_page, label_rows, view_rows
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, sha256, write_text
 from omnicxr.data.labeler import combine, find_mentions
-from omnicxr.domain import IMAGE_MODALITIES, SPLITS, UserError
+from omnicxr.domain import SPLITS, UserError
 
 
 def manifest_tables(manifest: dict[str, Any]) -> None:
@@ -73,24 +73,3 @@ def verify_shards(data: Path, manifest: dict[str, Any]) -> None:
             raise UserError(f"The shard {data / name} is missing: run `omnicxr prepare` again.")
         if sha256(data / name) != expected:
             raise UserError(f"The shard {data / name} is damaged (its hash differs): delete it and run `omnicxr prepare` again.")
-
-
-def metrics_table(result: dict[str, Any]) -> None:
-    """The headline figures of metrics.json."""
-    table = Table("task", "AUROC frontal", "AUROC lateral", "report F1", "BLEU-4", "distinct", "views: kappa", "CTR r", "partner",
-                  title=f"{result['about']['studies']} {result['about']['split']} studies")  # fmt: skip
-    for name, row in (("real", result["real"]), *result["tasks"].items()):
-        report, agree = row.get("report", {}), row.get("views_agree", {})
-        cells = [row.get(v, {}).get("auroc_macro") for v in IMAGE_MODALITIES]
-        cells += [report.get("f1_micro"), report.get("bleu4"), report.get("distinct_share")]
-        cells += [agree.get("finding_kappa"), agree.get("cardiothoracic_ratio_correlation"), agree.get("partner_r_at_1_of_50")]
-        table.add_row(name, *map(_cell, cells))
-    console.print(table)
-    for part, figures in result["autoencoders"].items():
-        console.print(f"{part} autoencoder alone: " + ", ".join(f"{k.replace('_', ' ')} {_cell(v)}" for k, v in figures.items()))
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return "" if value["value"] is None else f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
-    return "" if value is None else f"{value:.3f}"

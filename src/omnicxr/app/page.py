@@ -13,8 +13,11 @@ from PIL import Image
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; background: #fff; color: #222; max-width: 1200px; margin: 2rem auto; padding: 0 1rem }
 h1, h2 { font-weight: 500 } h2 { font-size: 1.2rem; margin: 1.6rem 0 .4rem } p.note { color: #666 }
-table { border-collapse: collapse; font-size: .9rem } th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-th:first-child, td:first-child { text-align: left } img { max-width: 100% } .scroll { overflow-x: auto; margin-bottom: 1rem }
+table { border-collapse: collapse; font-size: .9rem }
+th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
+th:first-child, td:first-child { text-align: left }
+table.text td { white-space: normal; text-align: left; max-width: 34rem; vertical-align: top }
+img { max-width: 100% } .scroll { overflow-x: auto; margin-bottom: 1rem }
 """
 
 
@@ -31,10 +34,12 @@ class Page:
     def text(self, text: str) -> None:
         self.blocks.append(f"<p>{html.escape(text)}</p>")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, of_text: bool = False) -> None:
+        """`of_text` for cells with sentences."""
         head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
-        self.blocks.append(f"<div class=scroll><table><tr>{head}</tr>{body}</table></div>")
+        kind = " class=text" if of_text else ""
+        self.blocks.append(f"<div class=scroll><table{kind}><tr>{head}</tr>{body}</table></div>")
 
     def picture(self, picture: Image.Image, description: str) -> None:
         buffer = io.BytesIO()

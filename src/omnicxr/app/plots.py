@@ -1,18 +1,26 @@
-"""Loss curves."""
+"""Matplotlib without a display, and loss curves."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from omnicxr.data.files import whole_file
 
 
-def plot_losses(folder: Path) -> None:
-    """folder/metrics.jsonl => folder/loss.png: every loss over steps, and the learning rate."""
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """A figure of some inches and its axes [rows, columns]."""
     import matplotlib
 
     matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+
+
+def plot_losses(folder: Path) -> None:
+    """folder/metrics.jsonl => folder/loss.png: every loss over steps, and the learning rate."""
     import matplotlib.pyplot as plt
 
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -21,7 +29,7 @@ def plot_losses(folder: Path) -> None:
         return  # no line logged yet
     columns = 3
     height = -(-len(names) // columns)
-    figure, axes = plt.subplots(height, columns, figsize=(4 * columns, 2.6 * height), squeeze=False, layout="constrained")
+    figure, axes = new_figure(4 * columns, 2.6 * height, height, columns)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes.flat, names, strict=False):

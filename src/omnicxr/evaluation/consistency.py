@@ -5,7 +5,6 @@ A model that ignores its input scores like shuffled pairs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -13,33 +12,33 @@ import numpy as np
 
 from omnicxr.domain import Modality
 from omnicxr.evaluation import metrics
+from omnicxr.evaluation.reader import Reading
 from omnicxr.evaluation.uncertainty import estimate
+from omnicxr.models.judge import MEASURES
 
 GROUP = 50
 """Partners are looked for among so many, in the order of the studies."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What the judge and the prompt encoder make of one part of every study."""
+def finding_kappa(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean kappa of findings found (bool [n, 14]) in two parts."""
+    return metrics.macro(metrics.kappa(a, b))
 
-    scores: np.ndarray
-    """[n, 14] finding probabilities."""
-    measures: np.ndarray
-    """[n, k] continuous truth as the judge estimates it; NaN columns for parts that do not show it."""
-    embeds: np.ndarray
-    """[n, d] prompt embeddings of length 1."""
-    found: np.ndarray
-    """bool [n, 14]: scores above the thresholds of that part."""
+
+def score_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean correlation of the finding scores [n, 14] of two parts."""
+    return metrics.macro(metrics.correlation(a, b))
 
 
 def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> dict[str, Any]:
     """Findings (kappa and correlation of the scores), continuous truth (r per measure), and whether partners find each other."""
     ranks = metrics.partner_ranks(a.embeds, b.embeds, group=GROUP)
+    r = metrics.correlation(a.measures, b.measures)
     return {
-        "finding_kappa": estimate(lambda x, y: metrics.macro(metrics.kappa(x, y)), a.found, b.found, patients=patients).json(),
-        "score_correlation": estimate(lambda x, y: metrics.macro(metrics.correlation(x, y)), a.scores, b.scores, patients=patients).json(),
-        "measure_correlation": [float(r) for r in metrics.correlation(a.measures, b.measures)],
+        "finding_kappa": estimate(finding_kappa, a.found, b.found, patients=patients).json(),
+        "score_correlation": estimate(score_correlation, a.scores, b.scores, patients=patients).json(),
+        "measure_correlation": dict(zip(MEASURES, map(float, r), strict=True)),
+        "cardiothoracic_ratio_correlation": estimate(first_correlation, a.measures, b.measures, patients=patients).json(),
         "embedding_similarity": float((a.embeds * b.embeds).sum(1).mean()),
         "partner_recall_at_1": float((ranks <= 1).mean()) if len(ranks) else float("nan"),
         "partner_recall_at_5": float((ranks <= 5).mean()) if len(ranks) else float("nan"),
@@ -48,6 +47,12 @@ def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> dict[str, An
     }
 
 
-def study_agreement(parts: dict[Modality, Reading], patients: np.ndarray) -> dict[str, Any]:
-    """Every pair of parts, for instance "frontal+lateral" => figures."""
-    return {f"{m}+{n}": pair_agreement(parts[m], parts[n], patients) for m, n in combinations([m for m in Modality if m in parts], 2)}
+def first_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of the first measure, the cardiothoracic ratio."""
+    return float(metrics.correlation(a[:, :1], b[:, :1])[0])
+
+
+def study_agreement(parts: dict[Modality, Reading], patients: np.ndarray, given: tuple[Modality, ...] = ()) -> dict[str, Any]:
+    """Every pair of parts of which at least one was generated, for instance "frontal+lateral" => figures."""
+    pairs = combinations([m for m in Modality if m in parts], 2)
+    return {f"{m}+{n}": pair_agreement(parts[m], parts[n], patients) for m, n in pairs if not {m, n} <= set(given)}

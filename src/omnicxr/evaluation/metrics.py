@@ -1,37 +1,52 @@
-"""Figures with intervals. Labels are bool arrays [n, findings], scores float arrays of the same shape."""
+"""Figures of findings, agreement and text. Labels are bool arrays [n, findings], scores float arrays of the same shape."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import sacrebleu
-from sklearn.metrics import f1_score, roc_auc_score
-
-from omnicxr.evaluation.uncertainty import estimate
+from scipy.stats import rankdata
 
 MIN_CASES = 5
-"""A finding with fewer positive or negative studies than this has no AUROC."""
-
-
-def _f1(labels: np.ndarray, predicted: np.ndarray, **options: Any) -> float:
-    return float(f1_score(labels, predicted, zero_division=0.0, **options))  # pyright: ignore[reportArgumentType]
+"""A finding with fewer positive or negative studies than this has no AUROC, one with fewer positive ones no F1 in the macro mean."""
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve per finding [findings]; NaN where there are too few cases."""
-    out = np.full(labels.shape[1], np.nan)
-    for i in range(labels.shape[1]):
-        positive = int(labels[:, i].sum())
-        if min(positive, len(labels) - positive) >= MIN_CASES:
-            out[i] = roc_auc_score(labels[:, i], scores[:, i])
-    return out
+    """Area under the ROC curve per finding [findings], by ranks (Mann-Whitney U); NaN where there are too few cases."""
+    positive = labels.sum(0)
+    negative = len(labels) - positive
+    wins = (rankdata(scores, axis=0) * labels).sum(0) - positive * (positive + 1) / 2
+    enough = np.minimum(positive, negative) >= MIN_CASES
+    return np.divide(wins, positive * negative, out=np.full(labels.shape[1], np.nan), where=enough & (positive * negative > 0))
 
 
 def macro(values: np.ndarray) -> float:
     """Mean over the findings that have a value; NaN if none has."""
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def f1(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """F1 per finding [findings]; 0 where there is neither a positive study nor a positive prediction."""
+    hits = (labels & predicted).sum(0)
+    total = labels.sum(0) + predicted.sum(0)
+    return np.divide(2 * hits, total, out=np.zeros(labels.shape[1]), where=total > 0)
+
+
+def micro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """F1 over all findings and studies together."""
+    return float(f1(labels.reshape(-1, 1), predicted.reshape(-1, 1))[0])
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean F1 over the findings with enough positive studies; NaN if none has."""
+    there = labels.sum(0) >= MIN_CASES
+    return float(f1(labels, predicted)[there].mean()) if there.any() else float("nan")
+
+
+def weighted_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean F1 weighted by the number of positive studies; NaN without any."""
+    count = labels.sum(0)
+    return float((f1(labels, predicted) * count).sum() / count.sum()) if count.any() else float("nan")
 
 
 def best_thresholds(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -40,19 +55,9 @@ def best_thresholds(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     for i in range(labels.shape[1]):
         if labels[:, i].sum() >= MIN_CASES:
             candidates = np.unique(np.quantile(scores[:, i], np.linspace(0.02, 0.98, 97)))
-            out[i] = candidates[int(np.argmax([_f1(labels[:, i], scores[:, i] > c) for c in candidates]))]
+            above = scores[:, i, None] > candidates
+            out[i] = candidates[int(np.argmax(f1(np.broadcast_to(labels[:, i, None], above.shape), above)))]
     return out
-
-
-def micro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """F1 over all findings and studies together."""
-    return _f1(labels, predicted, average="micro")
-
-
-def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean F1 over the findings with enough positive studies; NaN if none has."""
-    there = labels.sum(0) >= MIN_CASES
-    return _f1(labels[:, there], predicted[:, there], average="macro") if there.any() else float("nan")
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -88,16 +93,6 @@ def partner_rank(a: np.ndarray, b: np.ndarray, *, group: int = 50) -> float:
     return float((ranks == 1).mean()) if len(ranks) else float("nan")
 
 
-def bleu4(generated: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus BLEU-4 in 0..1 (sacrebleu, lower-cased, 13a tokens)."""
-    return sacrebleu.corpus_bleu(list(generated), [list(references)], lowercase=True).score / 100
-
-
 def distinct_share(reports: Sequence[str]) -> float:
     """Distinct reports over all reports, 0..1."""
     return len(set(reports)) / len(reports)
-
-
-def with_interval(statistic: Callable[..., float], *arrays: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """The statistic and its 95 % bootstrap interval over studies (rows are resampled together)."""
-    return estimate(statistic, *arrays, patients=np.arange(len(arrays[0])), seed=seed).json()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from omnicxr.evaluation import metrics
+from omnicxr.evaluation.uncertainty import mean_estimate
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
@@ -19,8 +19,8 @@ _SIDE = re.compile(r"\b(left|right|bilateral)\b", re.IGNORECASE)
 
 
 @torch.no_grad()
-def image_reconstruction(autoencoder: ImageAutoencoder, pictures: np.ndarray) -> dict[str, Any]:
-    """uint8 pictures [n, s, s] => mean PSNR (dB, of 8-bit pictures) and SSIM of what comes back, with intervals over studies."""
+def image_reconstruction(autoencoder: ImageAutoencoder, pictures: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
+    """uint8 pictures [n, s, s] => mean PSNR (dB, of 8-bit pictures) and SSIM of what comes back, with intervals over patients."""
     psnr, ssim = [], []
     for start in range(0, len(pictures), CHUNK):
         x = torch.from_numpy(pictures[start : start + CHUNK]).to(autoencoder.device)
@@ -29,13 +29,15 @@ def image_reconstruction(autoencoder: ImageAutoencoder, pictures: np.ndarray) ->
         psnr.append((10 * torch.log10(255**2 / error)).cpu().numpy())
         ssim.append(structural_similarity(pixels_from_uint8(x), pixels_from_uint8(back)).cpu().numpy())
     return {
-        "psnr": metrics.with_interval(lambda v: float(v.mean()), np.concatenate(psnr)),
-        "ssim": metrics.with_interval(lambda v: float(v.mean()), np.concatenate(ssim)),
+        "psnr": mean_estimate(np.concatenate(psnr), patients).json(),
+        "ssim": mean_estimate(np.concatenate(ssim), patients).json(),
     }
 
 
 @torch.no_grad()
-def report_reconstruction(autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer, reports: Sequence[str]) -> dict[str, Any]:
+def report_reconstruction(
+    autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer, reports: Sequence[str], patients: np.ndarray
+) -> dict[str, Any]:
     """Shares of reports that come back unchanged, and whose sides (left, right, bilateral, in order) do; text as the tokenizer gives it."""
     unchanged, sides = [], []
     for start in range(0, len(reports), CHUNK):
@@ -44,6 +46,6 @@ def report_reconstruction(autoencoder: ReportAutoencoder, tokenizer: ReportToken
             unchanged.append(text == back)
             sides.append(_SIDE.findall(text) == _SIDE.findall(back))
     return {
-        "unchanged_share": metrics.with_interval(lambda v: float(v.mean()), np.array(unchanged)),
-        "sides_kept_share": metrics.with_interval(lambda v: float(v.mean()), np.array(sides)),
+        "unchanged_share": mean_estimate(np.array(unchanged), patients).json(),
+        "sides_kept_share": mean_estimate(np.array(sides), patients).json(),
     }

@@ -3,7 +3,7 @@
 | name | what it answers |
 |---|---|
 | `real` | the study's own parts: the best there can be |
-| `shuffled` | parts of another study of the same set: what ignoring the input scores, though everything is real |
+| `shuffled` | every part of another study of the same set: what ignoring the input scores, though everything is real |
 | `always-normal` | one training study without any finding, for everyone |
 | `nearest` | the parts of the training study whose given parts are most similar (mean prompt embedding, cosine) |
 """
@@ -35,11 +35,11 @@ def take(parts: Parts, rows: np.ndarray) -> Parts:
     return {m: v[rows] if isinstance(v, np.ndarray) else [v[i] for i in rows] for m, v in parts.items()}
 
 
-def derangement(n: int, *, seed: int = 0) -> np.ndarray:
-    """A random cyclic order: every study gets the parts of another one."""
+def derangement(n: int, *, shift: int = 1, seed: int = 0) -> np.ndarray:
+    """A random cyclic order, every study gets the part of another one; different shifts below n give every study different other ones."""
     order = np.random.default_rng(seed).permutation(n)
     out = np.empty(n, int)
-    out[order] = np.roll(order, 1)
+    out[order] = np.roll(order, shift)
     return out
 
 
@@ -64,7 +64,7 @@ class References:
         return {m: made[m] for m in task.generate}
 
     def _shuffled(self, task: Task) -> Parts:
-        return take(self.real, derangement(self.count))
+        return {m: take({m: v}, derangement(self.count, shift=i + 1))[m] for i, (m, v) in enumerate(self.real.items())}
 
     def _normal(self, task: Task) -> Parts:
         labels = self.training.labels[:, [f is not Finding.NO_FINDING for f in Finding]]

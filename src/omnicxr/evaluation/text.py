@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 import sacrebleu
@@ -25,8 +27,8 @@ def tokens(report: str) -> str:
     return _tokenize(report.lower())
 
 
-def text_scores(generated: Sequence[str], references: Sequence[str]) -> dict[str, float | None]:
-    """BLEU-1 to 4 and, where their library is installed, ROUGE-L, CIDEr, METEOR; None for what is not.
+def text_scores(generated: Sequence[str], references: Sequence[str], *, meteor: bool = True) -> dict[str, float | None]:
+    """BLEU-1 to 4 and, where their library is installed, ROUGE-L, CIDEr, METEOR; None for what is not (or, the slow METEOR, not wanted).
 
     BLEU, ROUGE-L and METEOR are 0..1, CIDEr 0..10 with document frequencies of these references. Raises UserError if every generated report is empty.
     """
@@ -36,7 +38,7 @@ def text_scores(generated: Sequence[str], references: Sequence[str]) -> dict[str
         raise UserError("Every generated report is empty: there is nothing to score.")
     hypotheses, truths = [tokens(r) for r in generated], [tokens(r) for r in references]
     scores: dict[str, float | None] = {f"bleu{n}": _bleu(hypotheses, truths, n) for n in (1, 2, 3, 4)}
-    return {**scores, **_captioning(hypotheses, truths)}
+    return {**scores, **_captioning(hypotheses, truths, meteor)}
 
 
 def _bleu(hypotheses: list[str], references: list[str], order: int) -> float:
@@ -44,10 +46,9 @@ def _bleu(hypotheses: list[str], references: list[str], order: int) -> float:
     return metric.corpus_score(hypotheses, [references]).score / 100
 
 
-def _captioning(hypotheses: list[str], references: list[str]) -> dict[str, float | None]:
+def _captioning(hypotheses: list[str], references: list[str], meteor: bool) -> dict[str, float | None]:
     try:
         from pycocoevalcap.cider.cider import Cider
-        from pycocoevalcap.meteor.meteor import Meteor
         from pycocoevalcap.rouge.rouge import Rouge
     except ImportError:
         return {"rouge_l": None, "cider": None, "meteor": None}
@@ -56,8 +57,16 @@ def _captioning(hypotheses: list[str], references: list[str]) -> dict[str, float
     return {
         "rouge_l": float(Rouge().compute_score(given, made)[0]),
         "cider": float(Cider().compute_score(given, made)[0]),
-        "meteor": float(Meteor().compute_score(given, made)[0]) if shutil.which("java") else None,
+        "meteor": float(_meteor().compute_score(given, made)[0]) if meteor and shutil.which("java") else None,
     }
+
+
+@cache
+def _meteor() -> Any:
+    """One Java process for all calls."""
+    from pycocoevalcap.meteor.meteor import Meteor
+
+    return Meteor()
 
 
 def lengths(reports: Sequence[str]) -> dict[str, float]:

@@ -53,6 +53,11 @@ def estimate(statistic: Statistic, *arrays: np.ndarray, patients: np.ndarray, se
     return Estimate(statistic(*arrays), float(low), float(high))
 
 
+def mean_estimate(values: np.ndarray, patients: np.ndarray) -> Estimate:
+    """The mean of one value per study."""
+    return estimate(lambda v: float(v.mean()), values, patients=patients)
+
+
 def compare(statistic: Statistic, a: tuple[np.ndarray, ...], b: tuple[np.ndarray, ...], *, patients: np.ndarray, seed: int = 0) -> Difference:
     """Paired comparison of two models on the same studies: every resample is used for both."""
     draws = np.array([statistic(*(v[rows] for v in a)) - statistic(*(v[rows] for v in b)) for rows in patient_resamples(patients, seed=seed)])

@@ -48,6 +48,9 @@ class Judge(Component):
 
     def forward(self, modality: Modality, x: Tensor) -> tuple[Float[Tensor, "b 14"], Float[Tensor, "b 7"]]:
         """Pictures [b, 1, s, s] in -1..1, or token ids [b, n] => finding logits and standardised measures."""
-        features = self.images[modality](x) if modality.is_image else self.text.pooled(x, PAD)
-        out = self.heads[modality](features)
+        out = self.heads[modality](self.features(modality, x))
         return out[:, : len(Finding)], out[:, len(Finding) :]
+
+    def features(self, modality: Modality, x: Tensor) -> Float[Tensor, "b c"]:
+        """What the head of the modality sees."""
+        return self.images[modality](x) if modality.is_image else self.text.pooled(x, PAD)

@@ -1,0 +1,100 @@
+"""What a classifier, the prompt encoder and the labeler make of the parts of studies; thresholds come from validation studies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.labeler import label_report
+from omnicxr.domain import LabelState, Modality
+from omnicxr.evaluation import metrics
+from omnicxr.evaluation.references import Parts, parts_of
+from omnicxr.models.judge import MEASURES, Judge
+from omnicxr.pipeline import AnyToAnyPipeline
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One part of every study, read."""
+
+    scores: np.ndarray
+    """[n, 14] finding probabilities."""
+    found: np.ndarray
+    """bool [n, 14]: scores above the thresholds of that part."""
+    measures: np.ndarray
+    """[n, 7] continuous truth (`MEASURES`) as the judge estimates it, in its own units."""
+    embeds: np.ndarray
+    """[n, d] prompt embeddings of length 1."""
+    stated: np.ndarray | None = None
+    """bool [n, 14], reports only: what the labeler finds stated."""
+
+    def take(self, rows: np.ndarray) -> Reading:
+        """Some of the studies, in the order of `rows`."""
+        stated = None if self.stated is None else self.stated[rows]
+        return Reading(self.scores[rows], self.found[rows], self.measures[rows], self.embeds[rows], stated)
+
+
+class Reader:
+    """Reads with one model's judge and prompt encoders."""
+
+    def __init__(self, pipe: AnyToAnyPipeline, judge: Judge, validate: PreparedDataset) -> None:
+        self.pipe, self.judge = pipe, judge
+        rows = validate.having(*Modality)
+        labels = validate.labels[rows] == 1
+        scores = {m: self._judge(m, part)[0] for m, part in parts_of(validate, rows).items()}
+        self.thresholds = {m: metrics.best_thresholds(labels, s) for m, s in scores.items()}
+        self.both_views = metrics.best_thresholds(labels, mean_of_views(scores))
+        """Thresholds for the mean of the scores of the two views."""
+
+    def read(self, modality: Modality, part: Any) -> Reading:
+        """uint8 pictures [n, s, s], or n reports."""
+        scores, measures = self._judge(modality, part)
+        stated = None if modality.is_image else stated_findings(part)
+        return Reading(scores, scores > self.thresholds[modality], measures, self.embed(modality, part), stated)
+
+    def read_all(self, parts: Parts) -> dict[Modality, Reading]:
+        return {m: self.read(m, part) for m, part in parts.items()}
+
+    @torch.no_grad()
+    def embed(self, modality: Modality, part: Any) -> np.ndarray:
+        """Prompt embeddings [n, d] of length 1."""
+        chunks = [self.pipe.prompts.embed(modality, x) for x in self._inputs(modality, part)]
+        return torch.cat(chunks).float().cpu().numpy()
+
+    @torch.no_grad()
+    def judge_features(self, modality: Modality, part: Any) -> np.ndarray:
+        """The features [n, c] before the judge's head."""
+        return torch.cat([self.judge.features(modality, x) for x in self._inputs(modality, part)]).float().cpu().numpy()
+
+    @torch.no_grad()
+    def _judge(self, modality: Modality, part: Any) -> tuple[np.ndarray, np.ndarray]:
+        outputs = [self.judge(modality, x) for x in self._inputs(modality, part)]
+        logits, standardised = (torch.cat(o).float().cpu() for o in zip(*outputs, strict=True))
+        config = self.judge.config
+        return logits.sigmoid().numpy().round(5), standardised.numpy() * np.array(config.measure_std) + np.array(config.measure_mean)
+
+    def _inputs(self, modality: Modality, part: Any) -> Any:
+        return (self.pipe.network_input(modality, list(part[i : i + CHUNK])) for i in range(0, len(part), CHUNK))
+
+
+def mean_of_views(scores: dict[Modality, np.ndarray]) -> np.ndarray:
+    """Scores of frontal and lateral => their mean."""
+    return np.mean([s for m, s in scores.items() if m.is_image], axis=0)
+
+
+def stated_findings(reports: Any) -> np.ndarray:
+    """bool [n, 14]: the labeler's positive mentions."""
+    return np.array([[state is LabelState.POSITIVE for state in label_report(r).values()] for r in reports])
+
+
+def truth_of(data: PreparedDataset, rows: np.ndarray) -> np.ndarray | None:
+    """[n, 7] continuous truth of some studies, or None for real data."""
+    if data.truths is None:
+        return None
+    return np.array([[data.truths[i]["measures"][name] for name in MEASURES] for i in rows], float)
