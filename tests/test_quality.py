@@ -24,7 +24,7 @@ def test_no_run_time_path_reaches_the_network_or_unpickles() -> None:
         for word in ("import requests", "urllib.request", "import pickle", "hf_hub_download", "allow_pickle=True"):
             assert word not in text, f"{path}: {word}"
         if "torch.load(" in text:  # weights that others publish; tensors only
-            assert path.name in ("efficientnet.py", "extractors.py")
+            assert path.name == "efficientnet.py"
             assert text.count("torch.load(") == text.count("weights_only=True)")
 
 

@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def test_metrics_file(finished: Path) -> None:
     assert set(result["references"]) == {*NAMES, "unconditional"}
     assert result["about"]["studies"] <= 8
     assert set(result["autoencoders"]) == {"frontal", "lateral", "report"}
+
+
+def test_reports_for_other_measures(finished: Path) -> None:
+    rows = list(csv.DictReader((finished / "reports" / f"{task_name(WRITE)}.csv").open(encoding="utf-8", newline="")))
+    assert [r["generated"] for r in rows] == load_parts(finished / "generated" / f"{task_name(WRITE)}.npz")[Modality.REPORT]
+    assert all(r["reference"] and r["study_id"] for r in rows)
 
 
 def test_real_data_is_the_bound(finished: Path) -> None:

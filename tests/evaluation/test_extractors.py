@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from transformers import Dinov2Config, Dinov2Model
 
 from omnicxr.domain import Modality, UserError
 from omnicxr.evaluation.extractors import frechet_name, load_extractor
@@ -27,6 +31,18 @@ def test_missing_weights_name_the_remedy(monkeypatch: pytest.MonkeyPatch, name: 
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(UserError, match=said):
         load_extractor(name)
+
+
+def test_rad_dino_from_a_local_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A small network of the same kind, saved as RAD-DINO is: the features are its class token."""
+    network = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=518, patch_size=14)).eval()
+    network.save_pretrained(tmp_path / "rad-dino")
+    monkeypatch.setenv("OMNICXR_RAD_DINO", str(tmp_path / "rad-dino"))
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 518, 518)).astype(np.uint8)
+    found = load_extractor("rad-dino")(Modality.FRONTAL, pictures)
+    x = (torch.from_numpy(pictures)[:, None].float().expand(-1, 3, -1, -1) / 255 - 0.5307) / 0.2583
+    with torch.no_grad():
+        assert found == pytest.approx(network(x).last_hidden_state[:, 0].numpy(), abs=1e-4)
 
 
 def test_only_inception_gives_fid() -> None:

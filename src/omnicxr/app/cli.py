@@ -173,6 +173,8 @@ def evaluate(
     num: Annotated[int | None, arg(help="Studies of the split; default: the suite's.")] = None,
     split: Annotated[Literal["test", "validate"], arg(help="validate: to choose settings such as guidance.")] = "test",
     extractors: Annotated[str, arg(help="Feature extractors, comma-separated; default: the suite's.")] = "",
+    classifier: Annotated[str, arg(help="Who reads findings of frontal views: judge or xrv-densenet121.")] = "judge",
+    labeler: Annotated[str, arg(help="Who reads findings of reports: rules or chexbert.")] = "rules",
     steps: int | None = None,
     guidance: float | None = None,
     seed: Seed = 0,
@@ -190,7 +192,8 @@ def evaluate(
         raise UserError("Nothing to measure on: give a prepared data set with --data, or two finished evaluations with --compare A B.")
     chosen = EVERY_TASK if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(n.strip() for n in extractors.split(",") if n.strip())
-    config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, seed=seed, steps=steps, guidance=guidance)
+    config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
+                              seed=seed, steps=steps, guidance=guidance)  # fmt: skip
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return

@@ -19,12 +19,17 @@ USUAL_FIVE = (Finding.ATELECTASIS, Finding.CARDIOMEGALY, Finding.CONSOLIDATION, 
 _FIVE = [list(Finding).index(f) for f in USUAL_FIVE]
 
 
-def finding_scores(labels: np.ndarray, found: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
-    """F1 over the 14 findings and the usual 5: micro with interval, macro with interval, weighted, and per finding."""
+def finding_scores(labels: np.ndarray, found: np.ndarray, patients: np.ndarray, known: np.ndarray | None = None) -> dict[str, Any]:
+    """F1 over the 14 findings and the usual 5: micro with interval, macro with interval, weighted, and per finding.
+
+    `known`, bool [14]: findings that the reader can find; the others are left out of everything.
+    """
+    known = np.ones(len(Finding), bool) if known is None else known
+    five = [i for i in _FIVE if known[i]]
     return {
-        **_f1s(labels, found, patients),
-        "usual_five": _f1s(labels[:, _FIVE], found[:, _FIVE], patients),
-        "f1": _by_finding(metrics.f1(labels, found)),
+        **_f1s(labels[:, known], found[:, known], patients),
+        "usual_five": _f1s(labels[:, five], found[:, five], patients),
+        "f1": _by_finding(np.where(known, metrics.f1(labels, found), np.nan)),
     }
 
 
@@ -35,7 +40,7 @@ def image_findings(reading: Reading, labels: np.ndarray, patients: np.ndarray) -
         "auroc_macro": estimate(macro_auroc, labels, reading.scores, patients=patients).json(),
         "auroc_usual_five": metrics.macro(per_finding[_FIVE]),
         "auroc": _by_finding(per_finding),
-        **finding_scores(labels, reading.found, patients),
+        **finding_scores(labels, reading.found, patients, reading.known),
     }
 
 

@@ -32,10 +32,11 @@ def score_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> dict[str, Any]:
     """Findings (kappa and correlation of the scores), continuous truth (r per measure), and whether partners find each other."""
+    known = a.known & b.known
     ranks = metrics.partner_ranks(a.embeds, b.embeds, group=GROUP)
     r = metrics.correlation(a.measures, b.measures)
     return {
-        "finding_kappa": estimate(finding_kappa, a.found, b.found, patients=patients).json(),
+        "finding_kappa": estimate(finding_kappa, a.found[:, known], b.found[:, known], patients=patients).json(),
         "score_correlation": estimate(score_correlation, a.scores, b.scores, patients=patients).json(),
         "measure_correlation": dict(zip(MEASURES, map(float, r), strict=True)),
         "cardiothoracic_ratio_correlation": estimate(first_correlation, a.measures, b.measures, patients=patients).json(),

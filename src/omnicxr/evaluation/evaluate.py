@@ -5,6 +5,7 @@ Generation and scoring are apart: what was generated stays under OUT/generated, 
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable
@@ -16,20 +17,25 @@ import numpy as np
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, write_json
+from omnicxr.data.files import check_writable, whole_file, write_json
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task, UserError
 from omnicxr.evaluation import clinical, comparison, metrics, uncertainty
+from omnicxr.evaluation.chexbert import CheXbertLabeler
 from omnicxr.evaluation.extractors import frechet_name
-from omnicxr.evaluation.generation import FolderGenerations, ModelGenerations, TableGenerations, read_generations, save_parts
-from omnicxr.evaluation.reader import Reader, mean_of_views
+from omnicxr.evaluation.generation import FolderGenerations, ModelGenerations, TableGenerations, read_generations, save_parts, task_name
+from omnicxr.evaluation.reader import Classifier, Labeler, Reader, mean_of_views
 from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction
 from omnicxr.evaluation.references import NAMES, Parts, References
 from omnicxr.evaluation.suite import SUITES, Suite, SuiteSize, measured
+from omnicxr.evaluation.xrv import XrvClassifier
 from omnicxr.models.judge import MEASURES, Judge
 from omnicxr.pipeline import AnyToAnyPipeline, model_hash, model_provenance
 
 Progress = Callable[[int, int, str], None]
 """(done, total, what is being done)."""
+CLASSIFIERS: dict[str, Callable[[str], Classifier] | None] = {"judge": None, "xrv-densenet121": XrvClassifier}
+LABELERS: dict[str, Callable[[str], Labeler] | None] = {"rules": None, "chexbert": CheXbertLabeler}
+"""Name => maker for a device; None for what every reader has."""
 EVERY_TASK = (*Task.all(), Task.from_nothing())
 
 
@@ -46,11 +52,18 @@ class EvaluationConfig:
     """`validate` is for choosing settings such as guidance; figures to report come from `test`."""
     extractors: tuple[str, ...] = ()
     """Names of feature extractors (`extractors`); empty for the suite's."""
+    classifier: str = "judge"
+    """Who reads the findings of frontal views: a name of CLASSIFIERS."""
+    labeler: str = "rules"
+    """Who reads the findings of reports: a name of LABELERS."""
     seed: int = 0
     steps: int | None = None
     guidance: float | None = None
 
     def __post_init__(self) -> None:
+        for kind, chosen, names in (("classifier", self.classifier, CLASSIFIERS), ("labeler", self.labeler, LABELERS)):
+            if chosen not in names:
+                raise UserError(f"Unknown {kind} '{chosen}': choose from {', '.join(names)}.")
         if self.suite not in SUITES:
             raise UserError(f"Unknown suite '{self.suite}': choose from {', '.join(SUITES)}.")
 
@@ -82,7 +95,9 @@ def evaluate(
         raise UserError(f"{data} has pictures of {test.image_size} px, the model works at {pipe.image_size}: prepare it again.")
     if not (model / "judge").is_dir():
         raise UserError(f"{model} has no judge to measure with: run `omnicxr train judge` in its run folder.")
-    reader = Reader(pipe, Judge.load(model / "judge").to(device), PreparedDataset(data, "validate"))
+    made = [make(device) if make else None for make in (CLASSIFIERS[config.classifier], LABELERS[config.labeler])]
+    judge = Judge.load(model / "judge").to(device)
+    reader = Reader(pipe, judge, PreparedDataset(data, "validate"), frontal_classifier=made[0], labeler=made[1])  # pyright: ignore[reportArgumentType]
     suite = Suite(reader, test, rows, training, config.size, device)
     check_writable(out)
     about = _about(config, pipe, model, test, rows, generated)
@@ -143,6 +158,8 @@ class Evaluation:
         suite = self.suite
         readings = suite.reader.read_all(made)
         comparison.save_readings(comparison.path_of(self.out, task), readings, suite, [self._study_id(i) for i in self.rows])
+        if Modality.REPORT in task.generate:
+            self._write_reports(task, made[Modality.REPORT])
         out = suite.score(task, made, readings)
         for m in task.generate:
             out[m]["privacy"] = suite.privacy(m, made[m])
@@ -153,6 +170,14 @@ class Evaluation:
             for m, variety in suite.variety(samples, self.config.size.samples).items():
                 out[m]["variety"] = variety
         return out
+
+    def _write_reports(self, task: Task, reports: list[str]) -> None:
+        """OUT/reports/TASK.csv, for measures of other projects."""
+        with whole_file(self.out / "reports" / f"{task_name(task)}.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("study_id", "reference", "generated"))
+            ids = [self._study_id(i) for i in self.rows]
+            writer.writerows(zip(ids, self.suite.real[Modality.REPORT], reports, strict=True))
 
     def _study_id(self, row: int) -> str:
         return self.test.table.column("study_id")[int(row)].as_py()
@@ -197,7 +222,7 @@ def _about(
     }  # fmt: skip
     return {
         "version": omnicxr.__version__, "suite": config.suite, "data_manifest": test.manifest_hash, "split": test.split, "studies": len(rows),
-        "model_hash": model_hash(model), "scored_by": "judge of the model folder",
+        "model_hash": model_hash(model), "scored_by": "judge of the model folder", "frontal_classifier": config.classifier, "labeler": config.labeler,
         **(made_by if generated is None else {"generated": str(generated)}),
         "extractors": {name: frechet_name(name) for name in size.extractors}, "findings": list(Finding), "measures": list(MEASURES),
         "interval": f"95 %, {uncertainty.RESAMPLES} bootstrap resamples over patients",

@@ -6,7 +6,7 @@
 | `prompts` | this model's own prompt encoder of the view | the model folder |
 | `judge` | this model's own judge of the view | the model folder |
 | `inception` | ImageNet; the one whose Fréchet distance is FID | torch-fidelity's file, given as OMNICXR_INCEPTION |
-| `xrv-densenet121` | chest X-rays (torchxrayvision, "densenet121-res224-all") | torchxrayvision's file, given as OMNICXR_XRV |
+| `xrv-densenet121` | chest X-rays (torchxrayvision, "densenet121-res224-all") | a safetensors file (`xrv.GET` makes it), given as OMNICXR_XRV |
 | `rad-dino` | chest X-rays (microsoft/rad-dino through transformers) | a local copy of the repository, given as OMNICXR_RAD_DINO |
 
 Weights are never fetched: where they are missing the error names the command that gets them.
@@ -14,10 +14,7 @@ Weights are never fetched: where they are missing the error names the command th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +23,8 @@ from torch import Tensor
 
 from omnicxr.domain import Modality, UserError
 from omnicxr.evaluation.efficientnet import EfficientNetLite0
+from omnicxr.evaluation.weights import library, weights_at
+from omnicxr.evaluation.xrv import load_xrv, xrv_input
 
 CHUNK = 32
 Extractor = Callable[[Modality, np.ndarray], np.ndarray]
@@ -55,45 +54,24 @@ def efficientnet_lite0(device: str) -> Extractor:
     return batched(lambda x: network(as_rgb(x.to(device), 224) * 2 - 1))
 
 
-def _file(variable: str, get: str) -> Path:
-    path = Path(os.environ.get(variable, ""))
-    if not os.environ.get(variable) or not path.exists():
-        raise UserError(f"Weights are missing: {get}, then set {variable} to where they lie.")
-    return path
-
-
-def _library(name: str, extra: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UserError(f"{name} is not installed: run `pip install omnicxr[{extra}]`.") from None
-
-
 def inception(device: str) -> Extractor:
     """The 2048 features of torch-fidelity's InceptionV3 port, which FID is defined by."""
-    path = _file("OMNICXR_INCEPTION", "download pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity/releases")
-    fidelity = _library("torch_fidelity.feature_extractor_inceptionv3", "extractors")
+    path = weights_at("OMNICXR_INCEPTION", "download pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity/releases")
+    fidelity = library("torch_fidelity.feature_extractor_inceptionv3", "extractors")
     network = fidelity.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)).to(device)
     return batched(lambda x: network(x.to(device)[:, None].expand(-1, 3, -1, -1))[0])
 
 
 def xrv_densenet121(device: str) -> Extractor:
-    """The 1024 features before the classifier; pictures at 224 px in -1024..1024 as that library wants them."""
-    path = _file("OMNICXR_XRV", "run `python -c 'import torchxrayvision; torchxrayvision.models.get_model(\"densenet121-res224-all\")'` once online")
-    library = _library("torchxrayvision", "extractors")
-    network = library.models.DenseNet(weights=None, num_classes=18).to(device).eval()
-    state = torch.load(path, map_location=device, weights_only=True)
-    network.load_state_dict(state)
-    return batched(lambda x: network.features2(as_rgb(x.to(device), 224)[:, :1] * 2048 - 1024))
+    """The 1024 features before the classifier."""
+    network = load_xrv(device)
+    return batched(lambda x: network.features2(xrv_input(x.numpy(), device)))
 
 
 def rad_dino(device: str) -> Extractor:
     """The class token of RAD-DINO."""
-    path = _file("OMNICXR_RAD_DINO", "run `huggingface-cli download microsoft/rad-dino --local-dir FOLDER` once online")
-    library = _library("transformers", "extractors")
-    network = library.AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True).to(device).eval()
+    path = weights_at("OMNICXR_RAD_DINO", "run `huggingface-cli download microsoft/rad-dino --local-dir FOLDER` once online")
+    network = library("transformers", "extractors").AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True).to(device).eval()
     mean, std = 0.5307, 0.2583
     return batched(lambda x: network(pixel_values=(as_rgb(x.to(device), 518) - mean) / std).pooler_output)
 

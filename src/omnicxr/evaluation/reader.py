@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,10 @@ from omnicxr.models.judge import MEASURES, Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 
 CHUNK = 64
+Classifier = Callable[[np.ndarray], np.ndarray]
+"""uint8 pictures [n, s, s] => finding scores [n, 14], NaN for a finding that it does not know."""
+Labeler = Callable[[Sequence[str]], np.ndarray]
+"""Reports => bool [n, 14]: findings stated as present."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Reading:
     """One part of every study, read."""
 
     scores: np.ndarray
-    """[n, 14] finding probabilities."""
+    """[n, 14] finding probabilities, NaN for a finding that the classifier does not know."""
     found: np.ndarray
     """bool [n, 14]: scores above the thresholds of that part."""
     measures: np.ndarray
@@ -33,6 +38,11 @@ class Reading:
     """[n, d] prompt embeddings of length 1."""
     stated: np.ndarray | None = None
     """bool [n, 14], reports only: what the labeler finds stated."""
+
+    @property
+    def known(self) -> np.ndarray:
+        """bool [14]: the findings that the classifier knows."""
+        return np.asarray(np.isfinite(self.scores).all(0))
 
     def take(self, rows: np.ndarray) -> Reading:
         """Some of the studies, in the order of `rows`."""
@@ -43,19 +53,24 @@ class Reading:
 class Reader:
     """Reads with one model's judge and prompt encoders."""
 
-    def __init__(self, pipe: AnyToAnyPipeline, judge: Judge, validate: PreparedDataset) -> None:
+    def __init__(
+        self, pipe: AnyToAnyPipeline, judge: Judge, validate: PreparedDataset, *, frontal_classifier: Classifier | None = None,
+        labeler: Labeler | None = None,
+    ) -> None:  # fmt: skip
+        """`frontal_classifier` reads the findings of frontal views instead of the judge, `labeler` reports instead of the rules."""
         self.pipe, self.judge = pipe, judge
+        self.frontal_classifier, self.labeler = frontal_classifier, labeler or stated_findings
         rows = validate.having(*Modality)
         labels = validate.labels[rows] == 1
-        scores = {m: self._judge(m, part)[0] for m, part in parts_of(validate, rows).items()}
+        scores = {m: self._scores(m, part)[0] for m, part in parts_of(validate, rows).items()}
         self.thresholds = {m: metrics.best_thresholds(labels, s) for m, s in scores.items()}
         self.both_views = metrics.best_thresholds(labels, mean_of_views(scores))
         """Thresholds for the mean of the scores of the two views."""
 
     def read(self, modality: Modality, part: Any) -> Reading:
         """uint8 pictures [n, s, s], or n reports."""
-        scores, measures = self._judge(modality, part)
-        stated = None if modality.is_image else stated_findings(part)
+        scores, measures = self._scores(modality, part)
+        stated = None if modality.is_image else self.labeler(part)
         return Reading(scores, scores > self.thresholds[modality], measures, self.embed(modality, part), stated)
 
     def read_all(self, parts: Parts) -> dict[Modality, Reading]:
@@ -71,6 +86,12 @@ class Reader:
     def judge_features(self, modality: Modality, part: Any) -> np.ndarray:
         """The features [n, c] before the judge's head."""
         return torch.cat([self.judge.features(modality, x) for x in self._inputs(modality, part)]).float().cpu().numpy()
+
+    def _scores(self, modality: Modality, part: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Finding scores [n, 14], NaN for a finding that the classifier does not know, and measures [n, 7]."""
+        scores, measures = self._judge(modality, part)
+        replaced = self.frontal_classifier is not None and modality is Modality.FRONTAL
+        return (self.frontal_classifier(part) if replaced else scores), measures  # pyright: ignore[reportOptionalCall]
 
     @torch.no_grad()
     def _judge(self, modality: Modality, part: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +109,7 @@ def mean_of_views(scores: dict[Modality, np.ndarray]) -> np.ndarray:
     return np.mean([s for m, s in scores.items() if m.is_image], axis=0)
 
 
-def stated_findings(reports: Any) -> np.ndarray:
+def stated_findings(reports: Sequence[str]) -> np.ndarray:
     """bool [n, 14]: the labeler's positive mentions."""
     return np.array([[state is LabelState.POSITIVE for state in label_report(r).values()] for r in reports])
 
