@@ -67,8 +67,6 @@ def test_chexbert_that_is_not_there_or_broken(chexbert: CheXbert, tmp_path: Path
 class Mean(nn.Module):
     """Stands in for the DenseNet: the first output grows with the brightness of the picture."""
 
-    pathologies = PATHOLOGIES
-
     def __init__(self, weights: None) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(18))
@@ -81,6 +79,7 @@ class Mean(nn.Module):
 
 def test_xrv_findings_in_our_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchxrayvision", SimpleNamespace(models=SimpleNamespace(DenseNet=Mean)))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "torchxrayvision.datasets", SimpleNamespace(default_pathologies=PATHOLOGIES))  # type: ignore[arg-type]
     save_file({"bias": torch.full((18,), -1.0), "op_threshs": torch.zeros(18)}, tmp_path / "xrv.safetensors")
     monkeypatch.setenv("OMNICXR_XRV", str(tmp_path / "xrv.safetensors"))
     pictures = np.array([0, 127, 255], np.uint8)[:, None, None] * np.ones((1, 64, 64), np.uint8)

@@ -55,7 +55,8 @@ class XrvClassifier:
 
     def __init__(self, device: str) -> None:
         self.device, self.network = device, load_xrv(device)
-        self.columns = {finding: self.network.pathologies.index(name) for finding, name in NAMES.items()}
+        order = list(library("torchxrayvision.datasets", "extractors").default_pathologies)
+        self.columns = {finding: order.index(name) for finding, name in NAMES.items()}
 
     @torch.no_grad()
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
