@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (".", "domain", "data", "data/sources", "simulation", "models", "flow", "training", "training/stages", "evaluation", "app")
+FOLDERS = (".", "domain", "data", "data/sources", "simulation", "models", "flow", "training", "training/stages", "evaluation", "synthesis", "app")
 BEGIN, END = "    src/omnicxr/\n", "    src/omnicxr/bundled/"
 
 

@@ -22,7 +22,7 @@ def omnicxr(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return 0
 
 
-@pytest.mark.parametrize("command", ["simulate", "prepare", "inspect", "label", "train", "generate", "evaluate", "demo"])
+@pytest.mark.parametrize("command", ["simulate", "prepare", "inspect", "label", "train", "generate", "evaluate", "synthesize", "demo"])
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert omnicxr(monkeypatch, command, "--help") == 0
     assert "usage: omnicxr" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from omnicxr.app.console import console, dry_run_table, progress_bar
-from omnicxr.domain import Modality, Task, UserError, View
+from omnicxr.domain import Finding, Modality, Task, UserError, View
 from omnicxr.simulation.sampling import Prevalence
 
 app = tyro.extras.SubcommandApp()
@@ -202,6 +202,52 @@ def evaluate(
 
 
 @app.command
+def synthesize(
+    *,
+    out: Out,
+    num: Annotated[int, arg(help="Studies to make.")] = 1000,
+    task: Annotated[str, arg(help="For instance report->frontal+lateral or nothing->frontal+report.")] = "report->frontal+lateral",
+    data: Annotated[Path | None, arg(help="Prepared data set whose studies are the prompts.")] = None,
+    split: Literal["train", "validate", "test"] = "train",
+    prompts: Annotated[Path | None, arg(help="Table with the column report (and study_id, findings). Neither: sentences by the simulator.")] = None,
+    samples: Annotated[int, arg(help="Different studies per prompt.")] = 1,
+    balance: Annotated[bool, arg(help="Every finding equally often.")] = False,
+    per_finding: Annotated[int, arg(help="So many studies for each finding, instead of --num.")] = 0,
+    findings: Annotated[str, arg(help="Findings for --balance and --per-finding, comma-separated; default: all that prompts have.")] = "",
+    gate_alignment: Annotated[float | None, arg(help="Draw again below this likeness to the prompt (-1 to 1).")] = None,
+    gate_agreement: Annotated[float | None, arg(help="Draw again below this agreement of the judge with the wished findings (0 to 1).")] = None,
+    tries: Annotated[int, arg(help="Draws per study at most.")] = 1,
+    keep_given: Annotated[bool, arg(help="Put given pictures into the data set too.")] = False,
+    model: Annotated[Path | None, arg(help="Model folder; default: the bundled model.")] = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed: Seed = 0,
+    workers: int = os.cpu_count() or 1,
+    device: Annotated[str, arg(help="cpu, cuda:0, or several: cuda:0,cuda:1.")] = "cpu",
+    ray: Annotated[bool, arg(help="Use a Ray cluster that shares the file system.")] = False,
+    shard_size: int = 32,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a synthetic data set of any size, with provenance in every picture. Run again to resume, with any number of workers."""
+    from omnicxr.pipeline import BUNDLED
+    from omnicxr.synthesis.gate import Gate
+    from omnicxr.synthesis.prompts import Wish
+    from omnicxr.synthesis.synthesize import SynthesisConfig
+    from omnicxr.synthesis.synthesize import synthesize as run
+
+    wish = Wish(num=num, samples=samples, balance=balance, per_finding=per_finding, findings=_findings(findings))
+    gate = Gate(alignment=gate_alignment, agreement=gate_agreement, tries=tries)
+    config = SynthesisConfig(task=Task.parse(task), wish=wish, seed=seed, steps=steps, guidance=guidance, gate=gate, keep_given=keep_given,
+                             shard_size=shard_size, data=data, split=split, table=prompts)  # fmt: skip
+    if dry_run:
+        dry_run_table(config, out=out, model=model or "bundled", workers=workers, device=device)
+        return
+    with progress_bar("Synthesizing studies") as progress:
+        manifest = run(config, model or BUNDLED, out, workers=workers, devices=tuple(device.split(",")), use_ray=ray, progress=progress)
+    console.print(f"{manifest['studies']} studies in {out}; {manifest['synthetic']['below_the_gate']} below the gate")
+
+
+@app.command
 def demo(*, out: Out = Path("demo"), model: Path | None = None, seed: Seed = 0) -> None:
     """Sentences to both views, views to reports, one view to the other: pictures and a page to look at."""
     from omnicxr.app.demo import run_demo
@@ -213,6 +259,13 @@ def demo(*, out: Out = Path("demo"), model: Path | None = None, seed: Seed = 0) 
 
 def _modalities(text: str) -> tuple[Modality, ...]:
     return tuple(Modality.parse(m) for m in text.split(",") if m.strip())
+
+
+def _findings(text: str) -> tuple[Finding, ...]:
+    names = [name.strip().title() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in set(Finding)]:
+        raise UserError(f"Unknown finding '{unknown[0]}': choose from {', '.join(Finding)}.")
+    return tuple(Finding(name) for name in names)
 
 
 def _views(text: str) -> tuple[View, ...]:

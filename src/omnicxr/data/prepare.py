@@ -80,7 +80,7 @@ def prepare(
         done += 1
         if progress:
             progress(done, len(jobs))
-    manifest = _write_manifest(config, account, [job.path for job in jobs], out)
+    manifest = write_manifest(asdict(config), account, [job.path for job in jobs], out)
     shutil.rmtree(out / INDEX)
     return manifest
 
@@ -180,7 +180,8 @@ def _do_shard(job: _Job) -> None:
     write_shard(lines, job.config.image_size, job.config.selection, job.path)
 
 
-def _write_manifest(config: PrepareConfig, account: dict[str, Any], shards: list[Path], out: Path) -> dict[str, Any]:
+def write_manifest(options: dict[str, Any], account: dict[str, Any], shards: list[Path], out: Path, **more: Any) -> dict[str, Any]:
+    """Add up the shards and write manifest.json, which marks a whole data set; `account` has studies_seen, dropped and images_left_out."""
     dropped: Counter[str] = Counter(account["dropped"])
     images_left_out: Counter[str] = Counter(account["images_left_out"])
     unreadable: list[dict[str, str]] = []
@@ -221,8 +222,9 @@ def _write_manifest(config: PrepareConfig, account: dict[str, Any], shards: list
                 {"studies": ["/".join(owners[i]), "/".join(owners[j])], "differing_bits": max(bits, 0)} for i, j, bits in copies[:COPIES_LISTED]
             ],
         },
-        "options": json.loads(json.dumps(asdict(config))),
+        "options": json.loads(json.dumps(options)),
         "shards": {shard.name: sha256(shard) for shard in shards},
+        **more,
     }
     assert manifest["studies"] + dropped.total() == account["studies_seen"]
     write_json(out / MANIFEST, manifest)

@@ -177,14 +177,17 @@ def _consistency(result: dict[str, Any]) -> Table:
     for task, scored in result["tasks"].items():
         for pair, f in scored["consistency"].items():
             real, shuffled = (result["references"][name][task]["consistency"][pair] for name in ("real", "shuffled"))
-            kappas = [number(f["finding_kappa"]), *(number(r["finding_kappa"]["value"]) for r in (real, shuffled))]
+            blind = result["references"].get("unconditional", {}).get(task)
+            kappas = [number(f["finding_kappa"]), *(number(r["finding_kappa"]["value"]) for r in (real, shuffled)),
+                      number(blind["consistency"][pair]["finding_kappa"]["value"]) if blind else NOT_MEASURED]  # fmt: skip
             r = [number(f[k]["value"]) for k in ("score_correlation", "cardiothoracic_ratio_correlation")]
             partner = [number(v["partner_recall_at_1"], 2) for v in (f, real, shuffled)]
             rows.append((task, pair, *kappas, *r, *partner, number(f["partner_recall_at_5"], 2), number(f["partner_median_rank"], 1)))
-    columns = ("task", "parts", "kappa", "real", "shuffled", "score r", "ratio r", "R@1", "real", "shuffled", "R@5", "median rank")
+    columns = ("task", "parts", "kappa", "real", "shuffled", "unconditional", "score r", "ratio r", "R@1", "real", "shuffled", "R@5", "median rank")
     note = (
         "Do the parts of one study agree? Kappa of the findings read from each, correlation of scores and of the cardiothoracic ratio, and whether "
-        "the prompt encoders find the partner among 50. A model that ignores its input scores like shuffled pairs."
+        "the prompt encoders find the partner among 50. A model that ignores its input scores like shuffled pairs: unconditional samples do, beside "
+        "what was given (among themselves they agree)."
     )
     return Table("Agreement of the parts", note, columns, rows)
 

@@ -1,0 +1,69 @@
+"""Is a synthetic study what was asked for? Alignment with the prompt, and agreement of the judge with the wished findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from omnicxr.domain import Modality, UserError
+from omnicxr.models.judge import Judge
+from omnicxr.pipeline import AnyToAnyPipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Thresholds; None is no condition. What fails is drawn again, up to `tries` times, and then the best draw is kept and counted."""
+
+    alignment: float | None = None
+    """Least cosine of the prompt embeddings of what was given and of what was made, -1..1."""
+    agreement: float | None = None
+    """Least mean agreement of the judge's probabilities with the wished labels, 0..1."""
+    tries: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tries < 1:
+            raise UserError(f"Cannot try {self.tries} times: allow at least 1.")
+        if self.tries > 1 and self.open:
+            raise UserError("More than one try needs a condition: set --gate-alignment or --gate-agreement.")
+
+    @property
+    def open(self) -> bool:
+        """Nothing is asked."""
+        return self.alignment is None and self.agreement is None
+
+    def passes(self, quality: dict[str, float]) -> bool:
+        """Every condition holds."""
+        return all(quality[k] >= least for k, least in (("alignment", self.alignment), ("agreement", self.agreement)) if least is not None)
+
+    def score(self, quality: dict[str, float]) -> float:
+        """By which the best of several draws is chosen."""
+        return sum(quality.values())
+
+
+@torch.no_grad()
+def judged(
+    gate: Gate, pipe: AnyToAnyPipeline, judge: Judge | None, given: dict[str, Any], made: dict[Modality, Any], labels: np.ndarray
+) -> dict[str, float]:
+    """The figures that the gate asks for, rounded to 4 decimals."""
+    out: dict[str, float] = {}
+    if gate.alignment is not None:
+        wanted, got = (_embed(pipe, parts) for parts in ({Modality(k): v for k, v in given.items()}, made))
+        out["alignment"] = round(float(wanted @ got), 4)
+    if gate.agreement is not None:
+        assert judge is not None
+        known = np.isfinite(labels) & (labels != -1)
+        scores = np.mean([judge(m, _input(pipe, m, part))[0].sigmoid()[0].cpu().numpy() for m, part in made.items()], axis=0)
+        out["agreement"] = round(float(1 - np.abs(scores - labels)[known].mean()), 4) if known.any() else 1.0
+    return out
+
+
+def _embed(pipe: AnyToAnyPipeline, parts: dict[Modality, Any]) -> torch.Tensor:
+    mean = torch.stack([pipe.prompts.embed(m, _input(pipe, m, part))[0] for m, part in parts.items()]).mean(0)
+    return mean / mean.norm()
+
+
+def _input(pipe: AnyToAnyPipeline, modality: Modality, part: Any) -> torch.Tensor:
+    return pipe.network_input(modality, [np.asarray(part) if modality.is_image else part])

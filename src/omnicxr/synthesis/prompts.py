@@ -1,0 +1,167 @@
+"""What synthetic studies are made from: studies of a prepared data set, a table of sentences, or sentences composed by the simulator's grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.labeler import label_report
+from omnicxr.data.tables import read_table
+from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.simulation.report import write_report
+from omnicxr.simulation.sampling import sample_truth
+
+MAX_WORDS = 400
+"""A longer prompt is a mistake (a file instead of a report): models read far fewer words."""
+COMPOSED = 2000
+"""Sentences that are composed where no other prompts are given."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """One row per prompt; parts that are not given are empty."""
+
+    names: list[str]
+    """study_id in the data set, or the row of the table."""
+    reports: list[str]
+    labels: np.ndarray
+    """float32 [n, 14] with 1, 0, -1 and NaN for not mentioned."""
+    ages: list[float | None]
+    sexes: list[str | None]
+    data: PreparedDataset | None = None
+    rows: np.ndarray | None = None
+    """Where the pictures of each prompt lie, if the task is given any."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def given(self, index: int, task: Task) -> dict[str, Any]:
+        """What the pipeline is given for one prompt."""
+        out: dict[str, Any] = {}
+        for m in task.given:
+            if m.is_image:
+                assert self.data is not None and self.rows is not None
+                out[str(m)] = self.data.image(int(self.rows[index]), m)
+            else:
+                out[str(m)] = self.reports[index]
+        return out
+
+
+def prompts_for(task: Task, *, data: Path | None, split: str, table: Path | None, seed: int) -> Prompts:
+    """The prompts of a task. Raises UserError for prompts that cannot be used, and for a task whose pictures nothing provides."""
+    if data is not None and table is not None:
+        raise UserError("Prompts come either from a data set or from a table: leave one of --data and --prompts out.")
+    if data is not None:
+        return from_dataset(PreparedDataset(data, split), task)
+    if pictures := [m for m in task.given if m.is_image]:
+        raise UserError(f"The task {task} needs a {pictures[0]} view for every study: name a prepared data set with --data.")
+    return from_table(table) if table is not None else composed(COMPOSED, seed)
+
+
+def from_dataset(data: PreparedDataset, task: Task) -> Prompts:
+    """The studies that have everything that the task is given."""
+    rows = data.having(*task.given) if task.given else np.arange(len(data))
+    if len(rows) == 0:
+        raise UserError(f"No {data.split} study of {data.root} has {' and '.join(task.given)}: choose another task or split.")
+    columns = {c: data.table.column(c).to_pylist() for c in ("study_id", "age", "sex")}
+    picked = {c: [values[i] for i in rows] for c, values in columns.items()}
+    reports = [data.reports[i] or "" for i in rows]
+    prompts = Prompts(picked["study_id"], reports, data.labels[rows], picked["age"], picked["sex"], data, rows)
+    if Modality.REPORT in task.given:
+        _check(prompts, str(data.root))
+    return prompts
+
+
+def from_table(path: Path) -> Prompts:
+    """A CSV or Parquet table with the column `report`, and optionally study_id and the 14 findings; findings without a label come from the text."""
+    rows = list(read_table(path, ("report",), ("study_id", *Finding)))
+    reports = [row["report"].strip() for row in rows]
+    labels = np.array([_labels(row) for row in rows], np.float32)
+    prompts = Prompts([row.get("study_id") or str(i + 1) for i, row in enumerate(rows)], reports, labels, [None] * len(rows), [None] * len(rows))
+    _check(prompts, str(path))
+    return prompts
+
+
+def composed(count: int, seed: int) -> Prompts:
+    """Impressions by the simulator's grammar, at its frequencies of findings."""
+    truths = [sample_truth(seed, i) for i in range(count)]
+    written = [write_report(t) for t in truths]
+    labels = np.array([[np.nan if r.labels.get(f) is None else int(r.labels[f]) for f in Finding] for r in written], np.float32)  # pyright: ignore[reportArgumentType]
+    ages: list[float | None] = [float(t.anatomy.age) for t in truths]
+    return Prompts([f"composed-{i}" for i in range(count)], [r.impression for r in written], labels, ages, [t.anatomy.sex for t in truths])
+
+
+def _labels(row: dict[str, str]) -> list[float]:
+    stated = label_report(row["report"])
+    out = []
+    for f in Finding:
+        text = row.get(f, "").strip()
+        state = stated[f]
+        try:
+            value = float(text) if text else np.nan if state is None else float(state)
+        except ValueError:
+            raise UserError(f"'{text}' is not a label of {f}: write 1, 0, -1 or leave it blank.") from None
+        if value not in (1, 0, -1) and not np.isnan(value):
+            raise UserError(f"'{text}' is not a label of {f}: write 1, 0, -1 or leave it blank.")
+        out.append(value)
+    return out
+
+
+def _check(prompts: Prompts, where: str) -> None:
+    for name, report in zip(prompts.names, prompts.reports, strict=True):
+        if not report.strip():
+            raise UserError(f"{where}: the prompt of '{name}' is empty: write a report, or leave the row out.")
+        if (words := len(report.split())) > MAX_WORDS:
+            raise UserError(f"{where}: the prompt of '{name}' has {words} words: at most {MAX_WORDS} are read.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """How many studies, and of what."""
+
+    num: int
+    samples: int = 1
+    """Different studies per prompt, one after the other."""
+    balance: bool = False
+    """Draw prompts so that every finding that any of them has is drawn equally often."""
+    per_finding: int = 0
+    """Studies for each finding of `findings`, instead of `num` of any."""
+    findings: tuple[Finding, ...] = ()
+    """Empty: every finding that a prompt has."""
+
+    def __post_init__(self) -> None:
+        if self.num < 1 and not self.per_finding:
+            raise UserError(f"Cannot synthesize {self.num} studies: ask for at least 1.")
+        if self.samples < 1:
+            raise UserError(f"Cannot draw {self.samples} samples of a prompt: ask for at least 1.")
+        if self.balance and self.per_finding:
+            raise UserError("Both --balance and --per-finding were asked for: choose one.")
+
+
+def choose(prompts: Prompts, wish: Wish, seed: int) -> np.ndarray:
+    """The prompt [n] of every study to make. Raises UserError for a finding that no prompt has."""
+    if not wish.balance and not wish.per_finding:
+        return np.arange(wish.num) // wish.samples % len(prompts)
+    positive = prompts.labels == 1
+    has = {f: np.nonzero(positive[:, i])[0] for i, f in enumerate(Finding)}
+    findings = wish.findings or tuple(f for f in Finding if len(has[f]))
+    if missing := [f for f in findings if not len(has[f])]:
+        raise UserError(f"No prompt has the finding '{missing[0]}': give prompts that do, or leave it out.")
+    rng = np.random.default_rng([seed, 7])
+    if wish.per_finding:
+        count = -(-wish.per_finding // wish.samples)
+        drawn = [_spread(has[f], count, rng).repeat(wish.samples)[: wish.per_finding] for f in findings]
+        return np.concatenate(drawn)
+    count = -(-wish.num // wish.samples)
+    turns = [findings[i % len(findings)] for i in range(count)]
+    return np.array([rng.choice(has[f]) for f in turns]).repeat(wish.samples)[: wish.num]
+
+
+def _spread(members: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` members, each as often as any other, give or take one, in random order."""
+    rounds = [rng.permutation(members) for _ in range(-(-count // len(members)))]
+    return np.concatenate(rounds)[:count]

@@ -1,0 +1,149 @@
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.pipeline import model_hash
+from omnicxr.synthesis.gate import Gate
+from omnicxr.synthesis.prompts import Wish
+from omnicxr.synthesis.synthesize import SynthesisConfig, _Job, _with_processes, synthesize
+
+CONFIG = SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=10), steps=1, shard_size=3)
+
+
+@pytest.fixture(scope="module")
+def made(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("synthetic")
+    synthesize(CONFIG, model_folder, out)
+    return out
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(out.iterdir())}
+
+
+def test_is_a_prepared_data_set(made: Path) -> None:
+    data = PreparedDataset(made, "train")
+    assert len(data) == 10
+    assert len(set(data.table.column("study_id").to_pylist())) == 10
+    assert data.available.all()
+    assert data.image(3, Modality.LATERAL).shape == (64, 64)
+    assert (data.labels == 1).any(1).all()
+    assert data.manifest["synthetic"]["draws"] == 10
+    assert data.manifest["splits"] == {"train": 10, "validate": 0, "test": 0}
+
+
+def test_provenance_in_every_picture(made: Path, model_folder: Path) -> None:
+    data = PreparedDataset(made, "train")
+    for m in ("frontals", "laterals"):
+        for i, cell in enumerate(data.table.column(m).to_pylist()):
+            text = Image.open(io.BytesIO(cell[0]["bytes"])).text  # type: ignore[attr-defined]
+            assert text["DigitalSourceType"].endswith("trainedAlgorithmicMedia")
+            provenance = json.loads(text["omnicxr"])
+            assert provenance["item"] == i
+            assert provenance["model_hash"] == model_hash(model_folder)
+            assert len(provenance["prompt_hash"]) == 64
+
+
+def test_number_of_workers_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Path) -> None:
+    synthesize(CONFIG, model_folder, tmp_path, workers=2)
+    assert content(tmp_path) == content(made)
+
+
+def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path) -> None:
+    """The whole command is killed twice, a worker once; in the end not a byte differs."""
+    settings = {"model": model_folder, "num": 10, "steps": 1, "shard-size": 3, "workers": 1, "out": tmp_path / "out"}
+    command = [sys.executable, "-m", "omnicxr.app.cli", "synthesize", *(str(v) for k, x in settings.items() for v in (f"--{k}", x))]
+    for wait in (1, 2):
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len(list(tmp_path.glob("out/*.parquet"))) < wait:
+            time.sleep(0.02)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        assert len(list(tmp_path.glob("out/*.parquet"))) < 4
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (workers := children(running.pid)) and running.poll() is None:
+        time.sleep(0.02)
+    for worker in workers[-1:]:
+        os.kill(worker, signal.SIGKILL)
+    assert running.wait(timeout=120) == 0
+    for leftover in tmp_path.glob("out/.*.part"):  # what a kill in the middle of a write leaves is never taken for a shard
+        leftover.unlink()
+    assert content(tmp_path / "out") == content(made)
+
+
+def children(pid: int) -> list[int]:
+    """Worker processes of a running command."""
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(c) for c in found.read_text().split() if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()] if found.exists() else []
+
+
+def test_workers_that_keep_dying(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("x")
+    with pytest.raises(UserError, match=r"3 times in a row.*6 studies are left.*what is done is kept"):
+        list(_with_processes(_Job(CONFIG, tmp_path / "nowhere"), [(range(6), tmp_path / "train-0.parquet")], 1, ("cpu",)))
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepared: Path) -> None:
+    before = content(made)
+    with pytest.raises(UserError, match="other settings"):
+        synthesize(replace(CONFIG, seed=1), model_folder, made)
+    assert content(made) == before
+    with pytest.raises(UserError, match="another data set"):
+        synthesize(CONFIG, model_folder, prepared)
+
+
+def test_from_pictures_without_keeping_them(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, task=Task.parse("frontal->lateral+report"), wish=Wish(num=2), data=prepared, split="test")
+    synthesize(config, model_folder, tmp_path / "without")
+    data = PreparedDataset(tmp_path / "without", "train")
+    assert data.available.tolist() == [[False, True, True]] * 2
+    synthesize(replace(config, keep_given=True), model_folder, tmp_path / "with")
+    kept, real = PreparedDataset(tmp_path / "with", "train"), PreparedDataset(prepared, "test")
+    assert (kept.image(0, Modality.FRONTAL) == real.image(int(real.having(Modality.FRONTAL)[0]), Modality.FRONTAL)).all()
+    assert "omnicxr" not in Image.open(io.BytesIO(kept.table.column("frontals")[0][0]["bytes"].as_py())).info
+
+
+def test_from_nothing_labels_come_from_the_report(model_folder: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, task=Task.from_nothing(), wish=Wish(num=2))
+    synthesize(config, model_folder, tmp_path)
+    data = PreparedDataset(tmp_path, "train")
+    assert len(set(data.table.column("subject_id").to_pylist())) == 2
+    assert data.available.all()
+
+
+def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None:
+    """A condition that nothing meets: every try is used, the best draw is kept, and the account says so."""
+    config = replace(CONFIG, wish=Wish(num=3), gate=Gate(alignment=1.1, tries=3))
+    about = synthesize(config, model_folder, tmp_path / "never")["synthetic"]
+    assert (about["draws"], about["below_the_gate"]) == (9, 3)
+    about = synthesize(replace(config, gate=Gate(alignment=-1, agreement=0, tries=3)), model_folder, tmp_path / "always")["synthetic"]
+    assert (about["draws"], about["below_the_gate"]) == (3, 0)
+    picture = PreparedDataset(tmp_path / "never", "train").table.column("frontals")[0][0]["bytes"].as_py()
+    assert json.loads(Image.open(io.BytesIO(picture)).text["omnicxr"])["tries"] == 3  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="allow at least 1"):
+        Gate(tries=0, alignment=0.1)
+    with pytest.raises(UserError, match="needs a condition"):
+        Gate(tries=2)
+    with pytest.raises(UserError, match="nothing to be aligned with"):
+        replace(CONFIG, task=Task.from_nothing(), gate=Gate(alignment=0.1))
+
+
+def test_balanced_set_has_rare_findings(model_folder: Path, tmp_path: Path) -> None:
+    rare = (Finding.PNEUMOTHORAX, Finding.FRACTURE)
+    synthesize(replace(CONFIG, wish=Wish(num=0, per_finding=3, findings=rare)), model_folder, tmp_path)
+    labels = PreparedDataset(tmp_path, "train").labels
+    assert len(labels) == 6
+    assert all((labels[:, list(Finding).index(f)] == 1).sum() >= 3 for f in rare)
