@@ -60,6 +60,11 @@ def test_number_of_workers_does_not_change_a_byte(made: Path, model_folder: Path
     assert content(tmp_path) == content(made)
 
 
+def test_ray_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Path) -> None:
+    synthesize(CONFIG, model_folder, tmp_path, workers=2, use_ray=True)
+    assert content(tmp_path) == content(made)
+
+
 def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path) -> None:
     """The whole command is killed twice, a worker once; in the end not a byte differs."""
     settings = {"model": model_folder, "num": 10, "steps": 1, "shard-size": 3, "workers": 1, "out": tmp_path / "out"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing as mp
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -186,11 +187,13 @@ def _with_processes(job: _Job, todo: list[tuple[range, Path]], workers: int, dev
 def _with_ray(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: tuple[str, ...]) -> Iterator[int]:
     """Shards as actors' tasks on a Ray cluster that shares the file system; Ray starts dead actors again and repeats their task."""
     try:
-        import ray  # pyright: ignore[reportMissingImports]
+        import ray
+        import ray.exceptions
+        import ray.util
     except ImportError:
         raise UserError("Ray is not installed: run `pip install omnicxr[ray]`, or leave --ray out.") from None
-    import ray.util  # pyright: ignore[reportMissingImports]
 
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent anywhere
     ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
     gpus = 1 if devices[0].startswith("cuda") else 0
 
@@ -207,7 +210,8 @@ def _with_ray(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: 
     try:
         actors = [Worker.remote() for _ in range(min(workers, max(len(todo), 1)))]  # pyright: ignore[reportAttributeAccessIssue]
         pool = ray.util.ActorPool(actors)
-        yield from pool.map_unordered(lambda worker, shard: worker.make.remote(*shard), todo)
+        for made in pool.map_unordered(lambda worker, shard: worker.make.remote(*shard), todo):
+            yield int(made)  # pyright: ignore[reportArgumentType]
     except ray.exceptions.RayActorError as error:
         raise UserError(f"Ray's workers keep dying ({str(error)[:120]}): what is done is kept. Run the same command with fewer --workers.") from None
     finally:
