@@ -11,7 +11,7 @@ from pathlib import Path
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, SamplingConfig, model_hash, model_provenance
 
-SAMPLING = SamplingConfig(num_inference_steps=16, guidance_scale=3.0)
+SAMPLING = SamplingConfig(num_inference_steps=12, guidance_scale=3.0)
 
 
 def main() -> None:

@@ -57,7 +57,6 @@ def test_pictures_show_what_the_sentence_said(bundled: AnyToAnyPipeline, judge: 
         assert with_it.mean() > without.mean() + 0.3
 
 
-@pytest.mark.xfail(strict=True, reason="the first bundled model (3,000 steps) often puts the fluid on the other side; see its card")
 def test_side_of_an_effusion(bundled: AnyToAnyPipeline) -> None:
     """Fluid whitens the lower outer lung of its own side; the patient's left is on the right of the picture."""
     left, right = (np.stack(bundled(report=f"Large {s} pleural effusion.", generate=("frontal",), num=6, num_inference_steps=10).frontal or [])
