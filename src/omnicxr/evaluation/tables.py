@@ -186,8 +186,8 @@ def _consistency(result: dict[str, Any]) -> Table:
     columns = ("task", "parts", "kappa", "real", "shuffled", "unconditional", "score r", "ratio r", "R@1", "real", "shuffled", "R@5", "median rank")
     note = (
         "Do the parts of one study agree? Kappa of the findings read from each, correlation of scores and of the cardiothoracic ratio, and whether "
-        "the prompt encoders find the partner among 50. A model that ignores its input scores like shuffled pairs: unconditional samples do, beside "
-        "what was given (among themselves they agree)."
+        "the prompt encoders find the partner among 50. A model that ignores its input scores like shuffled pairs. Unconditional samples: beside "
+        "what was given, or, where both parts are generated, beside each other."
     )
     return Table("Agreement of the parts", note, columns, rows)
 
