@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction
+from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
 
 REPORTS = ["Small left pleural effusion.", "No pneumothorax.", "Right lower lobe pneumonia.", "Moderate left effusion."]
@@ -46,10 +46,10 @@ class Swap:
 
 def test_psnr_of_a_known_error() -> None:
     pictures = np.random.default_rng(0).integers(20, 200, (70, 32, 32)).astype(np.uint8)
-    figures = image_reconstruction(Offset(8), pictures, np.arange(70))  # type: ignore[arg-type]
+    figures = image_reconstruction(pictures, through_autoencoder(Offset(8), pictures), np.arange(70))  # type: ignore[arg-type]
     assert figures["psnr"]["value"] == pytest.approx(20 * np.log10(255 / 8), abs=1e-4)
     assert figures["ssim"]["value"] < 1
-    same = image_reconstruction(Offset(0), pictures, np.arange(70))  # type: ignore[arg-type]
+    same = image_reconstruction(pictures, through_autoencoder(Offset(0), pictures), np.arange(70))  # type: ignore[arg-type]
     assert same["ssim"]["value"] == pytest.approx(1)
 
 

@@ -24,7 +24,7 @@ from omnicxr.evaluation.chexbert import CheXbertLabeler
 from omnicxr.evaluation.extractors import frechet_name
 from omnicxr.evaluation.generation import FolderGenerations, ModelGenerations, TableGenerations, read_generations, save_parts, task_name
 from omnicxr.evaluation.reader import Classifier, Labeler, Reader, mean_of_views
-from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction
+from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
 from omnicxr.evaluation.references import NAMES, Parts, References
 from omnicxr.evaluation.suite import SUITES, Suite, SuiteSize, measured
 from omnicxr.evaluation.xrv import XrvClassifier
@@ -195,8 +195,10 @@ class Evaluation:
         return {m: {name: measured(lambda n=name, v=m: self.suite.floor(n, v)) for name in self.suite.extractors} for m in IMAGE_MODALITIES}
 
     def _autoencoders(self) -> dict[str, Any]:
+        """What they lose, and how real the pictures look that went through them alone: the bound on everything generated."""
         pipe, real, patients = self.suite.reader.pipe, self.suite.real, self.suite.patients
-        views = {m: image_reconstruction(pipe.image_autoencoder, real[m], patients) for m in IMAGE_MODALITIES}
+        back = {m: through_autoencoder(pipe.image_autoencoder, real[m]) for m in IMAGE_MODALITIES}
+        views = {m: {**image_reconstruction(real[m], back[m], patients), "look": self.suite.look(m, back[m])} for m in IMAGE_MODALITIES}
         return {**views, "report": report_reconstruction(pipe.report_autoencoder, pipe.tokenizer, real[Modality.REPORT], patients)}
 
     def _references(self, outputs: dict[Task, Parts]) -> dict[str, Any]:

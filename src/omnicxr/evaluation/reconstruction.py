@@ -19,15 +19,23 @@ _SIDE = re.compile(r"\b(left|right|bilateral)\b", re.IGNORECASE)
 
 
 @torch.no_grad()
-def image_reconstruction(autoencoder: ImageAutoencoder, pictures: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
-    """uint8 pictures [n, s, s] => mean PSNR (dB, of 8-bit pictures) and SSIM of what comes back, with intervals over patients."""
-    psnr, ssim = [], []
+def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray) -> np.ndarray:
+    """uint8 pictures [n, s, s] => what comes back of them."""
+    back = []
     for start in range(0, len(pictures), CHUNK):
         x = torch.from_numpy(pictures[start : start + CHUNK]).to(autoencoder.device)
-        back = uint8_from_pixels(autoencoder.decode(autoencoder.encode(pixels_from_uint8(x))))
+        back.append(uint8_from_pixels(autoencoder.decode(autoencoder.encode(pixels_from_uint8(x)))).cpu().numpy())
+    return np.concatenate(back)
+
+
+def image_reconstruction(pictures: np.ndarray, returned: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
+    """uint8 pictures [n, s, s] and what came back => mean PSNR (dB, of 8-bit pictures) and SSIM, with intervals over patients."""
+    psnr, ssim = [], []
+    for start in range(0, len(pictures), CHUNK):
+        x, back = (torch.from_numpy(np.ascontiguousarray(v[start : start + CHUNK])) for v in (pictures, returned))
         error = ((back.double() - x.double()) ** 2).mean((1, 2)).clamp(min=1e-3)
-        psnr.append((10 * torch.log10(255**2 / error)).cpu().numpy())
-        ssim.append(structural_similarity(pixels_from_uint8(x), pixels_from_uint8(back)).cpu().numpy())
+        psnr.append((10 * torch.log10(255**2 / error)).numpy())
+        ssim.append(structural_similarity(pixels_from_uint8(x), pixels_from_uint8(back)).numpy())
     return {
         "psnr": mean_estimate(np.concatenate(psnr), patients).json(),
         "ssim": mean_estimate(np.concatenate(ssim), patients).json(),
