@@ -18,7 +18,7 @@ from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig, _Job, _with_processes, synthesize
 
-CONFIG = SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=10), steps=1, shard_size=3)
+CONFIG = SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=10), steps=1, shard_size=1)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_ray_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Pa
 
 def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path) -> None:
     """The whole command is killed twice, a worker once; in the end not a byte differs."""
-    settings = {"model": model_folder, "num": 10, "steps": 1, "shard-size": 3, "workers": 1, "out": tmp_path / "out"}
+    settings = {"model": model_folder, "num": 10, "steps": 1, "shard-size": 1, "workers": 1, "out": tmp_path / "out"}
     command = [sys.executable, "-m", "omnicxr.app.cli", "synthesize", *(str(v) for k, x in settings.items() for v in (f"--{k}", x))]
     for wait in (1, 2):
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -76,7 +76,7 @@ def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path
             time.sleep(0.02)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        assert len(list(tmp_path.glob("out/*.parquet"))) < 4
+        assert len(list(tmp_path.glob("out/*.parquet"))) < 10
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (workers := children(running.pid)) and running.poll() is None:
         time.sleep(0.02)
