@@ -183,7 +183,8 @@ def evaluate(
 ) -> None:
     """Generate every task on held-out studies, score it, and write metrics.json, tables and report.html to OUT. Run again to resume."""
     from omnicxr.app.evaluate import EvaluateCommand, compare_folders, run_evaluation
-    from omnicxr.evaluation.evaluate import EVERY_TASK, EvaluationConfig
+    from omnicxr.evaluation.evaluate import EvaluationConfig
+    from omnicxr.evaluation.generation import EVERY_TASK
 
     if compare:
         compare_folders(*compare, out)

@@ -22,7 +22,15 @@ from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task, UserError
 from omnicxr.evaluation import clinical, comparison, metrics, uncertainty
 from omnicxr.evaluation.chexbert import CheXbertLabeler
 from omnicxr.evaluation.extractors import frechet_name
-from omnicxr.evaluation.generation import FolderGenerations, ModelGenerations, TableGenerations, read_generations, save_parts, task_name
+from omnicxr.evaluation.generation import (
+    EVERY_TASK,
+    FolderGenerations,
+    ModelGenerations,
+    TableGenerations,
+    read_generations,
+    save_parts,
+    task_name,
+)
 from omnicxr.evaluation.reader import Classifier, Labeler, Reader, mean_of_views
 from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
 from omnicxr.evaluation.references import NAMES, Parts, References
@@ -36,7 +44,6 @@ Progress = Callable[[int, int, str], None]
 CLASSIFIERS: dict[str, Callable[[str], Classifier] | None] = {"judge": None, "xrv-densenet121": XrvClassifier}
 LABELERS: dict[str, Callable[[str], Labeler] | None] = {"rules": None, "chexbert": CheXbertLabeler}
 """Name => maker for a device; None for what every reader has."""
-EVERY_TASK = (*Task.all(), Task.from_nothing())
 
 
 @dataclass(frozen=True, kw_only=True)

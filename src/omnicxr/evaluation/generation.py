@@ -22,6 +22,7 @@ from omnicxr.evaluation.references import Parts, take
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 CHUNK = 16
+EVERY_TASK = (*Task.all(), Task.from_nothing())
 Progress = Callable[[int, int], None]
 SUFFIX = {Modality.FRONTAL: ("png", "jpg", "jpeg", "dcm"), Modality.LATERAL: ("png", "jpg", "jpeg", "dcm"), Modality.REPORT: ("txt",)}
 
@@ -92,7 +93,7 @@ class FolderGenerations:
         """`rows`: the studies that may be there. Raises UserError for a folder without a task, and for studies that are not in the data set."""
         self.folder, self.data = folder, data
         self.study_ids = {data.table.column("study_id")[int(i)].as_py(): int(i) for i in rows}
-        self.tasks = tuple(t for t in (*Task.all(), Task.from_nothing()) if (folder / task_name(t)).is_dir())
+        self.tasks = tuple(t for t in EVERY_TASK if (folder / task_name(t)).is_dir())
         if not self.tasks:
             names = ", ".join(task_name(t) for t in Task.all()[:3])
             raise UserError(f"{folder} has neither {TABLE} nor a folder named after a task (such as {names}): see docs/evaluation.md for the layout.")

@@ -44,11 +44,6 @@ class Reading:
         """bool [14]: the findings that the classifier knows."""
         return np.asarray(np.isfinite(self.scores).all(0))
 
-    def take(self, rows: np.ndarray) -> Reading:
-        """Some of the studies, in the order of `rows`."""
-        stated = None if self.stated is None else self.stated[rows]
-        return Reading(self.scores[rows], self.found[rows], self.measures[rows], self.embeds[rows], stated)
-
 
 class Reader:
     """Reads with one model's judge and prompt encoders."""

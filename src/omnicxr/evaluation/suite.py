@@ -59,6 +59,7 @@ class Suite:
         self.truth = truth_of(test, rows)
         self.extractors = {name: self._extractor(name, device) for name in size.extractors}
         self._real_features: dict[tuple[str, Modality], tuple[np.ndarray, np.ndarray]] = {}
+        self._floors: dict[tuple[str, Modality], dict[str, Any]] = {}
         self.others = self._other_studies(test, rows)
         """As many real studies again, for the real-versus-real floor."""
 
@@ -134,7 +135,9 @@ class Suite:
 
     def floor(self, name: str, view: Modality) -> dict[str, Any]:
         """The same distances between two sets of different real studies of equal size."""
-        return distances(*self._features(name, view))
+        if (name, view) not in self._floors:
+            self._floors[name, view] = distances(*self._features(name, view))
+        return self._floors[name, view]
 
     def _by_finding(self, real: np.ndarray, made: np.ndarray, other: np.ndarray) -> dict[str, Any]:
         """Per finding with enough positive studies: the distance of those, and its floor with as many other real ones."""

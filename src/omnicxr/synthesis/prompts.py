@@ -11,7 +11,7 @@ import numpy as np
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.labeler import label_report
 from omnicxr.data.tables import read_table
-from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.domain import Finding, Labels, Modality, Task, UserError
 from omnicxr.simulation.report import write_report
 from omnicxr.simulation.sampling import sample_truth
 
@@ -90,19 +90,22 @@ def composed(count: int, seed: int) -> Prompts:
     """Impressions by the simulator's grammar, at its frequencies of findings."""
     truths = [sample_truth(seed, i) for i in range(count)]
     written = [write_report(t) for t in truths]
-    labels = np.array([[np.nan if r.labels.get(f) is None else int(r.labels[f]) for f in Finding] for r in written], np.float32)  # pyright: ignore[reportArgumentType]
+    labels = np.array([label_values(r.labels) for r in written], np.float32)
     ages: list[float | None] = [float(t.anatomy.age) for t in truths]
     return Prompts([f"composed-{i}" for i in range(count)], [r.impression for r in written], labels, ages, [t.anatomy.sex for t in truths])
 
 
+def label_values(labels: Labels) -> list[float]:
+    """1, 0, -1 or NaN for each of the 14 findings."""
+    return [np.nan if (state := labels.get(f)) is None else float(state) for f in Finding]
+
+
 def _labels(row: dict[str, str]) -> list[float]:
-    stated = label_report(row["report"])
     out = []
-    for f in Finding:
+    for f, stated in zip(Finding, label_values(label_report(row["report"])), strict=True):
         text = row.get(f, "").strip()
-        state = stated[f]
         try:
-            value = float(text) if text else np.nan if state is None else float(state)
+            value = float(text) if text else stated
         except ValueError:
             raise UserError(f"'{text}' is not a label of {f}: write 1, 0, -1 or leave it blank.") from None
         if value not in (1, 0, -1) and not np.isnan(value):

@@ -26,7 +26,7 @@ from omnicxr.domain import Finding, Modality, Task, View
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline, study_seed
 from omnicxr.synthesis.gate import Gate, judged
-from omnicxr.synthesis.prompts import Prompts
+from omnicxr.synthesis.prompts import Prompts, label_values
 
 SPLIT = "train"
 SOURCE = "omnicxr-synthetic"
@@ -130,7 +130,7 @@ def _labels_of(report: str) -> np.ndarray:
     """What a generated report states, where nothing was asked for."""
     if not report:
         return np.full(len(Finding), np.nan)
-    return np.array([np.nan if state is None else int(state) for state in label_report(report).values()])
+    return np.array(label_values(label_report(report)))
 
 
 def _png(picture: Image.Image, provenance: dict[str, Any], *, synthetic: bool) -> bytes:

@@ -86,7 +86,7 @@ def synthesize(
         done += made
         if progress:
             progress(done, len(chosen))
-    return _finish(config, model, list(shards), image_size, out)
+    return _finish(model, len(chosen), list(shards), image_size, out)
 
 
 def _prompts(config: SynthesisConfig) -> Prompts:
@@ -105,22 +105,15 @@ def _claim(config: SynthesisConfig, prompts: Prompts, model: Path, out: Path) ->
     write_json(path, wanted)
 
 
-def _finish(config: SynthesisConfig, model: Path, shards: list[Path], image_size: int, out: Path) -> dict[str, Any]:
+def _finish(model: Path, count: int, shards: list[Path], image_size: int, out: Path) -> dict[str, Any]:
     gate = Counter[str]()
     for path in shards:
         gate.update(shard_notes(path)["gate"])
     settings = json.loads((out / RECORD).read_text())
-    count = sum(_rows(path) for path in shards)
     account = {"studies_seen": count, "dropped": {}, "images_left_out": {}}
     options = {"kind": "synthetic", "image_size": image_size}
     about = {"settings": settings, "model_hash": model_hash(model), "draws": gate["tries"], "below_the_gate": gate["failed"]}
     return write_manifest(options, account, shards, out, synthetic=about)
-
-
-def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return pq.read_metadata(path).num_rows
 
 
 @dataclass(frozen=True)
