@@ -33,6 +33,7 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/synthesis.py 200 500
 
 clean:
 	rm -rf $(VENV) demo runs-out

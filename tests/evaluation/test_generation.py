@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.exchange import write_chexgenbench
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.evaluation.exchange import write_chexgenbench
 from omnicxr.evaluation.generation import load_parts, read_generations, save_parts, task_name
 
 BOTH, WRITE = Task.parse("report->frontal+lateral"), Task.parse("frontal->report")
@@ -47,7 +47,8 @@ def test_folder_of_another_system(data: PreparedDataset, tmp_path: Path) -> None
 def test_table_of_another_system(data: PreparedDataset, tmp_path: Path) -> None:
     rows = data.having(*Modality)[[4, 1, 2]]
     names = [data.table.column("study_id")[int(i)].as_py() for i in rows]
-    write_chexgenbench(tmp_path, data.images(Modality.FRONTAL, rows), [data.reports[i] for i in rows], names)
+    files = [data.table.column("frontals")[int(i)].as_py()[0]["bytes"] for i in rows]
+    write_chexgenbench(tmp_path, zip(files, [data.reports[i] for i in rows], names, strict=True))
     found = read_generations(tmp_path, data, data.having(*Modality))
     assert found.rows.tolist() == sorted(rows)
     made = found.task(found.tasks[0], found.rows[:2])[Modality.FRONTAL]

@@ -1,8 +1,9 @@
-"""Classifiers and labelers of others: loading, order of findings, what is missing."""
+"""Classifiers, labelers and scorers of others: loading, order of findings, what is missing."""
 
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from transformers import BertConfig, BertModel
 from omnicxr.domain import Finding, UserError
 from omnicxr.evaluation.chexbert import HEADS, CheXbert, CheXbertLabeler
 from omnicxr.evaluation.clinical import finding_scores, image_findings
+from omnicxr.evaluation.radgraph import MODEL, RadGraphScorer
 from omnicxr.evaluation.reader import Reading
 from omnicxr.evaluation.xrv import XrvClassifier
 
@@ -100,10 +102,41 @@ def test_findings_that_a_classifier_does_not_know_are_left_out() -> None:
     labels = rng.random((60, 14)) < 0.4
     scores = labels + 0.1 * rng.random((60, 14))
     scores[:, 3] = np.nan
-    reading = Reading(scores, scores > 0.5, np.zeros((60, 7)), np.zeros((60, 2)))
+    reading = Reading(scores, scores > 0.5, np.zeros((60, 15)), np.zeros((60, 2)))
     figures = image_findings(reading, labels, np.arange(60))
     name = list(Finding)[3]
     assert np.isnan(figures["f1"][name])
     assert np.isnan(figures["auroc"][name])
     assert figures["auroc_macro"]["value"] == figures["f1_micro"]["value"] == figures["f1_macro"]["value"] == 1
     assert finding_scores(labels, scores > 0.5, np.arange(60))["f1_micro"]["value"] < 1
+
+
+class EqualWords:
+    """Stands in for the library's F1RadGraph: the three levels of a pair are the share of equal words and its halves."""
+
+    def __init__(self, *, reward_level: str, model_type: str, model_cache_dir: str, cuda: int) -> None:
+        assert (reward_level, model_type, cuda) == ("all", MODEL, -1)
+        if not (Path(model_cache_dir) / MODEL / "weights.th").is_file():
+            raise IndexError("pop from empty list")
+
+    def __call__(self, *, hyps: list[str], refs: list[str]) -> tuple[Any, ...]:
+        assert all(hyps) and all(refs)
+        shares = [len({*h.split()} & {*r.split()}) / len({*r.split()}) for h, r in zip(hyps, refs, strict=True)]
+        return None, tuple([s / d for s in shares] for d in (1, 2, 4)), [], []
+
+
+def test_radgraph_scores_each_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "radgraph", SimpleNamespace(F1RadGraph=EqualWords))  # type: ignore[arg-type]
+    monkeypatch.setenv("OMNICXR_RADGRAPH", str(tmp_path))
+    with pytest.raises(UserError, match=r"config\.json is missing: run"):
+        RadGraphScorer()
+    (tmp_path / MODEL).mkdir()
+    (tmp_path / MODEL / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"cannot be set up from .*pop from empty list"):
+        RadGraphScorer()
+    (tmp_path / MODEL / "weights.th").write_bytes(b"")
+    scores = RadGraphScorer()(["large heart", "", "heart", "x"], ["large heart", "heart", "large heart", " "])
+    assert scores == pytest.approx(np.array([[1, 0.5, 0.25], [0, 0, 0], [0.5, 0.25, 0.125], [0, 0, 0]]))
+    monkeypatch.delenv("OMNICXR_RADGRAPH")
+    with pytest.raises(UserError, match="OMNICXR_RADGRAPH"):
+        RadGraphScorer()

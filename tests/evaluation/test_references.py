@@ -6,6 +6,7 @@ import pytest
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation.consistency import pair_agreement
 from omnicxr.evaluation.metrics import partner_ranks
 from omnicxr.evaluation.reader import Reading
@@ -65,7 +66,7 @@ def reading(seed: int, base: np.ndarray, noise: float) -> Reading:
     rng = np.random.default_rng(seed)
     values = base + noise * rng.normal(size=base.shape)
     embeds = values / np.linalg.norm(values, axis=1, keepdims=True)
-    return Reading(values[:, :14], values[:, :14] > 0.5, np.tile(values[:, 14:15], 7), embeds)
+    return Reading(values[:, :14], values[:, :14] > 0.5, np.tile(values[:, 14:15], len(MEASURES)), embeds)
 
 
 def test_agreement_falls_from_the_same_study_to_another(monkeypatch: pytest.MonkeyPatch) -> None:

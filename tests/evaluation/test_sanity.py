@@ -9,11 +9,12 @@ from PIL import Image, ImageFilter
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.domain import Finding, Modality, Task
-from omnicxr.evaluation.clinical import truth_errors
+from omnicxr.domain.measures import MEASURES
+from omnicxr.evaluation.clinical import image_findings, truth_errors
 from omnicxr.evaluation.reader import Reader, Reading
 from omnicxr.evaluation.references import References, derangement
 from omnicxr.evaluation.suite import SUITES, Suite
-from omnicxr.models.judge import MEASURES, Judge
+from omnicxr.models.judge import Judge
 from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline
 from omnicxr.simulation.sampling import Prevalence
 from omnicxr.simulation.simulate import SimulationConfig, simulate
@@ -73,7 +74,7 @@ def test_findings_are_lost_as_pictures_are_swapped(suite: Suite) -> None:
         moved = np.arange(len(scores)) < share * len(scores)
         mixed = np.where(moved[:, None], scores[order], scores)
         reading = replace(suite.readings[Modality.FRONTAL], scores=mixed)
-        values.append(suite._image(reading)["auroc"][str(Finding.PLEURAL_EFFUSION)])
+        values.append(image_findings(reading, suite.labels, suite.patients)["auroc"][str(Finding.PLEURAL_EFFUSION)])
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.8
     assert values[-1] == pytest.approx(0.5, abs=0.15)
@@ -84,7 +85,7 @@ def test_shuffled_pairs_give_chance_and_real_ones_do_not(suite: Suite) -> None:
     figures = {}
     for name in ("real", "shuffled"):
         parts = references.predict(name, WHOLE)
-        figures[name] = suite.score(WHOLE, parts, suite.reader.read_all(parts), meteor=False)
+        figures[name] = suite.score(WHOLE, parts, suite.reader.read_all(parts), slow=False)
     for pair in ("frontal+lateral", "frontal+report"):
         real, shuffled = (figures[n]["consistency"][pair] for n in ("real", "shuffled"))
         assert real["finding_kappa"]["value"] > 0.2

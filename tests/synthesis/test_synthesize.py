@@ -48,7 +48,7 @@ def test_provenance_in_every_picture(made: Path, model_folder: Path) -> None:
     for m in ("frontals", "laterals"):
         for i, cell in enumerate(data.table.column(m).to_pylist()):
             text = Image.open(io.BytesIO(cell[0]["bytes"])).text  # type: ignore[attr-defined]
-            assert text["DigitalSourceType"].endswith("trainedAlgorithmicMedia")
+            assert "digitalsourcetype/trainedAlgorithmicMedia" in text["XML:com.adobe.xmp"]
             provenance = json.loads(text["omnicxr"])
             assert provenance["item"] == i
             assert provenance["model_hash"] == model_hash(model_folder)

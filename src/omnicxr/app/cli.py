@@ -1,4 +1,4 @@
-"""The `omnicxr` command. Each function below is one sub-command; its docstring is its help."""
+"""The `omnicxr` command. Each function below, and in `synthetic_commands`, is one sub-command; its docstring is its help."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
+from omnicxr.app import arguments
+from omnicxr.app.arguments import Device, DryRun, Out, Seed
 from omnicxr.app.console import console, dry_run_table, progress_bar
-from omnicxr.domain import Finding, Modality, Task, UserError, View
+from omnicxr.app.synthetic_commands import export, reader_study, study, synthesize
+from omnicxr.domain import Task, UserError
 from omnicxr.simulation.sampling import Prevalence
 
-app = tyro.extras.SubcommandApp()
 
-Out = Annotated[Path, arg(help="Folder to write to.")]
-Seed = Annotated[int, arg(help="Equal seeds give equal results.")]
-Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
-DryRun = Annotated[bool, arg(help="Say what would be done, and do nothing.")]
-
-
-@app.command
 def simulate(
     *,
     studies: int,
@@ -47,7 +42,6 @@ def simulate(
     console.print(f"{studies} studies in {out}")
 
 
-@app.command
 def prepare(
     kind: Positional[Annotated[str, arg(help="mimic-cxr-jpg (or simulated), mimic-cxr, openi, chexpert, chexpert-plus, padchest, nih, table, mix.")]],
     where: Positional[Annotated[str, arg(help="Folder as it was downloaded; for table a file; for mix KIND=FOLDER,KIND=FOLDER.")]],
@@ -70,14 +64,14 @@ def prepare(
     from omnicxr.data.prepare import prepare as run
     from omnicxr.data.selection import Selection
 
-    selection = Selection(require=_modalities(require), views=_views(views), text=text, min_words=min_words, max_words=max_words, limit=limit)
-    config = PrepareConfig(kind=kind, image_size=image_size, selection=selection, columns=_columns(columns))
+    selection = Selection(require=arguments.modalities(require), views=arguments.views(views), text=text, min_words=min_words,
+                          max_words=max_words, limit=limit)  # fmt: skip
+    config = PrepareConfig(kind=kind, image_size=image_size, selection=selection, columns=arguments.columns(columns))
     with progress_bar("Preparing shards") as progress:
         manifest = run(config, where, out, workers=workers, dry_run=dry_run, progress=progress)
     manifest_tables(manifest)
 
 
-@app.command
 def inspect(
     data: Positional[Path],
     *,
@@ -90,7 +84,6 @@ def inspect(
     inspect_dataset(data, out or data, verify=verify)
 
 
-@app.command
 def label(text: Positional[Annotated[str, arg(help="Report text, or @FILE, or - for standard input.")]]) -> None:
     """Say which findings a report states, and by which words."""
     from omnicxr.app.generate import report_argument
@@ -99,7 +92,6 @@ def label(text: Positional[Annotated[str, arg(help="Report text, or @FILE, or - 
     label_tables(sys.stdin.read() if text == "-" else report_argument(text))
 
 
-@app.command
 def train(
     stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, generator, judge or all.")]],
     *,
@@ -134,7 +126,6 @@ def train(
     console.print(f"Done: {out}")
 
 
-@app.command
 def generate(
     *,
     to: Annotated[str, arg(help="What to generate: frontal,lateral,report or a part of it.")],
@@ -153,14 +144,13 @@ def generate(
     from omnicxr.app.generate import GenerateConfig
     from omnicxr.app.generate import generate as run
 
-    config = GenerateConfig(frontal=frontal, lateral=lateral, report=report, to=_modalities(to), model=model, num=num,
+    config = GenerateConfig(frontal=frontal, lateral=lateral, report=report, to=arguments.modalities(to), model=model, num=num,
                             steps=steps, guidance=guidance, seed=seed, device=device)  # fmt: skip
     with progress_bar("Generating") as progress:
         run(config, out, progress=progress)
     console.print(f"{num} results in {out}")
 
 
-@app.command
 def evaluate(
     *,
     out: Out,
@@ -175,6 +165,7 @@ def evaluate(
     extractors: Annotated[str, arg(help="Feature extractors, comma-separated; default: the suite's.")] = "",
     classifier: Annotated[str, arg(help="Who reads findings of frontal views: judge or xrv-densenet121.")] = "judge",
     labeler: Annotated[str, arg(help="Who reads findings of reports: rules or chexbert.")] = "rules",
+    radgraph: Annotated[bool, arg(help="Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md).")] = False,
     steps: int | None = None,
     guidance: float | None = None,
     seed: Seed = 0,
@@ -192,9 +183,9 @@ def evaluate(
     if data is None:
         raise UserError("Nothing to measure on: give a prepared data set with --data, or two finished evaluations with --compare A B.")
     chosen = EVERY_TASK if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
-    names = tuple(n.strip() for n in extractors.split(",") if n.strip())
+    names = tuple(arguments.names_in(extractors))
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
-                              seed=seed, steps=steps, guidance=guidance)  # fmt: skip
+                              radgraph=radgraph, seed=seed, steps=steps, guidance=guidance)  # fmt: skip
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return
@@ -202,53 +193,6 @@ def evaluate(
         run_evaluation(EvaluateCommand(config, data, model, generated, device), out, progress)
 
 
-@app.command
-def synthesize(
-    *,
-    out: Out,
-    num: Annotated[int, arg(help="Studies to make.")] = 1000,
-    task: Annotated[str, arg(help="For instance report->frontal+lateral or nothing->frontal+report.")] = "report->frontal+lateral",
-    data: Annotated[Path | None, arg(help="Prepared data set whose studies are the prompts.")] = None,
-    split: Literal["train", "validate", "test"] = "train",
-    prompts: Annotated[Path | None, arg(help="Table with the column report (and study_id, findings). Neither: sentences by the simulator.")] = None,
-    samples: Annotated[int, arg(help="Different studies per prompt.")] = 1,
-    balance: Annotated[bool, arg(help="Every finding equally often.")] = False,
-    per_finding: Annotated[int, arg(help="So many studies for each finding, instead of --num.")] = 0,
-    findings: Annotated[str, arg(help="Findings for --balance and --per-finding, comma-separated; default: all that prompts have.")] = "",
-    gate_alignment: Annotated[float | None, arg(help="Draw again below this likeness to the prompt (-1 to 1).")] = None,
-    gate_agreement: Annotated[float | None, arg(help="Draw again below this agreement of the judge with the wished findings (0 to 1).")] = None,
-    tries: Annotated[int, arg(help="Draws per study at most.")] = 1,
-    keep_given: Annotated[bool, arg(help="Put given pictures into the data set too.")] = False,
-    model: Annotated[Path | None, arg(help="Model folder; default: the bundled model.")] = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    seed: Seed = 0,
-    workers: int = os.cpu_count() or 1,
-    device: Annotated[str, arg(help="cpu, cuda:0, or several: cuda:0,cuda:1.")] = "cpu",
-    ray: Annotated[bool, arg(help="Use a Ray cluster that shares the file system.")] = False,
-    shard_size: int = 32,
-    dry_run: DryRun = False,
-) -> None:
-    """Make a synthetic data set of any size, with provenance in every picture. Run again to resume, with any number of workers."""
-    from omnicxr.pipeline import BUNDLED
-    from omnicxr.synthesis.gate import Gate
-    from omnicxr.synthesis.prompts import Wish
-    from omnicxr.synthesis.synthesize import SynthesisConfig
-    from omnicxr.synthesis.synthesize import synthesize as run
-
-    wish = Wish(num=num, samples=samples, balance=balance, per_finding=per_finding, findings=_findings(findings))
-    gate = Gate(alignment=gate_alignment, agreement=gate_agreement, tries=tries)
-    config = SynthesisConfig(task=Task.parse(task), wish=wish, seed=seed, steps=steps, guidance=guidance, gate=gate, keep_given=keep_given,
-                             shard_size=shard_size, data=data, split=split, table=prompts)  # fmt: skip
-    if dry_run:
-        dry_run_table(config, out=out, model=model or "bundled", workers=workers, device=device)
-        return
-    with progress_bar("Synthesizing studies") as progress:
-        manifest = run(config, model or BUNDLED, out, workers=workers, devices=tuple(device.split(",")), use_ray=ray, progress=progress)
-    console.print(f"{manifest['studies']} studies in {out}; {manifest['synthetic']['below_the_gate']} below the gate")
-
-
-@app.command
 def demo(*, out: Out = Path("demo"), model: Path | None = None, seed: Seed = 0) -> None:
     """Sentences to both views, views to reports, one view to the other: pictures and a page to look at."""
     from omnicxr.app.demo import run_demo
@@ -258,34 +202,16 @@ def demo(*, out: Out = Path("demo"), model: Path | None = None, seed: Seed = 0) 
     console.print(f"Open {page}")
 
 
-def _modalities(text: str) -> tuple[Modality, ...]:
-    return tuple(Modality.parse(m) for m in text.split(",") if m.strip())
-
-
-def _findings(text: str) -> tuple[Finding, ...]:
-    names = [name.strip().title() for name in text.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in set(Finding)]:
-        raise UserError(f"Unknown finding '{unknown[0]}': choose from {', '.join(Finding)}.")
-    return tuple(Finding(name) for name in names)
-
-
-def _views(text: str) -> tuple[View, ...]:
-    names = [name.strip().upper() for name in text.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in set(View)]:
-        raise UserError(f"Unknown view '{unknown[0]}': choose from {', '.join(View)}.")
-    return tuple(View(name) for name in names)
-
-
-def _columns(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if wrong := [role for role, equals, column in pairs if not (equals and column.strip())]:
-        raise UserError(f"'{wrong[0]}' names no column: write --columns like frontal=path,report=text.")
-    return {role.strip(): column.strip() for role, _, column in pairs}
+COMMANDS = (simulate, prepare, inspect, label, train, generate, evaluate, synthesize, export, study, reader_study, demo)
+"""In the order of the help text."""
 
 
 def main() -> None:
     """Entry point: exit status 0 for success, 2 for what the user can put right, 1 for anything else."""
     try:
+        app = tyro.extras.SubcommandApp()
+        for command in COMMANDS:
+            app.command(command)
         app.cli(prog="omnicxr", description="Any-to-any generation of chest X-ray studies. For research and teaching, not for diagnosis.")
     except UserError as error:
         print(f"omnicxr: {error}", file=sys.stderr)

@@ -34,7 +34,7 @@ def run_evaluation(command: EvaluateCommand, out: Path, progress: Bar) -> dict[s
     result = evaluate(command.config, model, command.data, out, generated=command.generated, device=command.device, progress=progress)
     write_tables(result, out)
     page = write_page(result, out, command.data)
-    _print(tables.tables(result)[-1])
+    print_table(tables.tables(result)[-1])
     for part, figures in (result["autoencoders"] or {}).items():
         shown = (f"{k.replace('_', ' ')} {tables.number(v)}" for k, v in figures.items() if k != "look")
         console.print(f"{part} autoencoder alone: {', '.join(shown)}")
@@ -48,10 +48,11 @@ def compare_folders(a: Path, b: Path, out: Path) -> None:
     table = tables.comparison_table(compared)
     write_json(out / "comparison.json", compared)
     write_text(out / "comparison.md", tables.markdown([table]))
-    _print(table)
+    print_table(table)
 
 
-def _print(table: tables.Table) -> None:
+def print_table(table: tables.Table) -> None:
+    """On the console."""
     shown = Table(*table.columns, title=table.title, caption=table.note)
     for row in table.rows:
         shown.add_row(*row)

@@ -36,6 +36,13 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; one that is there already is kept."""
+    if not path.exists():
+        with whole_file(path) as temporary:
+            temporary.write_bytes(data)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text whole or not at all."""
     with whole_file(path) as temporary:

@@ -108,7 +108,7 @@ def _to_grey(picture: Image.Image, path: Path) -> Image.Image:
 
 
 def read_dicom(path: Path) -> tuple[Image.Image, str]:
-    """DICOM => mode "L" (VOI window applied, MONOCHROME1 turned round) and its ViewPosition. No other header field is kept."""
+    """DICOM => mode "L" (VOI window applied, MONOCHROME1 turned round, more than 8 bits stretched) and its ViewPosition. No other field is kept."""
     import pydicom
     from pydicom.errors import InvalidDicomError
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
@@ -125,6 +125,7 @@ def read_dicom(path: Path) -> tuple[Image.Image, str]:
         raise UserError(f"{path} is not a DICOM file: check what it is, or give a PNG or JPEG.") from None
     except (AttributeError, ValueError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
         raise UserError(f"{path} cannot be decoded ({error}): install omnicxr[dicom] for compressed files, or export it uncompressed.") from error
-    grey = scale_to_8bit(values)
+    already_8bit = int(dataset.BitsStored) == 8 and values.min() >= 0 and values.max() <= 255
+    grey = Image.fromarray(np.round(values).astype(np.uint8)) if already_8bit else scale_to_8bit(values)
     grey = ImageOps.invert(grey) if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else grey
     return grey, str(dataset.get("ViewPosition", "") or "").strip().upper()

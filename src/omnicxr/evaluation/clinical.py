@@ -5,15 +5,16 @@ Only a positive label counts as positive; uncertain and not mentioned count as n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from omnicxr.domain import Finding
+from omnicxr.domain.measures import LOBES, MEASURES, PLACES, SIDES, extent
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.reader import Reading
 from omnicxr.evaluation.uncertainty import estimate, mean_estimate
-from omnicxr.models.judge import MEASURES
 
 USUAL_FIVE = (Finding.ATELECTASIS, Finding.CARDIOMEGALY, Finding.CONSOLIDATION, Finding.EDEMA, Finding.PLEURAL_EFFUSION)
 _FIVE = [list(Finding).index(f) for f in USUAL_FIVE]
@@ -51,26 +52,57 @@ def report_findings(reading: Reading, labels: np.ndarray, patients: np.ndarray) 
 
 
 def truth_errors(measures: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
-    """The judge's estimates [n, 7] against the continuous truth [n, 7]: mean absolute error and correlation per measure, and sides.
+    """The judge's estimates [n, m] against the continuous truth [n, m] (`domain.measures.MEASURES`): error and correlation of each measure, and
 
-    Cardiothoracic ratio as such; effusion, pneumothorax and consolidation as extents of 0..1 on each side, 0 where absent. `side`: of the studies
-    with the finding on one side only, the share in which the estimate is larger on that side (0.5 is chance).
+    `size`: of the studies with the lesion, the correlation of its extents added up over all places;
+    `side`: of those that have it on one side only, the share in which the mean estimate is larger on that side (0.5 is chance);
+    `place`: for lesions of lobes, of those that have it in one lobe only, the share in which the largest estimate is that lobe's (0.2 is chance).
     """
     r = metrics.correlation(measures, truth)
     errors = {
         name: {"mean_absolute_error": mean_estimate(np.abs(measures[:, i] - truth[:, i]), patients).json(), "correlation": float(r[i])}
         for i, name in enumerate(MEASURES)
     }
-    return {**errors, "side": {kind: _side(measures, truth, patients, kind) for kind in ("effusion", "pneumothorax", "consolidation")}}
+    by_kind = {kind: _LesionEstimates.of(kind, measures, truth) for kind in PLACES}
+    return {
+        **errors,
+        "size": {kind: found.size() for kind, found in by_kind.items()},
+        "side": {kind: found.by_side().right_share(patients) for kind, found in by_kind.items()},
+        "place": {kind: found.right_share(patients) for kind, found in by_kind.items() if PLACES[kind] == LOBES},
+    }
 
 
-def _side(measures: np.ndarray, truth: np.ndarray, patients: np.ndarray, kind: str) -> dict[str, Any]:
-    left, right = (MEASURES.index(f"{kind}_{side}") for side in ("left", "right"))
-    one_sided = (truth[:, left] > 0) != (truth[:, right] > 0)
-    if one_sided.sum() < metrics.MIN_CASES:
-        return {"value": None, "low": None, "high": None, "studies": int(one_sided.sum())}
-    right_one = (measures[:, left] > measures[:, right]) == (truth[:, left] > truth[:, right])
-    return {**mean_estimate(right_one[one_sided], patients[one_sided]).json(), "studies": int(one_sided.sum())}
+@dataclass(frozen=True)
+class _LesionEstimates:
+    """One kind of lesion: extents [n, places], estimated and true."""
+
+    places: tuple[str, ...]
+    estimate: np.ndarray
+    truth: np.ndarray
+
+    @classmethod
+    def of(cls, kind: str, measures: np.ndarray, truth: np.ndarray) -> _LesionEstimates:
+        columns = [MEASURES.index(extent(kind, place)) for place in PLACES[kind]]
+        return cls(PLACES[kind], measures[:, columns], truth[:, columns])
+
+    def by_side(self) -> _LesionEstimates:
+        """Means over the places of each side, so that three lobes do not outweigh two."""
+        members = [[i for i, place in enumerate(self.places) if place.startswith(side)] for side in SIDES]
+        estimate, truth = (np.stack([values[:, m].mean(1) for m in members], axis=1) for values in (self.estimate, self.truth))
+        return _LesionEstimates(SIDES, estimate, truth)
+
+    def size(self) -> dict[str, Any]:
+        has = (self.truth > 0).any(1)
+        r = metrics.correlation(self.estimate[has].sum(1, keepdims=True), self.truth[has].sum(1, keepdims=True))[0] if has.any() else np.nan
+        return {"correlation": float(r), "studies": int(has.sum())}
+
+    def right_share(self, patients: np.ndarray) -> dict[str, Any]:
+        """Of the studies with the lesion in one place only: how often the largest estimate is there."""
+        one = (self.truth > 0).sum(1) == 1
+        if one.sum() < metrics.MIN_CASES:
+            return {"value": None, "low": None, "high": None, "studies": int(one.sum())}
+        right = self.estimate.argmax(1) == self.truth.argmax(1)
+        return {**mean_estimate(right[one], patients[one]).json(), "studies": int(one.sum())}
 
 
 def macro_auroc(labels: np.ndarray, scores: np.ndarray) -> float:

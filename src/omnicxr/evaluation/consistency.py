@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from omnicxr.domain import Modality
+from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.reader import Reading
 from omnicxr.evaluation.uncertainty import estimate
-from omnicxr.models.judge import MEASURES
 
 GROUP = 50
 """Partners are looked for among so many, in the order of the studies."""

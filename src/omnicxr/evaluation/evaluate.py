@@ -17,8 +17,9 @@ import numpy as np
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, whole_file, write_json
+from omnicxr.data.files import check_writable, sha256, whole_file, write_json
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task, UserError
+from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation import clinical, comparison, metrics, uncertainty
 from omnicxr.evaluation.chexbert import CheXbertLabeler
 from omnicxr.evaluation.extractors import frechet_name
@@ -31,12 +32,14 @@ from omnicxr.evaluation.generation import (
     save_parts,
     task_name,
 )
+from omnicxr.evaluation.radgraph import RadGraphScorer
 from omnicxr.evaluation.reader import Classifier, Labeler, Reader, mean_of_views
 from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
 from omnicxr.evaluation.references import NAMES, Parts, References
 from omnicxr.evaluation.suite import SUITES, Suite, SuiteSize, measured
 from omnicxr.evaluation.xrv import XrvClassifier
-from omnicxr.models.judge import MEASURES, Judge
+from omnicxr.models.component import WEIGHTS
+from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline, model_hash, model_provenance
 
 Progress = Callable[[int, int, str], None]
@@ -63,6 +66,8 @@ class EvaluationConfig:
     """Who reads the findings of frontal views: a name of CLASSIFIERS."""
     labeler: str = "rules"
     """Who reads the findings of reports: a name of LABELERS."""
+    radgraph: bool = False
+    """Score reports by RadGraph F1 too."""
     seed: int = 0
     steps: int | None = None
     guidance: float | None = None
@@ -105,7 +110,7 @@ def evaluate(
     made = [make(device) if make else None for make in (CLASSIFIERS[config.classifier], LABELERS[config.labeler])]
     judge = Judge.load(model / "judge").to(device)
     reader = Reader(pipe, judge, PreparedDataset(data, "validate"), frontal_classifier=made[0], labeler=made[1])  # pyright: ignore[reportArgumentType]
-    suite = Suite(reader, test, rows, training, config.size, device)
+    suite = Suite(reader, test, rows, training, config.size, device, RadGraphScorer() if config.radgraph else None)
     check_writable(out)
     about = _about(config, pipe, model, test, rows, generated)
     _claim(about, out)
@@ -216,7 +221,7 @@ class Evaluation:
         if (whole := outputs.get(Task.from_nothing())) is not None:
             made["unconditional"] = {t: {m: whole[m] for m in t.generate} for t in outputs}
         return {
-            name: {str(t): suite.score(t, p, suite.reader.read_all(p), meteor=False) for t, p in by_task.items()} for name, by_task in made.items()
+            name: {str(t): suite.score(t, p, suite.reader.read_all(p), slow=False) for t, p in by_task.items()} for name, by_task in made.items()
         }
 
 
@@ -231,7 +236,8 @@ def _about(
     }  # fmt: skip
     return {
         "version": omnicxr.__version__, "suite": config.suite, "data_manifest": test.manifest_hash, "split": test.split, "studies": len(rows),
-        "model_hash": model_hash(model), "scored_by": "judge of the model folder", "frontal_classifier": config.classifier, "labeler": config.labeler,
+        "model_hash": model_hash(model), "scored_by": "judge of the model folder", "judge_hash": sha256(model / "judge" / WEIGHTS),
+        "frontal_classifier": config.classifier, "labeler": config.labeler,
         **(made_by if generated is None else {"generated": str(generated)}),
         "extractors": {name: frechet_name(name) for name in size.extractors}, "findings": list(Finding), "measures": list(MEASURES),
         "interval": f"95 %, {uncertainty.RESAMPLES} bootstrap resamples over patients",

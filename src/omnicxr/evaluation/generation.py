@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.exchange import TABLE, read_chexgenbench
 from omnicxr.data.files import whole_file
 from omnicxr.data.images import load_image
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.evaluation.exchange import TABLE, read_chexgenbench
 from omnicxr.evaluation.references import Parts, take
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 

@@ -12,9 +12,10 @@ import torch
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.labeler import label_report
 from omnicxr.domain import LabelState, Modality
+from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.references import Parts, parts_of
-from omnicxr.models.judge import MEASURES, Judge
+from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 
 CHUNK = 64
@@ -33,7 +34,7 @@ class Reading:
     found: np.ndarray
     """bool [n, 14]: scores above the thresholds of that part."""
     measures: np.ndarray
-    """[n, 7] continuous truth (`MEASURES`) as the judge estimates it, in its own units."""
+    """[n, measures] continuous truth (`MEASURES`) as the judge estimates it, in its own units."""
     embeds: np.ndarray
     """[n, d] prompt embeddings of length 1."""
     stated: np.ndarray | None = None
@@ -83,7 +84,7 @@ class Reader:
         return torch.cat([self.judge.features(modality, x) for x in self._inputs(modality, part)]).float().cpu().numpy()
 
     def _scores(self, modality: Modality, part: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Finding scores [n, 14], NaN for a finding that the classifier does not know, and measures [n, 7]."""
+        """Finding scores [n, 14], NaN for a finding that the classifier does not know, and measures [n, measures]."""
         scores, measures = self._judge(modality, part)
         replaced = self.frontal_classifier is not None and modality is Modality.FRONTAL
         return (self.frontal_classifier(part) if replaced else scores), measures  # pyright: ignore[reportOptionalCall]
@@ -110,7 +111,7 @@ def stated_findings(reports: Sequence[str]) -> np.ndarray:
 
 
 def truth_of(data: PreparedDataset, rows: np.ndarray) -> np.ndarray | None:
-    """[n, 7] continuous truth of some studies, or None for real data."""
+    """[n, measures] continuous truth of some studies, or None for real data."""
     if data.truths is None:
         return None
     return np.array([[data.truths[i]["measures"][name] for name in MEASURES] for i in rows], float)

@@ -15,8 +15,10 @@ from omnicxr.evaluation import clinical, consistency, diversity, metrics, text
 from omnicxr.evaluation.extractors import Extractor, load_extractor
 from omnicxr.evaluation.fidelity import MIN_SAMPLES, frechet_distance, kernel_distance, manifold
 from omnicxr.evaluation.privacy import copy_embedding, nearness
+from omnicxr.evaluation.radgraph import LEVELS, RadGraphScorer
 from omnicxr.evaluation.reader import Reader, Reading, truth_of
 from omnicxr.evaluation.references import Parts, parts_of
+from omnicxr.evaluation.uncertainty import mean_estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +52,11 @@ def measured(figure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 class Suite:
     """Scores studies against the real ones of the same rows."""
 
-    def __init__(self, reader: Reader, test: PreparedDataset, rows: np.ndarray, training: PreparedDataset, size: SuiteSize, device: str) -> None:
-        self.reader, self.size, self.training = reader, size, training
+    def __init__(
+        self, reader: Reader, test: PreparedDataset, rows: np.ndarray, training: PreparedDataset, size: SuiteSize, device: str,
+        radgraph: RadGraphScorer | None = None,
+    ) -> None:  # fmt: skip
+        self.reader, self.size, self.training, self.radgraph = reader, size, training, radgraph
         self.real = parts_of(test, rows)
         self.readings = reader.read_all(self.real)
         self.labels = test.labels[rows] == 1
@@ -88,25 +93,28 @@ class Suite:
     def training_reports(self) -> list[str]:
         return [self.training.reports[i] for i in self.training_rows]
 
-    def score(self, task: Task, made: Parts, readings: dict[Modality, Reading], *, meteor: bool = True) -> dict[str, Any]:
-        """Findings, truth, text, and agreement of the parts with each other and with those given, which are real."""
+    def score(self, task: Task, made: Parts, readings: dict[Modality, Reading], *, slow: bool = True) -> dict[str, Any]:
+        """Findings, truth, text, and agreement of the parts with each other and with those given, which are real; `slow`: METEOR and RadGraph too."""
         out: dict[str, Any] = {}
         for m in task.generate:
-            out[m] = self._image(readings[m]) if m.is_image else self._report(made[m], readings[m], meteor)
+            if m.is_image:
+                out[m] = clinical.image_findings(readings[m], self.labels, self.patients)
+            else:
+                out[m] = self._report(made[m], readings[m], slow)
+            if self.truth is not None:
+                out[m]["truth"] = clinical.truth_errors(readings[m].measures, self.truth, self.patients)
         whole = {**{m: self.readings[m] for m in task.given}, **{m: readings[m] for m in task.generate}}
         out["consistency"] = consistency.study_agreement(whole, self.patients, task.given)
         return out
 
-    def _image(self, reading: Reading) -> dict[str, Any]:
-        out = clinical.image_findings(reading, self.labels, self.patients)
-        if self.truth is not None:
-            out["truth"] = clinical.truth_errors(reading.measures, self.truth, self.patients)
-        return out
 
-    def _report(self, reports: list[str], reading: Reading, meteor: bool) -> dict[str, Any]:
+    def _report(self, reports: list[str], reading: Reading, slow: bool) -> dict[str, Any]:
+        real = self.real[Modality.REPORT]
+        scores = self.radgraph(reports, real) if self.radgraph and slow else None
         return {
             **clinical.report_findings(reading, self.labels, self.patients),
-            "text": measured(lambda: dict(text.text_scores(reports, self.real[Modality.REPORT], meteor=meteor))),
+            "text": measured(lambda: dict(text.text_scores(reports, real, meteor=slow))),
+            "radgraph": None if scores is None else {k: mean_estimate(scores[:, i], self.patients).json() for i, k in enumerate(LEVELS)},
             "distinct_share": metrics.distinct_share(reports),
             "lengths": text.lengths(reports),
         }

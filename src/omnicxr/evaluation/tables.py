@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality
+from omnicxr.domain.measures import LOBES, PLACES
 
 NOT_MEASURED = "-"
 REFERENCES = ("real", "nearest", "unconditional", "always-normal", "shuffled")
@@ -37,7 +38,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     made = [
         *(_look(result, view, name) for view in IMAGE_MODALITIES for name in result["about"]["extractors"]),
         *(_image_findings(result, view) for view in IMAGE_MODALITIES), *(_by_finding(result, view) for view in IMAGE_MODALITIES),
-        _text(result), _report_findings(result), _consistency(result), *(_truth(result, view) for view in IMAGE_MODALITIES), _privacy(result),
+        _text(result), _report_findings(result), _consistency(result), *(_truth(result, part) for part in Modality), _privacy(result),
         _bounds(result),
     ]  # fmt: skip
     return [t for t in made if t.rows]
@@ -145,6 +146,7 @@ def _text(result: dict[str, Any]) -> Table:
 
     def row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
         shown = [NOT_MEASURED] * len(names) if "refused" in f["text"] else [number(f["text"][k]) for k in names]
+        shown.append(number((f["radgraph"] or {}).get("partial")))
         copied = (f.get("privacy") or {}).get("copied_share")
         return (name, *shown, number(f["distinct_share"]), number(copied), number(f["lengths"]["mean"], 1))
 
@@ -153,7 +155,7 @@ def _text(result: dict[str, Any]) -> Table:
         rows += [row(f"{name}, {task}", f[Modality.REPORT]) for name in ("nearest", "always-normal", "shuffled")
                  for task, f in list(result["references"][name].items()) if Modality.REPORT in f and task == rows[0][0]]  # fmt: skip
     note = "Against the study's own report. Lower case, 13a tokens (sacrebleu); METEOR, ROUGE-L and CIDEr by pycocoevalcap."
-    columns = ("task", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "distinct", "copied", "words")
+    columns = ("task", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "RadGraph F1", "distinct", "copied", "words")
     return Table("Report text", note, columns, rows)
 
 
@@ -194,24 +196,23 @@ def _consistency(result: dict[str, Any]) -> Table:
     return Table("Agreement of the parts", note, columns, rows)
 
 
-def _truth(result: dict[str, Any], view: Modality) -> Table:
+def _truth(result: dict[str, Any], part: Modality) -> Table:
     def row(name: str, t: dict[str, Any]) -> tuple[str, ...]:
-        ratio, sides = t["cardiothoracic_ratio"], t["side"]
-        return (name, number(ratio["mean_absolute_error"]), number(ratio["correlation"]),
-                *(number(t[k]["correlation"]) for k in ("effusion_left", "effusion_right", "pneumothorax_left", "pneumothorax_right",
-                                                        "consolidation_left", "consolidation_right")),
-                *(number(sides[k]) for k in ("effusion", "pneumothorax", "consolidation")))  # fmt: skip
+        ratio = t["cardiothoracic_ratio"]
+        return (name, number(ratio["mean_absolute_error"]), number(ratio["correlation"]), *(number(t["size"][k]["correlation"]) for k in PLACES),
+                *(number(t["side"][k]) for k in PLACES), *(number(v) for v in t["place"].values()))  # fmt: skip
 
-    rows = [row(task, f["truth"]) for task, f in _parts(result, view) if "truth" in f]
+    name = f"{part} views" if part.is_image else f"{part}s"
+    rows = [row(task, f["truth"]) for task, f in _parts(result, part) if "truth" in f]
     if rows:
-        rows.append(row("real test studies", result["real"][view]["truth"]))
-    columns = ("task", "ratio error", "ratio r", "effusion L r", "R r", "pneumothorax L r", "R r", "consolidation L r", "R r", "side: effusion",
-               "pneumothorax", "consolidation")  # fmt: skip
+        rows.append(row(f"real {name}", result["real"][part]["truth"]))
+    lobar = [kind for kind, places in PLACES.items() if places == LOBES]
+    columns = ("task", "ratio error", "ratio r", *(f"size r, {k}" for k in PLACES), *(f"side, {k}" for k in PLACES), *(f"lobe, {k}" for k in lobar))
     note = (
-        "The judge's estimates of the cardiothoracic ratio and of extents by side against the simulator's truth. "
-        "Side: share of one-sided findings seen on their side, 0.5 is chance."
+        "The judge's estimates against the simulator's truth: cardiothoracic ratio; size of lesions where there are any; share of lesions on one "
+        "side that are seen there (0.5 is chance), of lesions in one lobe that are seen there (0.2 is chance)."
     )
-    return Table(f"Continuous truth, {view} views", note, columns, rows)
+    return Table(f"Continuous truth, {name}", note, columns, rows)
 
 
 def _privacy(result: dict[str, Any]) -> Table:

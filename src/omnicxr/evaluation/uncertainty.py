@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,14 +36,22 @@ class Difference:
     """Two-sided: twice the smaller share of resamples on either side of no difference, at least 2 / (resamples + 1)."""
 
 
-def patient_resamples(patients: np.ndarray, *, count: int | None = None, seed: int = 0) -> list[np.ndarray]:
-    """Row numbers of `count` (RESAMPLES) bootstrap samples: as many patients as there are, drawn with replacement, each with all studies."""
-    rng = np.random.default_rng(seed)
+def patient_resamples(patients: np.ndarray, *, count: int | None = None, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Row numbers of `count` (RESAMPLES) bootstrap samples: as many patients as there are, drawn with replacement, each with all studies.
+
+    The samples of the last few sets of patients are kept, because one evaluation asks for the same ones thousands of times.
+    """
     _, group = np.unique(patients, return_inverse=True)
+    return _resamples(tuple(group.tolist()), count or RESAMPLES, seed)
+
+
+@lru_cache(maxsize=8)
+def _resamples(group: tuple[int, ...], count: int, seed: int) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
     order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(group.max() + 2))
+    starts = np.searchsorted(np.array(group)[order], np.arange(max(group) + 2))
     rows = [order[starts[g] : starts[g + 1]] for g in range(len(starts) - 1)]
-    return [np.concatenate([rows[g] for g in rng.integers(len(rows), size=len(rows))]) for _ in range(count or RESAMPLES)]
+    return tuple(np.concatenate([rows[g] for g in rng.integers(len(rows), size=len(rows))]) for _ in range(count))
 
 
 def estimate(statistic: Statistic, *arrays: np.ndarray, patients: np.ndarray, seed: int = 0) -> Estimate:

@@ -8,13 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality
+from omnicxr.domain.measures import MEASURES
 from omnicxr.models.component import Component
 from omnicxr.models.layers import ImageTrunk, TextTrunk
 from omnicxr.models.tokenizer import PAD
-
-MEASURES = ("cardiothoracic_ratio", "effusion_left", "effusion_right", "pneumothorax_left", "pneumothorax_right",
-            "consolidation_left", "consolidation_right")  # fmt: skip
-"""The continuous truth that the judge reads, in this order (see `simulation.truth.Truth.extents`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +43,7 @@ class Judge(Component):
         outputs = len(Finding) + len(MEASURES)
         self.heads = nn.ModuleDict({m: nn.Sequential(nn.Dropout(0.1), nn.Linear(widths[m], outputs)) for m in Modality})
 
-    def forward(self, modality: Modality, x: Tensor) -> tuple[Float[Tensor, "b 14"], Float[Tensor, "b 7"]]:
+    def forward(self, modality: Modality, x: Tensor) -> tuple[Float[Tensor, "b 14"], Float[Tensor, "b measures"]]:
         """Pictures [b, 1, s, s] in -1..1, or token ids [b, n] => finding logits and standardised measures."""
         out = self.heads[modality](self.features(modality, x))
         return out[:, : len(Finding)], out[:, len(Finding) :]

@@ -12,7 +12,7 @@ from omnicxr.simulation.atlas import FIRST_RIB, LUNG_LABELS, Box
 from omnicxr.simulation.body import Body
 from omnicxr.simulation.devices import add_device
 from omnicxr.simulation.truth import (
-    LOBES,
+    LOBE_LABELS,
     Atelectasis,
     Cardiomegaly,
     Consolidation,
@@ -92,7 +92,7 @@ def _add_pneumothorax(body: Body, lesion: Pneumothorax) -> None:
 
 def _lobe(body: Body, name: str) -> tuple[Box, Tensor, tuple[Tensor, Tensor, Tensor]]:
     """The lobe's bounding box, its soft mask [d, h, w] and the coordinates over the box."""
-    mask = body.atlas.labels == LOBES[name]
+    mask = body.atlas.labels == LOBE_LABELS[name]
     corners = [(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(mask, as_tuple=True)]
     box: Box = tuple(slice(lo, hi) for lo, hi in corners)  # type: ignore[assignment]
     smooth = F.avg_pool3d(mask[box][None].float(), 3, 1, 1, count_include_pad=False)[0]

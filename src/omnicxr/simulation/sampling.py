@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from omnicxr.domain import UserError, View
+from omnicxr.domain.measures import LOBES, SIDES
 from omnicxr.simulation.truth import (
     DEVICE_KINDS,
-    LOBES,
-    SIDES,
     Anatomy,
     Atelectasis,
     Cardiomegaly,

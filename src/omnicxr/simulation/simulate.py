@@ -6,10 +6,6 @@ same command resumes; the tables are joined from the records at the end.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import hashlib
-import io
 import json
 import multiprocessing as mp
 from collections.abc import Callable, Iterator
@@ -21,6 +17,7 @@ import torch
 from PIL import Image
 
 from omnicxr.data.files import check_writable, whole_file, write_json
+from omnicxr.data.mimic_layout import MimicTables, Picture, dicom_id, study_folder
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, UserError
 from omnicxr.simulation.render import Rendering, render
@@ -108,14 +105,13 @@ def _write_study(rendering: Rendering, out: Path) -> dict[str, Any]:
     truth = rendering.truth
     subject, study = study_ids(truth.seed, truth.index)
     report = write_report(truth)
-    folder = out / "files" / f"p{str(subject)[:2]}" / f"p{subject}" / f"s{study}"
+    folder = study_folder(out, subject, study)
     images = []
     for exposure, pixels in ((truth.frontal, rendering.frontal), (truth.lateral, rendering.lateral)):
-        name = hashlib.sha256(f"{study} {exposure.view}".encode()).hexdigest()[:40]
-        dicom_id = "-".join(name[i : i + 8] for i in range(0, 40, 8))
-        with whole_file(folder / f"{dicom_id}.jpg") as temporary:
+        picture = Picture(dicom_id(study, exposure.view), exposure.view, pixels.shape[-1])
+        with whole_file(folder / f"{picture.dicom_id}.jpg") as temporary:
             Image.fromarray(pixels.numpy()).save(temporary, format="JPEG", quality=JPEG_QUALITY)
-        images.append({"dicom_id": dicom_id, "view": exposure.view, "size": pixels.shape[-1]})
+        images.append(picture._asdict())
     with whole_file(folder.with_suffix(".txt")) as temporary:
         temporary.write_text(report.text(), encoding="utf-8")
     labels = {f: None if s is None else int(s) for f, s in report.labels.items()}
@@ -125,28 +121,11 @@ def _write_study(rendering: Rendering, out: Path) -> dict[str, Any]:
 def _write_tables(out: Path, chunks: list[range]) -> None:
     """The tables of MIMIC-CXR-JPG, and `truth.jsonl`."""
     rows = [row for chunk in chunks for row in json.loads(_record_path(out, chunk.start).read_text())]
-    metadata, splits, labels = [], [], []
-    for row in rows:
-        subject, study = row["subject_id"], row["study_id"]
-        age_sex = {"PatientAge": row["truth"]["anatomy"]["age"], "PatientSex": row["truth"]["anatomy"]["sex"]}
-        for image in row["images"]:
-            metadata.append({"dicom_id": image["dicom_id"], "subject_id": subject, "study_id": study,
-                             "PerformedProcedureStepDescription": "CHEST (PA AND LAT)", "ViewPosition": image["view"],
-                             "Rows": image["size"], "Columns": image["size"], "StudyDate": 21800101, "StudyTime": 0.0, **age_sex})
-            splits.append({"dicom_id": image["dicom_id"], "study_id": study, "subject_id": subject, "split": hashed_split(str(subject))})
-        states = {f: "" if row["labels"][f] is None else f"{row['labels'][f]:.1f}" for f in Finding}
-        labels.append({"subject_id": subject, "study_id": study, **states})
-    for name, table in (("metadata", metadata), ("split", splits), ("chexpert", labels)):
-        _write_csv_gz(out / f"mimic-cxr-2.0.0-{name}.csv.gz", table)
+    with MimicTables(out) as tables:
+        for row in rows:
+            labels = {Finding(name): state for name, state in row["labels"].items()}
+            anatomy, pictures = row["truth"]["anatomy"], [Picture(**image) for image in row["images"]]
+            tables.add(row["subject_id"], row["study_id"], pictures, labels, hashed_split(str(row["subject_id"])), anatomy["age"], anatomy["sex"])
     with whole_file(out / "truth.jsonl") as temporary:
         lines = (json.dumps({k: row[k] for k in ("subject_id", "study_id", "truth")}) for row in rows)
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _write_csv_gz(path: Path, rows: list[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))

@@ -6,15 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from omnicxr.domain import Finding, View
+from omnicxr.domain.measures import EXTENT_MM, LOBES, PLACES, extent
 
-SIDES = ("left", "right")
-LOBES = {
-    "left upper lobe": 10,
-    "left lower lobe": 11,
-    "right upper lobe": 12,
-    "right middle lobe": 13,
-    "right lower lobe": 14,
-}
+LOBE_LABELS: dict[str, int] = dict(zip(LOBES, (10, 11, 12, 13, 14), strict=True))
 """Lobe names => atlas labels."""
 
 
@@ -221,16 +215,20 @@ class Truth:
         return frozenset(there)
 
     def extents(self) -> dict[str, float]:
-        """The continuous truth by side: fluid level, lung collapse and consolidation radius (0 where absent)."""
-        out = {f"{name}_{side}": 0.0 for name in ("effusion", "pneumothorax", "consolidation") for side in SIDES}
+        """The continuous truth by place (`domain.measures.MEASURES`), 0 where there is no such lesion."""
+        out = {extent(kind, place): 0.0 for kind, places in PLACES.items() for place in places}
         for lesion in self.lesions:
             match lesion:
                 case Effusion():
-                    out[f"effusion_{lesion.side}"] = lesion.level
+                    out[extent("effusion", lesion.side)] = lesion.level
                 case Pneumothorax():
-                    out[f"pneumothorax_{lesion.side}"] = lesion.collapse
+                    out[extent("pneumothorax", lesion.side)] = lesion.collapse
                 case Consolidation():
-                    out[f"consolidation_{lesion.side}"] = lesion.radius_mm / 60
+                    name = extent("consolidation", lesion.lobe)
+                    out[name] = max(out[name], lesion.radius_mm / EXTENT_MM)
+                case Nodule():
+                    name = extent("nodule", lesion.lobe)
+                    out[name] = max(out[name], lesion.diameter_mm / EXTENT_MM)
         return out
 
     def to_json(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 import omnicxr
 from omnicxr.data.duplicates import picture_hash
@@ -27,11 +25,10 @@ from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline, study_seed
 from omnicxr.synthesis.gate import Gate, judged
 from omnicxr.synthesis.prompts import Prompts, label_values
+from omnicxr.synthesis.provenance import png_file
 
 SPLIT = "train"
 SOURCE = "omnicxr-synthetic"
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's word for pictures that a trained model made."""
 VIEWS = {Modality.FRONTAL: View.FRONTAL, Modality.LATERAL: View.LATERAL}
 
 
@@ -98,7 +95,7 @@ class Maker:
         columns: dict[str, list[Any]] = {}
         for m in VIEWS:
             there = m in shown
-            columns[f"{m}s"] = [{"bytes": _png(shown[m], provenance, synthetic=m in made), "path": f"{name}/{m}.png"}] if there else []
+            columns[f"{m}s"] = [{"bytes": png_file(shown[m], provenance if m in made else None), "path": f"{name}/{m}.png"}] if there else []
             columns[f"{m}_views"] = [str(VIEWS[m])] if there else []
             columns[f"{m}_hashes"] = [picture_hash(shown[m])] if there else []
         report = shown.get(Modality.REPORT) or (self.prompts.reports[prompt] if Modality.REPORT in task.given else "")
@@ -131,15 +128,3 @@ def _labels_of(report: str) -> np.ndarray:
     if not report:
         return np.full(len(Finding), np.nan)
     return np.array(label_values(label_report(report)))
-
-
-def _png(picture: Image.Image, provenance: dict[str, Any], *, synthetic: bool) -> bytes:
-    """PNG with its provenance as text chunks; a given real picture says that it is none."""
-    info = PngInfo()
-    if synthetic:
-        info.add_text("Software", provenance["generator"])
-        info.add_text("DigitalSourceType", SOURCE_TYPE)
-        info.add_text("omnicxr", json.dumps(provenance, sort_keys=True))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=info)
-    return buffer.getvalue()

@@ -108,7 +108,7 @@ PRESETS = {
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
         optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(700, 64, 1e-3),
-                             judge=(900, 48, 1e-3), generator=(6000, 32, 1e-3)),
+                             judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3)),
     ),
     "small": Preset(
         name="small", image_size=256, max_tokens=128,

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.models.judge import MEASURES, Judge, JudgeConfig
+from omnicxr.domain.measures import MEASURES
+from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.training.batches import TaskSampler, patterns
 from omnicxr.training.config import Preset
@@ -51,7 +52,7 @@ class JudgeStage:
         labels = torch.from_numpy(self.data.labels[rows]).to(model.device)
         out: Losses = {"loss": torch.zeros((), device=model.device)}
         for modality, x in study_inputs(self.data, rows, task.generate, self.tokenizer).items():
-            x = _jitter(x).to(model.device) if modality.is_image else x.to(model.device)
+            x = jitter(x).to(model.device) if modality.is_image else x.to(model.device)
             logits, measures = model(modality, x)
             loss = finding_loss(logits, labels)
             out[f"findings_{modality}"] = loss.detach()
@@ -59,7 +60,7 @@ class JudgeStage:
                 target = torch.from_numpy(self.measures[rows]).to(model.device)
                 regression = F.smooth_l1_loss(measures, target)
                 out[f"measures_{modality}"] = regression.detach()
-                loss = loss + 0.3 * regression
+                loss = loss + 0.6 * regression
             out["loss"] = out["loss"] + loss
         return out
 
@@ -76,7 +77,7 @@ def finding_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.where(labels > 0, 1.0, 0.0), known.float())
 
 
-def _jitter(x: Tensor) -> Tensor:
+def jitter(x: Tensor) -> Tensor:
     """Small random changes of contrast, brightness and place, so that the judge reads findings and not exposures."""
     b = len(x)
     gain, offset = 1 + 0.15 * (torch.rand(b, 1, 1, 1) - 0.5), 0.15 * (torch.rand(b, 1, 1, 1) - 0.5)

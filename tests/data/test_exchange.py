@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from omnicxr.data.exchange import TABLE, read_chexgenbench, write_chexgenbench
+from omnicxr.data.images import encode_png
 from omnicxr.domain import UserError
-from omnicxr.evaluation.exchange import TABLE, read_chexgenbench, write_chexgenbench
 
 REPORTS = ["Clear lungs.", "Small effusion.", "Clear lungs."]
 IDS = ["s1", "s2", "s3"]
@@ -14,9 +16,13 @@ def pictures(n: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (n, 32, 32)).astype(np.uint8)
 
 
+def png(picture: np.ndarray) -> bytes:
+    return encode_png(Image.fromarray(picture))
+
+
 def test_there_and_back(tmp_path: Path) -> None:
     made = pictures(2)
-    table = write_chexgenbench(tmp_path, made, [REPORTS[2], REPORTS[1]], ["s3", "s2"])
+    table = write_chexgenbench(tmp_path, [(png(made[0]), REPORTS[2], "s3"), (png(made[1]), REPORTS[1], "s2")])
     back, rows = read_chexgenbench(table, REPORTS, IDS, 32)
     assert rows.tolist() == [1, 2]
     assert (back == made[[1, 0]]).all()
@@ -24,7 +30,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 def without_ids(folder: Path, *lines: str) -> Path:
-    table = write_chexgenbench(folder, pictures(1), ["Small effusion."], ["s2"])
+    table = write_chexgenbench(folder, [(png(pictures(1)[0]), "Small effusion.", "s2")])
     table.write_text("prompt,img_savename\n" + "\n".join(lines) + "\n")
     return table
 

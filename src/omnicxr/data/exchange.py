@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from omnicxr.data.files import whole_file
+from omnicxr.data.files import whole_file, write_once
 from omnicxr.data.images import load_image
 from omnicxr.data.tables import read_table
 from omnicxr.domain import UserError
@@ -23,16 +22,18 @@ TABLE = "prompt_INFO.csv"
 FOLDER = "synthetic_images"
 
 
-def write_chexgenbench(folder: Path, pictures: np.ndarray, prompts: Sequence[str], study_ids: Sequence[str]) -> Path:
-    """uint8 pictures [n, s, s] as PNG files under FOLDER/synthetic_images, and the table; returns the table's path."""
-    names = [f"{i:06d}.png" for i in range(len(pictures))]
-    for name, picture in zip(names, pictures, strict=True):
-        with whole_file(folder / FOLDER / name) as temporary:
-            Image.fromarray(picture).save(temporary, format="PNG")
+def write_chexgenbench(folder: Path, studies: Iterable[tuple[bytes, str, str]]) -> Path:
+    """(PNG file, prompt, study_id) of every study => PNG files under FOLDER/synthetic_images, and the table, whose path is returned.
+
+    Pictures that are there already are kept, so that an interrupted export goes on.
+    """
     with whole_file(folder / TABLE) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("prompt", "img_savename", "study_id"))
-        writer.writerows(zip(prompts, names, study_ids, strict=True))
+        for i, (png, prompt, study_id) in enumerate(studies):
+            name = f"{i:06d}.png"
+            write_once(folder / FOLDER / name, png)
+            writer.writerow((prompt, name, study_id))
     return folder / TABLE
 
 

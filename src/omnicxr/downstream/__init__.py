@@ -1,0 +1,1 @@
+"""What synthetic studies are worth: classifiers trained on real, synthetic or both, tested on real studies."""

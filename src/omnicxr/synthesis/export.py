@@ -1,0 +1,163 @@
+"""A synthetic data set in the layouts that other tools read: picture folders, MIMIC-CXR-JPG, CheXGenBench, DICOM.
+
+Studies are read one after the other, so memory does not grow with their number. Every file is written whole or not at all, and one that is there
+is kept, so the same command goes on after an interruption; tables are put into place last.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from omnicxr.data.dataset import LABEL_COLUMNS
+from omnicxr.data.exchange import write_chexgenbench
+from omnicxr.data.files import check_writable, sha256, whole_file, write_json, write_once, write_text
+from omnicxr.data.images import decode_image
+from omnicxr.data.mimic_layout import MimicTables, Picture, dicom_id, study_folder
+from omnicxr.data.prepare import MANIFEST
+from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, UserError, View
+from omnicxr.synthesis.dicom import Person, dicom_file
+from omnicxr.synthesis.provenance import jpeg_file, provenance_of
+
+RECORD = "export.json"
+TABLE = "studies.csv"
+FIRST_ID = 90_000_000
+"""MIMIC-CXR counts patients from 10 million and studies from 50 million: synthetic ones are never mistaken for them."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SyntheticStudy:
+    """One study of a synthetic data set, with the views that were generated."""
+
+    index: int
+    study_id: str
+    subject_id: str
+    report: str
+    labels: dict[Finding, int | None]
+    age: float | None
+    sex: str | None
+    views: dict[Modality, tuple[bytes, dict[str, Any]]]
+    """PNG file and provenance."""
+
+    def person(self) -> Person:
+        return Person(self.subject_id, self.age, self.sex)
+
+
+def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None) -> int:
+    """Write the studies of the synthetic data set `data` to `out` as `kind`, a name of FORMATS; returns their number.
+
+    Pictures that were given and kept are left out. Raises UserError for a data set that `synthesize` did not make, an unknown kind, and a folder
+    that holds another export or anything else.
+    """
+    if kind not in FORMATS:
+        raise UserError(f"Unknown format '{kind}': choose from {', '.join(FORMATS)}.")
+    manifest_path = data / MANIFEST
+    manifest = json.loads(manifest_path.read_text()) if manifest_path.is_file() else {}
+    if "synthetic" not in manifest:
+        raise UserError(f"{data} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote.")
+    _claim({"format": kind, "manifest": sha256(manifest_path)}, out)
+    total = int(manifest["studies"])
+
+    def counted() -> Iterator[SyntheticStudy]:
+        for done, study in enumerate(read_studies(data, sorted(manifest["shards"])), 1):
+            yield study
+            if progress:
+                progress(done, total)
+
+    FORMATS[kind](counted(), out)
+    return total
+
+
+def read_studies(data: Path, shards: Iterable[str]) -> Iterator[SyntheticStudy]:
+    """The studies of the shards in order, a few in memory at a time."""
+    index = 0
+    for name in shards:
+        for batch in pq.ParquetFile(data / name).iter_batches(batch_size=16):
+            for row in batch.to_pylist():
+                labels = {f: row[c] for f, c in zip(Finding, LABEL_COLUMNS, strict=True)}
+                pngs = {m: row[f"{m}s"][0]["bytes"] for m in IMAGE_MODALITIES if row[f"{m}s"]}
+                views = {m: (png, made_by) for m, png in pngs.items() if (made_by := provenance_of(png)) is not None}
+                yield SyntheticStudy(index, row["study_id"], row["subject_id"], row["report"], labels, row["age"], row["sex"], views)
+                index += 1
+
+
+def _claim(wanted: dict[str, str], out: Path) -> None:
+    check_writable(out)
+    path = out / RECORD
+    if path.exists() and json.loads(path.read_text()) != wanted:
+        raise UserError(f"{out} holds another export (see {RECORD}): choose another folder.")
+    if not path.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty: choose another folder.")
+    write_json(path, wanted)
+
+
+def _as_files(studies: Iterator[SyntheticStudy], out: Path, suffix: str, encode: Callable[[SyntheticStudy, Modality], bytes]) -> None:
+    """OUT/STUDY_ID/frontal.SUFFIX, lateral.SUFFIX, report.txt and OUT/studies.csv, which `omnicxr prepare table` reads."""
+    columns = ("study_id", "subject_id", *IMAGE_MODALITIES, "report", "age", "sex", "split", *Finding, "provenance")
+    with whole_file(out / TABLE) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for study in studies:
+            names = {m: f"{study.study_id}/{m}.{suffix}" for m in study.views}
+            for m, name in names.items():
+                write_once(out / name, encode(study, m))
+            if study.report:
+                write_text(out / study.study_id / "report.txt", study.report + "\n")
+            made_by = next(iter(study.views.values()))[1] if study.views else {}
+            writer.writerow({
+                "study_id": study.study_id, "subject_id": study.subject_id, **names, "report": study.report, "age": study.age, "sex": study.sex,
+                "split": "train", **study.labels, "provenance": json.dumps(made_by, sort_keys=True),
+            })  # fmt: skip
+
+
+def _png(studies: Iterator[SyntheticStudy], out: Path) -> None:
+    _as_files(studies, out, "png", lambda study, m: study.views[m][0])
+
+
+def _jpeg(studies: Iterator[SyntheticStudy], out: Path) -> None:
+    _as_files(studies, out, "jpg", lambda study, m: jpeg_file(*study.views[m]))
+
+
+def _dicom(studies: Iterator[SyntheticStudy], out: Path) -> None:
+    def encode(study: SyntheticStudy, m: Modality) -> bytes:
+        png, provenance = study.views[m]
+        return dicom_file(decode_image(png), m, study.study_id, study.person(), provenance)
+
+    _as_files(studies, out, "dcm", encode)
+
+
+def _chexgenbench(studies: Iterator[SyntheticStudy], out: Path) -> None:
+    """Frontal views and their prompts."""
+    write_chexgenbench(out, ((s.views[Modality.FRONTAL][0], s.report, s.study_id) for s in studies if Modality.FRONTAL in s.views))
+
+
+def _mimic_cxr_jpg(studies: Iterator[SyntheticStudy], out: Path) -> None:
+    """Identifiers are numbers there: studies are counted from FIRST_ID, patients by their first study."""
+    patients: dict[str, int] = {}
+    with MimicTables(out) as tables:
+        for study in studies:
+            number = FIRST_ID + study.index
+            subject = patients.setdefault(study.subject_id, number)
+            folder, pictures = study_folder(out, subject, number), []
+            for m, (png, provenance) in study.views.items():
+                view = View.LATERAL if m is Modality.LATERAL else ""
+                picture = Picture(dicom_id(number, m), view, len(np.asarray(decode_image(png))))
+                write_once(folder / f"{picture.dicom_id}.jpg", jpeg_file(png, provenance))
+                pictures.append(picture)
+            if study.report:
+                write_once(folder.with_suffix(".txt"), f"IMPRESSION:\n\n{study.report}\n".encode())
+            tables.add(subject, number, pictures, study.labels, "train", study.age, study.sex)
+
+
+FORMATS: dict[str, Callable[[Iterator[SyntheticStudy], Path], None]] = {
+    "png": _png, "jpeg": _jpeg, "dicom": _dicom, "mimic-cxr-jpg": _mimic_cxr_jpg, "chexgenbench": _chexgenbench,
+}  # fmt: skip
+"""Names on the command line => writers."""

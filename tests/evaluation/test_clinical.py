@@ -1,0 +1,62 @@
+"""Sizes, sides and places of lesions, on extents whose figures can be worked out by hand."""
+
+import numpy as np
+import pytest
+
+from omnicxr.domain.measures import LOBES, MEASURES, PLACES, SIDES, extent
+from omnicxr.evaluation import metrics
+from omnicxr.evaluation.clinical import truth_errors
+
+N = 400
+
+
+@pytest.fixture(autouse=True)
+def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MIN_CASES", 5)
+
+
+@pytest.fixture
+def truth() -> np.ndarray:
+    """One nodule each in half of the studies, in a lobe drawn at random, of 0.1..0.5; nothing else."""
+    rng = np.random.default_rng(0)
+    out = np.zeros((N, len(MEASURES)))
+    lobes = [MEASURES.index(extent("nodule", lobe)) for lobe in LOBES]
+    out[np.arange(N // 2), rng.choice(lobes, N // 2)] = 0.1 + 0.4 * rng.random(N // 2)
+    return out
+
+
+def figures(measures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    found = truth_errors(measures, truth, np.arange(N))
+    return {"size": found["size"]["nodule"]["correlation"], **{k: found[k]["nodule"]["value"] for k in ("side", "place")}}
+
+
+def test_exact_estimates_are_right_everywhere(truth: np.ndarray) -> None:
+    assert figures(truth, truth) == pytest.approx({"size": 1, "side": 1, "place": 1})
+    found = truth_errors(truth, truth, np.arange(N))
+    assert found["nodule_left_upper_lobe"] == {"mean_absolute_error": {"value": 0, "low": 0, "high": 0}, "correlation": pytest.approx(1)}
+    assert found["side"]["nodule"]["studies"] == found["place"]["nodule"]["studies"] == N // 2
+    assert found["side"]["effusion"] == {"value": None, "low": None, "high": None, "studies": 0}
+    assert set(found["place"]) == {"consolidation", "nodule"}
+
+
+def test_right_lung_wrong_lobe(truth: np.ndarray) -> None:
+    """Upper and lower lobe of the same side swapped: the side stays right, the middle lobe alone keeps its place."""
+    swapped = truth.copy()
+    for side in SIDES:
+        upper, lower = (MEASURES.index(extent("nodule", f"{side} {lobe} lobe")) for lobe in ("upper", "lower"))
+        swapped[:, [upper, lower]] = truth[:, [lower, upper]]
+    middle = truth[: N // 2, MEASURES.index(extent("nodule", "right middle lobe"))] > 0
+    assert figures(swapped, truth) == pytest.approx({"size": 1, "side": 1, "place": middle.mean()})
+
+
+def test_estimates_of_other_studies_are_chance(truth: np.ndarray) -> None:
+    """A reader that sees nothing: 0.5 for the side though one side has three lobes, 0.2 for the lobe."""
+    blind = np.random.default_rng(1).normal(size=truth.shape)
+    found = figures(blind, truth)
+    assert found["side"] == pytest.approx(0.5, abs=0.12)
+    assert found["place"] == pytest.approx(0.2, abs=0.1)
+    assert abs(found["size"]) < 0.2
+
+
+def test_every_place_is_measured_once() -> None:
+    assert len(set(MEASURES)) == len(MEASURES) == 1 + sum(map(len, PLACES.values()))
