@@ -14,10 +14,12 @@ import torch
 from safetensors.torch import load_file
 
 from omnicxr.domain import UserError
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import OptimizationConfig, get_preset
 from omnicxr.training.loop import LoopConfig, learning_rate
-from omnicxr.training.run import TrainingRun
+from omnicxr.training.run import BUDGET_SHARES, STAGES, TrainingRun
 from omnicxr.training.stages.judge import finding_loss
+from omnicxr.training.throughput import FIRST, Throughput
 
 
 def train_command(data: Path, out: Path, stage: str, steps: int) -> list[str]:
@@ -100,6 +102,46 @@ def test_learning_rate_schedule() -> None:
     assert max(rates) == pytest.approx(2.0) == pytest.approx(rates[9])
     assert rates[55] == pytest.approx(1.0, abs=0.01)
     assert rates[-1] < 0.01
+
+
+def test_learning_rate_follows_the_budget() -> None:
+    """Half of the time spent: half of the rate, however few steps were done; and never above what the steps allow."""
+    config = OptimizationConfig(steps=1000, batch_size=1, learning_rate=2.0, warmup_steps=10)
+    assert learning_rate(20, config, spent=0.5) == pytest.approx(1.0)
+    assert learning_rate(20, config, spent=1.3) == pytest.approx(0.0)
+    assert learning_rate(5, config, spent=0.9) == pytest.approx(1.2), "the warm-up stays"
+    assert learning_rate(900, config, spent=0.1) == learning_rate(900, config)
+
+
+def test_budget_ends_a_stage_early_and_whole(prepared: Path, tmp_path: Path) -> None:
+    """With next to no time every stage ends after one step, and the run is complete; with much, after its steps. Finished stages stay finished."""
+    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=1e-6), prepared, tmp_path).train("all")
+    for stage in STAGES:
+        assert [p.name for p in (tmp_path / stage).glob("step-*")] == ["step-1"]
+    AnyToAnyPipeline.from_pretrained(tmp_path / "model")
+    before = load_file(tmp_path / "model" / "prompts" / "model.safetensors")
+    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=1e-6), prepared, tmp_path).train("prompts")
+    after = load_file(tmp_path / "model" / "prompts" / "model.safetensors")
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=100), prepared, tmp_path / "long").train("image-autoencoder")
+    assert [p.name for p in (tmp_path / "long" / "image-autoencoder").glob("step-*")] == ["step-30"]
+    assert sum(BUDGET_SHARES.values()) == pytest.approx(1)
+    assert set(BUDGET_SHARES) == set(STAGES)
+
+
+def test_operations_are_counted(run_folder: Path) -> None:
+    """Against a closed form: a linear layer of n inputs and m outputs needs 2 b n m operations forward and twice that backward."""
+    layer, x = torch.nn.Linear(8, 5, bias=False), torch.randn(3, 8, requires_grad=True)
+    throughput = Throughput(torch.device("cpu"), "no")
+    with throughput.step(0):
+        layer(x).sum().backward()
+    assert throughput.counted == [3 * 2 * 3 * 8 * 5]
+    with throughput.step(FIRST):
+        layer(x).sum().backward()
+    assert len(throughput.counted) == 1, "not in every step"
+    assert throughput.figures(10.0)["utilisation"] == pytest.approx(throughput.figures(10.0)["tflops"] * 1e12 / throughput.peak)
+    rows = [json.loads(line) for line in (run_folder / "generator" / "metrics.jsonl").read_text().splitlines()]
+    assert all(0 < row["utilisation"] < 1.5 for row in rows)
 
 
 def test_finding_loss_by_hand() -> None:

@@ -93,7 +93,7 @@ def label(text: Positional[Annotated[str, arg(help="Report text, or @FILE, or - 
 
 
 def train(
-    stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, generator, judge or all.")]],
+    stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, image-decoder, generator, judge or all.")]],
     *,
     data: Annotated[Path, arg(help="A prepared data set.")],
     out: Out,
@@ -103,6 +103,8 @@ def train(
     seed: Seed = 0,
     mixed_precision: Literal["no", "bf16", "fp16"] = "no",
     checkpoint_minutes: float = 4.0,
+    budget_minutes: Annotated[float | None, arg(help="Time for the stage, or for all of them together; none: the preset's steps.")] = None,
+    measure: Annotated[int, arg(help="With all: evaluate on so many test studies at the end, to OUT/evaluation.")] = 0,
     dry_run: DryRun = False,
 ) -> None:
     """Train one stage or all of them. Run the same command again to go on after an interruption.
@@ -110,6 +112,8 @@ def train(
     On several GPUs: `accelerate launch -m omnicxr.app.cli train ...`.
     """
     from dataclasses import replace
+
+    import torch
 
     from omnicxr.app.plots import plot_losses
     from omnicxr.training.config import get_preset
@@ -120,10 +124,13 @@ def train(
     if dry_run:
         dry_run_table(chosen, data=data, out=out, stage=stage, seed=seed, mixed_precision=mixed_precision)
         return
-    loop = LoopConfig(seed=seed, checkpoint_minutes=checkpoint_minutes, mixed_precision=mixed_precision)
+    loop = LoopConfig(seed=seed, checkpoint_minutes=checkpoint_minutes, mixed_precision=mixed_precision, budget_minutes=budget_minutes)
     with progress_bar("Training") as progress:
         TrainingRun(chosen, loop, data, out, report=progress.training, on_checkpoint=plot_losses).train(stage)
     console.print(f"Done: {out}")
+    if measure and stage == "all":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        evaluate(data=data, out=out / "evaluation", model=out / "model", num=measure, seed=seed, device=device)
 
 
 def generate(

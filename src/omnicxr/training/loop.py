@@ -12,17 +12,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
 from omnicxr.models.component import Component
-from omnicxr.training.checkpoint import load_checkpoint, save_checkpoint
+from omnicxr.training.checkpoint import Reached, load_checkpoint, save_checkpoint
 from omnicxr.training.config import OptimizationConfig
+from omnicxr.training.throughput import Throughput
 
 Losses = dict[str, Tensor]
 """Name => scalar; "loss" is what is minimised, the others are only logged."""
@@ -58,6 +59,9 @@ class LoopConfig:
     checkpoint_minutes: float = 4.0
     mixed_precision: str = "no"
     """"no", "bf16" or "fp16", as accelerate takes it."""
+    budget_minutes: float | None = None
+    """End a stage after so much time, or after its steps, whichever comes first. The learning rate follows, so that it is 0 at the end either way;
+    such a run ends in weights that depend on the machine's speed."""
 
 
 Report = Callable[[str, int, int, dict[str, float]], None]
@@ -75,11 +79,11 @@ class _WithLoss(nn.Module):
         return self.stage.losses(self.stage_model, step, self.rank)
 
 
-def learning_rate(step: int, config: OptimizationConfig) -> float:
-    """Linear warm-up, then cosine to zero."""
+def learning_rate(step: int, config: OptimizationConfig, spent: float = 0.0) -> float:
+    """Linear warm-up, then cosine to zero at the last step, or where `spent`, the share of the time budget, reaches 1."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    done = max((step - config.warmup_steps) / max(1, config.steps - config.warmup_steps), min(spent, 1.0))
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -92,7 +96,7 @@ def train_stage(
     stage: Stage, config: OptimizationConfig, loop: LoopConfig, folder: Path,
     *, report: Report | None = None, on_checkpoint: Callable[[Path], None] | None = None,
 ) -> Component:  # fmt: skip
-    """Train a stage to its last step, picking up the newest checkpoint in `folder`; returns the model with EMA weights."""
+    """Train a stage to its last step or the end of its time, picking up the newest checkpoint in `folder`; returns the model with EMA weights."""
     accelerator = Accelerator(
         mixed_precision=loop.mixed_precision, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
     )
@@ -101,29 +105,34 @@ def train_stage(
     params = list(stage.model.parameters())
     ema = [p.detach().clone() for p in params]
     optimizer = torch.optim.AdamW(params, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
-    start = load_checkpoint(folder, stage.model, ema, optimizer)
+    reached = load_checkpoint(folder, stage.model, ema, optimizer)
+    clock = _Clock(accelerator, reached.seconds, loop.budget_minutes)
     wrapped, optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
-    log = _Log(folder / "metrics.jsonl", start, loop.log_every) if accelerator.is_main_process else None
+    throughput = Throughput(accelerator.device, loop.mixed_precision)
+    log = _Log(folder / "metrics.jsonl", reached.step, loop.log_every) if accelerator.is_main_process else None
     saved = time.monotonic()
-    for step in range(start, config.steps):
+    finished = reached.finished or reached.step == config.steps
+    for step in range(reached.step, reached.step if finished else config.steps):
+        spent = clock.spent_share()
+        last = step + 1 == config.steps or spent >= 1
         torch.manual_seed(step_seed(loop.seed, step, accelerator.process_index))
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
-        losses = wrapped(step)
-        optimizer.zero_grad()
-        accelerator.backward(losses["loss"])
+            group["lr"] = learning_rate(step, config, spent)
+        with throughput.step(step):
+            losses = wrapped(step)
+            optimizer.zero_grad()
+            accelerator.backward(losses["loss"])
         norm = accelerator.clip_grad_norm_(params, config.grad_clip)
         assert norm is not None  # None only under FSDP without gradients
         optimizer.step()
         decay = min(config.ema_decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
-        last = step + 1 == config.steps
         if log:
-            figures = log.add(step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], config.batch_size, last)
+            figures = log.add(step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], config.batch_size, throughput, last)
             if figures and report:
-                report(stage.name, step + 1, config.steps, figures)
+                report(stage.name, step + 1, config.steps if spent == 0 else min(config.steps, round((step + 1) / spent)), figures)
         if accelerator.is_main_process and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
-            save_checkpoint(folder, step + 1, stage.model, ema, optimizer)
+            save_checkpoint(folder, Reached(step + 1, clock.seconds, last), stage.model, ema, optimizer)
             with _averaged(params, ema, stage.model):
                 if last:
                     stage.finish()
@@ -131,14 +140,35 @@ def train_stage(
             if on_checkpoint:
                 on_checkpoint(folder)
             saved = time.monotonic()
+        if last:
+            break
     accelerator.wait_for_everyone()
     with torch.no_grad():
         for p, average in zip(params, ema, strict=True):
             p.copy_(average)
     stage.model.eval().requires_grad_(False)
-    if start == config.steps:
+    if finished:
         stage.finish()
     return stage.model
+
+
+class _Clock:
+    """Time spent on a stage, over interruptions; every process goes by that of the first one."""
+
+    def __init__(self, accelerator: Accelerator, seconds: float, budget_minutes: float | None) -> None:
+        self.accelerator, self.before, self.budget = accelerator, seconds, budget_minutes
+        self.start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.start
+
+    def spent_share(self) -> float:
+        """Of the budget; 0 without one."""
+        if self.budget is None:
+            return 0.0
+        seconds = broadcast(torch.tensor(self.seconds, device=self.accelerator.device))
+        return float(cast(Tensor, seconds)) / (60 * self.budget)
 
 
 class _averaged:
@@ -170,21 +200,21 @@ class _Log:
 
     def __init__(self, path: Path, start: int, every: int) -> None:
         self.path, self.every = path, every
-        self.values: dict[str, list[float]] = {}
+        self.values: dict[str, list[Tensor]] = {}
         self.count, self.since = 0, time.monotonic()
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] <= start]
         path.write_text("".join(line + "\n" for line in kept))
 
-    def add(self, step: int, values: dict[str, Tensor], lr: float, batch_size: int, last: bool) -> dict[str, float] | None:
+    def add(self, step: int, values: dict[str, Tensor], lr: float, batch_size: int, throughput: Throughput, last: bool) -> dict[str, float] | None:
         for name, value in values.items():
-            self.values.setdefault(name, []).append(float(value.detach()))
+            self.values.setdefault(name, []).append(value.detach())  # read only when a line is due, so that a GPU never waits
         self.count += 1
         if (step + 1) % self.every and not last:
             return None
+        figures = {name: float(torch.stack(v).float().mean()) for name, v in self.values.items()}
         elapsed = time.monotonic() - self.since
-        figures = {name: sum(v) / len(v) for name, v in self.values.items()}
-        figures |= {"lr": lr, "per_second": self.count * batch_size / elapsed}
+        figures |= {"lr": lr, "per_second": self.count * batch_size / elapsed, **throughput.figures(self.count / elapsed)}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step + 1, **{k: round(v, 6) for k, v in figures.items()}}) + "\n")
         self.values, self.count, self.since = {}, 0, time.monotonic()

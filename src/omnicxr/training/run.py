@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,15 @@ from omnicxr.training.latents import cache_latents
 from omnicxr.training.loop import LoopConfig, Report, Stage, train_stage
 from omnicxr.training.stages.generator import GeneratorStage
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
+from omnicxr.training.stages.image_decoder import ImageDecoderStage
 from omnicxr.training.stages.judge import JudgeStage
 from omnicxr.training.stages.prompts import PromptsStage
 from omnicxr.training.stages.report_autoencoder import ReportAutoencoderStage
 
-STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "generator", "judge")
+STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "image-decoder", "generator", "judge")
 """In the order in which `all` trains them. "judge" needs only the tokenizer of "report-autoencoder"."""
+BUDGET_SHARES = {"image-autoencoder": 0.2, "report-autoencoder": 0.1, "prompts": 0.07, "image-decoder": 0.08, "generator": 0.47, "judge": 0.08}
+"""How `all` spends a budget of time."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,22 @@ class TrainingRun:
             torch.manual_seed(self.loop.seed)
             with PartialState().main_process_first():
                 built = self._build(name, data, held_out)
-            model = train_stage(built, self.preset.optimization[name], self.loop, self.out / name,
+            model = train_stage(built, self.preset.optimization[name], self._loop(name, stage), self.out / name,
                                 report=self.report, on_checkpoint=self.on_checkpoint)  # fmt: skip
             if PartialState().is_main_process:
                 model.save(self.folder_of(name))
                 if name == "generator":
                     self._assemble(data)
 
+    def _loop(self, name: str, wanted: str) -> LoopConfig:
+        """With the stage's share of the budget."""
+        if wanted != "all" or self.loop.budget_minutes is None:
+            return self.loop
+        return replace(self.loop, budget_minutes=self.loop.budget_minutes * BUDGET_SHARES[name])
+
     def folder_of(self, stage: str) -> Path:
         """Where the trained network of a stage lies."""
-        return self.out / "model" / stage.replace("-", "_")
+        return self.out / "model" / {"image-decoder": "image_autoencoder"}.get(stage, stage.replace("-", "_"))
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -111,6 +120,9 @@ class TrainingRun:
         common = {"seed": self.loop.seed, "world_size": PartialState().num_processes}
         if name == "image-autoencoder":
             return ImageAutoencoderStage(self.preset, data, held_out, **common)
+        if name == "image-decoder":
+            trained = self._trained("image-autoencoder", ImageAutoencoder), self._trained("prompts", PromptEncoders)
+            return ImageDecoderStage(self.preset, data, held_out, *trained, **common)
         tokenizer = self._tokenizer(data)
         if name != "generator":
             kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
@@ -140,7 +152,6 @@ class TrainingRun:
         provenance = {"preset": self.preset.name, "seed": self.loop.seed, "data_manifest": data.manifest_hash,
                       "studies": len(data), "version": omnicxr.__version__, "commit": commit()}  # fmt: skip
         pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
-
 
 
 def commit() -> str:

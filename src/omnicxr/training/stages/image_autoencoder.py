@@ -47,7 +47,7 @@ class ImageAutoencoderStage:
         z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
         y = model.decode_raw(z)
         l1 = (y - x).abs().mean()
-        edges = (_differences(y) - _differences(x)).abs().mean()
+        edges = (differences(y) - differences(x)).abs().mean()
         ssim = structural_similarity(x, y).mean()
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
         scale = (model.decode_raw(F.avg_pool2d(z, 2)) - F.avg_pool2d(x, 2)).abs().mean()
@@ -95,7 +95,7 @@ class ImageAutoencoderStage:
         save_grid([torch.cat([c[row] for c in columns]).numpy() for row in range(2)], path)
 
 
-def _differences(x: Tensor) -> Tensor:
+def differences(x: Tensor) -> Tensor:
     """Forward differences along both sides, cropped to the same size: [b, 2, s-1, s-1]."""
     here = x[..., :-1, :-1]
     return torch.cat([x[..., 1:, :-1] - here, x[..., :-1, 1:] - here], 1)
