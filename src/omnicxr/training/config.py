@@ -68,6 +68,9 @@ class Preset:
     """Levels of the coarse-to-fine error of image latents; 0 is the plain mean square."""
     drop_given: float = 0.1
     """Share of micro-batches whose given modalities are dropped, for guidance."""
+    drop_prompt: float = 0.5
+    """Share of the others in which only the tokens of what is given are seen and its prompt embedding is not: with the embedding always there, the
+    tokens are never learned from (LOG.md)."""
     optimization: dict[str, OptimizationConfig]
     """Stage => its optimisation."""
 

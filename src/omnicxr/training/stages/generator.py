@@ -33,6 +33,7 @@ class GeneratorStage:
         self.model = parts.generator
         self.parts, self.held_out, self.latents = parts, held_out, latents
         self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
+        self.drop_prompt = preset.drop_prompt if preset.coupling != "none" else 0.0  # without coupling the prompt is all that there is
         self.time_shift, self.coarse_levels = preset.time_shift, preset.coarse_levels
         for m in Modality:
             if preconditioner := self.model.stream(m).preconditioner:
@@ -44,7 +45,7 @@ class GeneratorStage:
     def losses(self, model: Generator, step: int, rank: int) -> Losses:
         task, rows = self.sampler.batch(step, rank)
         common = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step, 8]).generate_state(1)[0]))
-        dropped, tied = (torch.rand(2, generator=common) < torch.tensor([self.drop_given, TIED_TIMES])).tolist()
+        dropped, tied, tokens_only = (torch.rand(3, generator=common) < torch.tensor([self.drop_given, TIED_TIMES, self.drop_prompt])).tolist()
         task = Task((), task.generate) if dropped else task
         own = torch.default_generator
         shared_t = sample_times(len(rows), own, shift=self.time_shift)
@@ -54,7 +55,7 @@ class GeneratorStage:
             t[m] = (shared_t if tied else sample_times(len(rows), own, shift=self.time_shift)).to(model.device)
         noise = {m: torch.randn(x.shape).to(model.device) for m, x in x_0.items()}
         given = {m: self.latents.rows(m, rows).to(model.device) for m in task.given}
-        prompt = self.latents.prompt(task.given, rows)
+        prompt = None if tokens_only else self.latents.prompt(task.given, rows)
         out = model(given, {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}, t, None if prompt is None else prompt.to(model.device))
         errors = {m: out.velocity[m] - velocity_target(x, noise[m]) for m, x in x_0.items()}
         parts = [coarse_to_fine_error(e, self.coarse_levels) if m.is_image else (e**2).mean() for m, e in errors.items()]
