@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.table import Table
 
-from omnicxr.app.console import console
+from omnicxr.app.evaluate import print_table
 from omnicxr.app.page import Page
 from omnicxr.app.plots import new_figure
 from omnicxr.data.dataset import PreparedDataset
@@ -22,10 +21,15 @@ from omnicxr.data.images import encode_png
 from omnicxr.domain import Modality, UserError
 from omnicxr.evaluation.evaluate import finite
 from omnicxr.evaluation.reader_study import GENERATED, RATINGS, REAL, Vote, analyse, choose_items, read_key, read_votes, study_name, write_key
-from omnicxr.evaluation.tables import number
+from omnicxr.evaluation.tables import Table, number
 from omnicxr.training.sheets import grid
 
 TEMPLATE = Path(__file__).parent / "assets" / "reader_study.html"
+MEANING = (
+    "Accuracy 0.5 is guessing: generated studies cannot be told from real ones. Sensitivity: generated studies called generated; specificity: "
+    "real studies called real. Intervals are 95 %: Wilson's per reader, bootstrap over studies for all together; p: exact binomial test "
+    "against guessing."
+)
 KEY, SETTINGS, PAGE = "key.csv", "reader-study.json", "reader-study.html"
 
 
@@ -92,18 +96,11 @@ def read_results(out: Path, answers: Sequence[Path]) -> Path:
     votes = read_votes(answers, items)
     result = finite(analyse(items, votes))
     write_json(out / "results.json", result)
-    columns, rows = _table(result)
-    shown = Table(*columns, title="Readers")
-    for row in rows:
-        shown.add_row(*row)
-    console.print(shown)
+    table = _table(result)
+    print_table(table)
     page = Page("Reader study")
-    page.text(
-        "Accuracy 0.5 is guessing: generated studies cannot be told from real ones. Sensitivity: generated studies called generated; specificity: "
-        "real studies called real. Intervals are 95 %: Wilson's per reader, bootstrap over studies for all together; p: exact binomial test "
-        "against guessing."
-    )
-    page.table(columns, rows)
+    page.text(table.note)
+    page.table(table.columns, table.rows)
     if result["agreement_of_readers"] is not None:
         page.text(f"Readers agree with a mean kappa of {number(result['agreement_of_readers'])}.")
     page.heading("How realistic did studies look?")
@@ -114,7 +111,7 @@ def read_results(out: Path, answers: Sequence[Path]) -> Path:
     return out / "results.html"
 
 
-def _table(result: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _table(result: dict[str, Any]) -> Table:
     rows = [
         (name, f"{r['answered']} of {result['studies']}", number(r["accuracy"]), number(r["p_value"]), number(r["sensitivity"]),
          number(r["specificity"]), number(r["rating_of_real"], 2), number(r["rating_of_generated"], 2), number(r["median_seconds"], 1))
@@ -123,7 +120,8 @@ def _table(result: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...
     t = result["together"]
     rows.append(("together", str(t["votes"]), number(t["accuracy"]), "-", number(t.get("sensitivity")), number(t.get("specificity")),
                  number(t.get("rating_of_real"), 2), number(t.get("rating_of_generated"), 2), "-"))  # fmt: skip
-    return ("reader", "answers", "accuracy", "p", "sensitivity", "specificity", "rating, real", "rating, generated", "seconds"), rows
+    columns = ("reader", "answers", "accuracy", "p", "sensitivity", "specificity", "rating, real", "rating, generated", "seconds")
+    return Table("Readers", MEANING, columns, rows)
 
 
 def _ratings(votes: Sequence[Vote], truth: dict[str, str]) -> Any:

@@ -128,4 +128,3 @@ def _features(trunk: ImageTrunk, x: Tensor) -> list[Tensor]:
         x = layer(x)
         out.append(x)
     return out[1:-2]  # without the rearranged pixels, and the last normalisation
-
