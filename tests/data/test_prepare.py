@@ -14,6 +14,7 @@ from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.selection import Selection
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, Modality, UserError
+from omnicxr.domain.measures import CARDIOTHORACIC_RATIO
 
 CONFIG = PrepareConfig(kind="mimic-cxr-jpg", image_size=64, shard_size=32)
 
@@ -41,8 +42,8 @@ def test_every_study_is_kept_or_counted(prepared: Path) -> None:
 def test_rows_carry_what_the_simulator_wrote(prepared: Path) -> None:
     for split in ("train", "validate", "test"):
         data = PreparedDataset(prepared, split)
-        for i, truth in enumerate(data.truths or []):
-            row = data.table.slice(i, 1).to_pylist()[0]
+        for i, row in enumerate(data.table.to_pylist()):
+            truth = json.loads(row["truth"])
             assert hashed_split(row["subject_id"]) == split
             positive = {f for f, v in zip(Finding, data.labels[i], strict=True) if v == 1}
             there = {lesion["type"] for lesion in truth["lesions"]}
@@ -50,6 +51,7 @@ def test_rows_carry_what_the_simulator_wrote(prepared: Path) -> None:
             assert (Finding.SUPPORT_DEVICES in positive) == ("Device" in there)
             assert data.image(i, Modality.FRONTAL).shape == (64, 64)
             assert row["report"] == row["impression"] != ""
+            assert data.measures is not None and data.measures[i, 0] == np.float32(truth["measures"][CARDIOTHORACIC_RATIO])
 
 
 def test_no_patient_in_two_splits(prepared: Path) -> None:

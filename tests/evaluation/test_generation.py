@@ -36,7 +36,7 @@ def write(folder: Path, data: PreparedDataset, count: int = 3) -> None:
 
 def test_folder_of_another_system(data: PreparedDataset, tmp_path: Path) -> None:
     write(tmp_path, data)
-    found = read_generations(tmp_path, data, data.having(*Modality))
+    found = read_generations(tmp_path, data)
     assert set(found.tasks) == {BOTH, WRITE}
     assert found.rows.tolist() == data.having(*Modality)[:3].tolist()
     made = found.task(BOTH, found.rows[1:])
@@ -49,30 +49,29 @@ def test_table_of_another_system(data: PreparedDataset, tmp_path: Path) -> None:
     names = [data.table.column("study_id")[int(i)].as_py() for i in rows]
     files = [data.table.column("frontals")[int(i)].as_py()[0]["bytes"] for i in rows]
     write_chexgenbench(tmp_path, zip(files, [data.reports[i] for i in rows], names, strict=True))
-    found = read_generations(tmp_path, data, data.having(*Modality))
+    found = read_generations(tmp_path, data)
     assert found.rows.tolist() == sorted(rows)
     made = found.task(found.tasks[0], found.rows[:2])[Modality.FRONTAL]
     assert (made == data.images(Modality.FRONTAL, np.sort(rows)[:2])).all()
 
 
 def test_folders_that_do_not_fit(data: PreparedDataset, tmp_path: Path) -> None:
-    everyone = data.having(*Modality)
     with pytest.raises(UserError, match="not a folder"):
-        read_generations(tmp_path / "none", data, everyone)
+        read_generations(tmp_path / "none", data)
     with pytest.raises(UserError, match=r"neither prompt_INFO\.csv nor a folder named after a task"):
-        read_generations(tmp_path, data, everyone)
+        read_generations(tmp_path, data)
     write(tmp_path, data)
-    found = read_generations(tmp_path, data, everyone)
+    found = read_generations(tmp_path, data)
     one = tmp_path / task_name(BOTH) / ids(data, 1)[0]
     (one / "lateral.png").unlink()
     with pytest.raises(UserError, match=r"has no lateral\.png"):
         found.task(BOTH, found.rows)
     one.rename(tmp_path / task_name(BOTH) / "s99")
     with pytest.raises(UserError, match="no complete test study"):
-        read_generations(tmp_path, data, everyone)
+        read_generations(tmp_path, data)
     (tmp_path / task_name(BOTH) / "s99").rename(tmp_path / task_name(BOTH) / ids(data, 5)[4])
     with pytest.raises(UserError, match="do not hold the same studies"):
-        read_generations(tmp_path, data, everyone)
+        read_generations(tmp_path, data)
 
 
 def test_parts_there_and_back(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Task, UserError
-from omnicxr.training.batches import EpochSampler, TaskSampler
+from omnicxr.training.batches import EpochSampler, GroupSampler, studies_by_parts, studies_by_task
 
 
 @given(n=st.integers(1, 40), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5))
@@ -19,7 +19,7 @@ def test_every_study_once_in_every_epoch(n: int, batch: int, world: int, seed: i
 
 def test_tasks_are_the_same_on_every_process_and_all_come_up(prepared) -> None:
     data = PreparedDataset(prepared, "train")
-    samplers = [TaskSampler(data, Task.all(), 4, seed=3, world_size=2) for _ in range(2)]
+    samplers = [GroupSampler(studies_by_task(data, Task.all()), 4, seed=3, world_size=2) for _ in range(2)]
     drawn = [[s.batch(step, rank) for step in range(150)] for rank, s in enumerate(samplers)]
     assert [t for t, _ in drawn[0]] == [t for t, _ in drawn[1]]
     assert {t for t, _ in drawn[0]} == set(Task.all())
@@ -31,11 +31,28 @@ def test_only_studies_that_have_what_the_task_needs(prepared, monkeypatch: pytes
     available = data.available.copy()
     available[::2, 1] = False  # every other study has no lateral view
     data.__dict__["available"] = available
-    sampler = TaskSampler(data, Task.all(), 4, seed=0)
+    sampler = GroupSampler(studies_by_task(data, Task.all()), 4, seed=0)
     for step in range(60):
         task, rows = sampler.batch(step)
         if "lateral" in task.given + task.generate:
             assert (rows % 2 == 1).all()
     data.__dict__["available"] = np.zeros_like(available)
-    with pytest.raises(UserError, match="No study"):
-        TaskSampler(data, Task.all(), 4, seed=0)
+    with pytest.raises(UserError, match="no studies with the parts"):
+        GroupSampler(studies_by_task(data, Task.all()), 4, seed=0)
+
+
+def test_every_study_as_often_whatever_its_parts(prepared) -> None:
+    """A few studies without a lateral view are not shown more often than the many that have all three."""
+    data = PreparedDataset(prepared, "train")
+    available = np.ones_like(data.available)
+    available[:4, 1] = False
+    available[4, :2] = False  # a report alone
+    data.__dict__["available"] = available
+    groups = studies_by_parts(data, at_least=2)
+    assert {tuple(map(str, parts)): rows.tolist() for parts, rows in groups.items()} == {
+        ("frontal", "report"): [0, 1, 2, 3], ("frontal", "lateral", "report"): list(range(5, len(data)))}  # fmt: skip
+    sampler = GroupSampler(groups, 4, seed=0, by_size=True)
+    steps = 400
+    drawn = np.concatenate([sampler.batch(step)[1] for step in range(steps)])
+    each = 4 * steps / (len(data) - 1)
+    assert (drawn < 4).sum() == pytest.approx(4 * each, rel=0.35)

@@ -43,7 +43,7 @@ def simulate(
 
 
 def prepare(
-    kind: Positional[Annotated[str, arg(help="mimic-cxr-jpg (or simulated), mimic-cxr, openi, chexpert, chexpert-plus, padchest, nih, table, mix.")]],
+    kind: Positional[Annotated[str, arg(help="mimic-cxr-jpg (simulate too), mimic-cxr, openi, chexpert, chexpert-plus, padchest, nih, table, mix.")]],
     where: Positional[Annotated[str, arg(help="Folder as it was downloaded; for table a file; for mix KIND=FOLDER,KIND=FOLDER.")]],
     *,
     out: Out,
@@ -53,6 +53,7 @@ def prepare(
     text: Annotated[str, arg(help="auto (impression, else findings, else last paragraph), impression, findings or both.")] = "auto",
     min_words: int = 1,
     max_words: int | None = None,
+    describe: Annotated[bool, arg(help="Give studies with labels and no report a sentence made from the labels, which names their source.")] = False,
     limit: Annotated[int | None, arg(help="Stop after so many studies.")] = None,
     columns: Annotated[str, arg(help="For table: ROLE=COLUMN,... with patient, study, frontal, lateral, image, view, report, split, ...")] = "",
     workers: int = os.cpu_count() or 1,
@@ -65,7 +66,7 @@ def prepare(
     from omnicxr.data.selection import Selection
 
     selection = Selection(require=arguments.modalities(require), views=arguments.views(views), text=text, min_words=min_words,
-                          max_words=max_words, limit=limit)  # fmt: skip
+                          max_words=max_words, describe=describe, limit=limit)  # fmt: skip
     config = PrepareConfig(kind=kind, image_size=image_size, selection=selection, columns=arguments.columns(columns))
     with progress_bar("Preparing shards") as progress:
         manifest = run(config, where, out, workers=workers, dry_run=dry_run, progress=progress)
@@ -165,7 +166,7 @@ def evaluate(
     model: Annotated[Path | None, arg(help="Model folder; default: the bundled model.")] = None,
     generated: Annotated[Path | None, arg(help="Score the studies in this folder instead (docs/evaluation.md); the model only reads them.")] = None,
     compare: Annotated[tuple[Path, Path] | None, arg(help="Compare two finished evaluations instead: folders A and B.")] = None,
-    tasks: Annotated[str, arg(help="all, or tasks like report->frontal,frontal+report->lateral.")] = "all",
+    tasks: Annotated[str, arg(help="all that the data set's studies allow, or tasks like report->frontal,frontal+report->lateral.")] = "all",
     suite: Annotated[Literal["quick", "full"], arg(help="quick: 100 studies; full: 2000, more extractors.")] = "quick",
     num: Annotated[int | None, arg(help="Studies of the split; default: the suite's.")] = None,
     split: Annotated[Literal["test", "validate"], arg(help="validate: to choose settings such as guidance.")] = "test",
@@ -182,14 +183,13 @@ def evaluate(
     """Generate every task on held-out studies, score it, and write metrics.json, tables and report.html to OUT. Run again to resume."""
     from omnicxr.app.evaluate import EvaluateCommand, compare_folders, run_evaluation
     from omnicxr.evaluation.evaluate import EvaluationConfig
-    from omnicxr.evaluation.generation import EVERY_TASK
 
     if compare:
         compare_folders(*compare, out)
         return
     if data is None:
         raise UserError("Nothing to measure on: give a prepared data set with --data, or two finished evaluations with --compare A B.")
-    chosen = EVERY_TASK if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
+    chosen = () if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(arguments.names_in(extractors))
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
                               radgraph=radgraph, seed=seed, steps=steps, guidance=guidance)  # fmt: skip

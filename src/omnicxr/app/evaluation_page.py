@@ -58,7 +58,8 @@ def _headlines(result: dict[str, Any]) -> Any:
     """A dot with its interval per task and part, the real studies as a line."""
     kinds = [(f"{m}: AUROC, macro", m, lambda f: f["auroc_macro"]) for m in IMAGE_MODALITIES]
     kinds.append(("report: F1, micro, by labeler", Modality.REPORT, lambda f: f["by_labeler"]["f1_micro"]))
-    figure, (axes,) = new_figure(13, 3.6, 1, 3)
+    kinds = [kind for kind in kinds if kind[1] in result["real"]]
+    figure, (axes,) = new_figure(4.4 * len(kinds), 3.6, 1, len(kinds))
     for axis, (title, part, get) in zip(axes, kinds, strict=True):
         shown = [(task, get(f[part])) for task, f in result["tasks"].items() if part in f]
         _dots(axis, title, shown)
@@ -85,8 +86,9 @@ def _dots(axis: Any, title: str, shown: list[tuple[str, dict[str, Any]]]) -> Non
 
 def _findings(result: dict[str, Any]) -> Any:
     """Each finding once per task: AUROC on real pictures across, on generated ones up."""
-    figure, (axes,) = new_figure(9, 4.4, 1, 2)
-    for axis, view in zip(axes, IMAGE_MODALITIES, strict=True):
+    views = [m for m in IMAGE_MODALITIES if m in result["real"]]
+    figure, (axes,) = new_figure(4.5 * max(len(views), 1), 4.4, 1, max(len(views), 1))
+    for axis, view in zip(axes, views, strict=False):
         real = result["real"][view]["auroc"]
         for task, f in result["tasks"].items():
             if view in f and len(task.split("->")[1].split("+")) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from omnicxr.data.files import sha256
 from omnicxr.data.images import decode_image
 from omnicxr.data.prepare import MANIFEST
 from omnicxr.domain import Finding, Modality, UserError
+from omnicxr.domain.measures import MEASURES
 
 LABEL_COLUMNS = [f"label_{f}" for f in Finding]
 
@@ -74,10 +76,20 @@ class PreparedDataset:
         return np.stack(columns, axis=1)
 
     @cached_property
-    def truths(self) -> list[dict[str, Any]] | None:
-        """The simulator's truth of each study, or None for real data."""
+    def measures(self) -> np.ndarray | None:
+        """float32 [n, measures]: the simulator's continuous truth (`MEASURES`), NaN for real studies; None where no study is simulated."""
         column = self.table.column("truth").to_pylist()
-        return [json.loads(t) for t in column] if all(column) else None
+        if not any(column):
+            return None
+        unknown = dict.fromkeys(MEASURES, np.nan)
+        found = (json.loads(t)["measures"] if t else unknown for t in column)
+        return np.array([[values[name] for name in MEASURES] for values in found], np.float32)
+
+    def common_parts(self, least: int) -> tuple[Modality, ...]:
+        """All three modalities where at least so many studies have them, else the two that most studies have."""
+        if len(self.having(*Modality)) >= least:
+            return tuple(Modality)
+        return max(combinations(Modality, 2), key=lambda pair: len(self.having(*pair)))
 
     @cached_property
     def available(self) -> np.ndarray:

@@ -198,6 +198,7 @@ LEXICON: dict[Finding, Words] = {
             r"catheters?\b",
             r"(?:central|picc|venous|jugular|subclavian|femoral|ij|arterial) (?:venous )?(?:lines?|catheters?)\b",
             r"lines? and tubes?",
+            r"(?:support|monitoring) (?:and monitoring )?(?:devices?|hardware|apparatus)",
             r"picc\b",
             (
                 r"(?:endotracheal|et|ng|nasogastric|orogastric|enteric|feeding|chest|tracheostomy|thoracostomy|gastric|"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from omnicxr.data.description import describe
 from omnicxr.data.labeler import label_report
 from omnicxr.data.sections import TEXTS, study_text
 from omnicxr.data.splits import hashed_split
@@ -25,6 +26,8 @@ class Selection:
     """Reports with fewer words count as missing."""
     max_words: int | None = None
     """Reports with more words count as missing."""
+    describe: bool = False
+    """Studies with labels and no report get a sentence made from the labels (`description`)."""
     limit: int | None = None
     """Stop after so many studies were kept."""
 
@@ -66,7 +69,7 @@ class Selector:
         """
         self.account.seen += 1
         study = self._cut(study)
-        report = study_text(study.sections, self.selection.text)
+        report = study_text(study.sections, self.selection.text) or (describe(study) if self.selection.describe else "")
         words = len(report.split())
         reason = self._reason(study, words)
         if reason:

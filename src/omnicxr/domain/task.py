@@ -68,3 +68,14 @@ class Task:
     def from_nothing(cls) -> Task:
         """Generate a whole study with nothing given."""
         return cls((), tuple(Modality))
+
+    @classmethod
+    def among(cls, modalities: Iterable[Modality]) -> tuple[Task, ...]:
+        """Every task of studies that have only these modalities, the last of them from nothing."""
+        there = _canonical(modalities)
+        return (*(t for t in cls.all() if set(t.modalities) <= set(there)), cls((), there))
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """All that it touches."""
+        return _canonical((*self.given, *self.generate))

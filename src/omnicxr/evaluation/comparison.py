@@ -14,7 +14,7 @@ import numpy as np
 from omnicxr.data.files import whole_file
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation import clinical, consistency, metrics
-from omnicxr.evaluation.generation import EVERY_TASK, task_name
+from omnicxr.evaluation.generation import task_name
 from omnicxr.evaluation.reader import Reading
 from omnicxr.evaluation.suite import Suite
 from omnicxr.evaluation.uncertainty import Statistic, compare
@@ -79,7 +79,8 @@ def compare_evaluations(a: Path, b: Path) -> dict[str, Any]:
         if about_a[key] != about_b[key]:
             raise UserError(f"{a} and {b} cannot be compared: their {key.replace('_', ' ')} differ ({about_a[key]}, {about_b[key]}). "
                             "Evaluate both on the same studies.")  # fmt: skip
-    shared = [t for t in EVERY_TASK if path_of(a, t).is_file() and path_of(b, t).is_file()]
+    in_b = _metrics(b)["tasks"]
+    shared = [Task.parse(t) for t in _metrics(a)["tasks"] if t in in_b]
     if not shared:
         raise UserError(f"{a} and {b} have no task in common: evaluate both on the same tasks.")
     return {"a": {"folder": str(a), **about_a}, "b": {"folder": str(b), **about_b}, "tasks": {str(t): _compare_task(t, a, b) for t in shared}}
@@ -104,11 +105,15 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _about(folder: Path) -> dict[str, Any]:
+    about = _metrics(folder)["about"]
+    return {k: about.get(k) for k in ("data_manifest", "split", "studies", "model_hash", "generated", "seed", "steps", "guidance")}
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     if not path.is_file():
         raise UserError(f"{folder} has no finished evaluation (metrics.json is missing): run `omnicxr evaluate --out {folder}` first.")
-    about = json.loads(path.read_text())["about"]
-    return {k: about.get(k) for k in ("data_manifest", "split", "studies", "model_hash", "generated", "seed", "steps", "guidance")}
+    return json.loads(path.read_text())
 
 
 def study_ids(out: Path, task: Task) -> list[str]:

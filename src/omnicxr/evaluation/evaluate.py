@@ -18,19 +18,19 @@ import numpy as np
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, sha256, whole_file, write_json
-from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task, UserError
+from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation import clinical, comparison, metrics, uncertainty
 from omnicxr.evaluation.chexbert import CheXbertLabeler
 from omnicxr.evaluation.extractors import frechet_name
 from omnicxr.evaluation.generation import (
-    EVERY_TASK,
     FolderGenerations,
     ModelGenerations,
     TableGenerations,
     read_generations,
     save_parts,
     task_name,
+    touched,
 )
 from omnicxr.evaluation.radgraph import RadGraphScorer
 from omnicxr.evaluation.reader import Classifier, Labeler, Reader, mean_of_views
@@ -53,7 +53,8 @@ LABELERS: dict[str, Callable[[str], Labeler] | None] = {"rules": None, "chexbert
 class EvaluationConfig:
     """What is measured, on the same studies for every task."""
 
-    tasks: tuple[Task, ...] = EVERY_TASK
+    tasks: tuple[Task, ...] = ()
+    """Empty: every task that the studies of the data set allow."""
     suite: str = "quick"
     """quick or full (`suite.SUITES`)."""
     num: int | None = None
@@ -94,14 +95,13 @@ def evaluate(
     Raises UserError for a model without a judge, too few studies, an unknown or missing extractor, and generated studies that do not fit the data.
     """
     test, training = PreparedDataset(data, config.split), PreparedDataset(data, "train")
-    rows, source = test.having(*Modality), None
-    if generated is not None:
-        source = read_generations(generated, test, rows)
-        config = replace(config, tasks=source.tasks)
-        rows = source.rows
-    rows = rows[: config.size.studies]
+    source = None if generated is None else read_generations(generated, test)
+    config = replace(config, tasks=source.tasks if source else config.tasks or Task.among(test.common_parts(2 * metrics.MIN_CASES)))
+    modalities = touched(config.tasks)
+    rows = (source.rows if source else test.having(*modalities))[: config.size.studies]
     if len(rows) < 2 * metrics.MIN_CASES:
-        raise UserError(f"Only {len(rows)} complete {config.split} studies in {data}: at least {2 * metrics.MIN_CASES} are needed.")
+        raise UserError(f"Only {len(rows)} {config.split} studies in {data} have {' and '.join(modalities)}: at least {2 * metrics.MIN_CASES} "
+                        "are needed.")  # fmt: skip
     pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
     if test.image_size != pipe.image_size:
         raise UserError(f"{data} has pictures of {test.image_size} px, the model works at {pipe.image_size}: prepare it again.")
@@ -109,8 +109,8 @@ def evaluate(
         raise UserError(f"{model} has no judge to measure with: run `omnicxr train judge` in its run folder.")
     made = [make(device) if make else None for make in (CLASSIFIERS[config.classifier], LABELERS[config.labeler])]
     judge = Judge.load(model / "judge").to(device)
-    reader = Reader(pipe, judge, PreparedDataset(data, "validate"), frontal_classifier=made[0], labeler=made[1])  # pyright: ignore[reportArgumentType]
-    suite = Suite(reader, test, rows, training, config.size, device, RadGraphScorer() if config.radgraph else None)
+    reader = Reader(pipe, judge, PreparedDataset(data, "validate"), modalities, frontal_classifier=made[0], labeler=made[1])  # pyright: ignore[reportArgumentType]
+    suite = Suite(reader, test, rows, modalities, training, config.size, device, RadGraphScorer() if config.radgraph else None)
     check_writable(out)
     about = _about(config, pipe, model, test, rows, generated)
     _claim(about, out)
@@ -197,28 +197,34 @@ class Evaluation:
     def _real(self) -> dict[str, Any]:
         """What the readers make of the real studies: the bound for everything."""
         suite = self.suite
-        both = mean_of_views({m: r.scores for m, r in suite.readings.items()}) > suite.reader.both_views
-        return {
-            **suite.score(Task.from_nothing(), suite.real, suite.readings),
-            "judge_from_both_views": clinical.finding_scores(suite.labels, both, suite.patients),
-        }
+        out = suite.score(Task((), suite.modalities), suite.real, suite.readings)
+        if (thresholds := suite.reader.both_views) is not None:
+            both = mean_of_views({m: r.scores for m, r in suite.readings.items()}) > thresholds
+            out["judge_from_both_views"] = clinical.finding_scores(suite.labels, both, suite.patients)
+        return out
+
+    @property
+    def _views(self) -> list[Modality]:
+        return [m for m in self.suite.modalities if m.is_image]
 
     def _floor(self) -> dict[str, Any]:
-        return {m: {name: measured(lambda n=name, v=m: self.suite.floor(n, v)) for name in self.suite.extractors} for m in IMAGE_MODALITIES}
+        return {m: {name: measured(lambda n=name, v=m: self.suite.floor(n, v)) for name in self.suite.extractors} for m in self._views}
 
     def _autoencoders(self) -> dict[str, Any]:
         """What they lose, and how real the pictures look that went through them alone: the bound on everything generated."""
         pipe, real, patients = self.suite.reader.pipe, self.suite.real, self.suite.patients
-        back = {m: through_autoencoder(pipe.image_autoencoder, real[m]) for m in IMAGE_MODALITIES}
-        views = {m: {**image_reconstruction(real[m], back[m], patients), "look": self.suite.look(m, back[m])} for m in IMAGE_MODALITIES}
-        return {**views, "report": report_reconstruction(pipe.report_autoencoder, pipe.tokenizer, real[Modality.REPORT], patients)}
+        back = {m: through_autoencoder(pipe.image_autoencoder, real[m]) for m in self._views}
+        out: dict[str, Any] = {m: {**image_reconstruction(real[m], back[m], patients), "look": self.suite.look(m, back[m])} for m in self._views}
+        if Modality.REPORT in real:
+            out[Modality.REPORT] = report_reconstruction(pipe.report_autoencoder, pipe.tokenizer, real[Modality.REPORT], patients)
+        return out
 
     def _references(self, outputs: dict[Task, Parts]) -> dict[str, Any]:
         """The same findings, text and agreement for predictors that need no generative model."""
         suite = self.suite
         references = References(suite.real, suite.training, suite.reader.embed)
         made: dict[str, dict[Task, Parts]] = {name: {t: references.predict(name, t) for t in outputs} for name in NAMES}
-        if (whole := outputs.get(Task.from_nothing())) is not None:
+        if (whole := outputs.get(Task((), suite.modalities))) is not None:
             made["unconditional"] = {t: {m: whole[m] for m in t.generate} for t in outputs}
         return {
             name: {str(t): suite.score(t, p, suite.reader.read_all(p), slow=False) for t, p in by_task.items()} for name, by_task in made.items()

@@ -6,7 +6,8 @@ The folder holds one sub-folder per task (`report_to_frontal+lateral`) with one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from omnicxr.evaluation.references import Parts, take
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 CHUNK = 16
-EVERY_TASK = (*Task.all(), Task.from_nothing())
+EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
 Progress = Callable[[int, int], None]
 SUFFIX = {Modality.FRONTAL: ("png", "jpg", "jpeg", "dcm"), Modality.LATERAL: ("png", "jpg", "jpeg", "dcm"), Modality.REPORT: ("txt",)}
 
@@ -30,6 +31,11 @@ SUFFIX = {Modality.FRONTAL: ("png", "jpg", "jpeg", "dcm"), Modality.LATERAL: ("p
 def task_name(task: Task) -> str:
     """`frontal+report_to_lateral`: the task as a file or folder name."""
     return str(task).replace("->", "_to_")
+
+
+def touched(tasks: Iterable[Task]) -> tuple[Modality, ...]:
+    """The modalities that a study must have for all of these tasks."""
+    return tuple(m for m in Modality if any(m in t.modalities for t in tasks))
 
 
 def save_parts(path: Path, parts: Parts) -> None:
@@ -71,7 +77,7 @@ class ModelGenerations:
         return load_parts(path)
 
     def _run(self, task: Task, real: Parts, each: int, seed: int, progress: Progress | None) -> Parts:
-        studies = len(real[Modality.REPORT])
+        studies = len(next(iter(real.values())))
         outputs: Parts = {m: [] for m in task.generate}
         for start in range(0, studies, CHUNK):
             chosen = range(start, min(start + CHUNK, studies))
@@ -89,14 +95,15 @@ class ModelGenerations:
 class FolderGenerations:
     """Reads what another system generated: one folder per task, one per study within. Every task must hold the same studies."""
 
-    def __init__(self, folder: Path, data: PreparedDataset, rows: np.ndarray) -> None:
-        """`rows`: the studies that may be there. Raises UserError for a folder without a task, and for studies that are not in the data set."""
+    def __init__(self, folder: Path, data: PreparedDataset) -> None:
+        """Raises UserError for a folder without a task, and for studies that the data set does not have with all parts that the tasks touch."""
         self.folder, self.data = folder, data
-        self.study_ids = {data.table.column("study_id")[int(i)].as_py(): int(i) for i in rows}
         self.tasks = tuple(t for t in EVERY_TASK if (folder / task_name(t)).is_dir())
         if not self.tasks:
             names = ", ".join(task_name(t) for t in Task.all()[:3])
             raise UserError(f"{folder} has neither {TABLE} nor a folder named after a task (such as {names}): see docs/evaluation.md for the layout.")
+        rows = data.having(*touched(self.tasks))
+        self.study_ids = {data.table.column("study_id")[int(i)].as_py(): int(i) for i in rows}
         found = [self._studies(folder / task_name(t)) for t in self.tasks]
         for task, studies in zip(self.tasks, found, strict=True):
             if different := studies ^ found[0]:
@@ -129,7 +136,8 @@ class TableGenerations:
 
     tasks = (Task.parse("report->frontal"),)
 
-    def __init__(self, folder: Path, data: PreparedDataset, rows: np.ndarray) -> None:
+    def __init__(self, folder: Path, data: PreparedDataset) -> None:
+        rows = data.having(*touched(self.tasks))
         ids = [data.table.column("study_id")[int(i)].as_py() for i in rows]
         self.pictures, order = read_chexgenbench(folder / TABLE, [data.reports[i] for i in rows], ids, data.image_size)
         self.rows = rows[order]
@@ -139,11 +147,11 @@ class TableGenerations:
         return {Modality.FRONTAL: self.pictures[np.searchsorted(self.rows, rows)]}
 
 
-def read_generations(folder: Path, data: PreparedDataset, rows: np.ndarray) -> FolderGenerations | TableGenerations:
+def read_generations(folder: Path, data: PreparedDataset) -> FolderGenerations | TableGenerations:
     """The right reader for a folder of generated studies."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder that holds the generated studies.")
-    return (TableGenerations if (folder / TABLE).is_file() else FolderGenerations)(folder, data, rows)
+    return (TableGenerations if (folder / TABLE).is_file() else FolderGenerations)(folder, data)
 
 
 def _one_of(study: Path, modality: Modality) -> Path:

@@ -11,8 +11,7 @@ import torch
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.labeler import label_report
-from omnicxr.domain import LabelState, Modality
-from omnicxr.domain.measures import MEASURES
+from omnicxr.domain import IMAGE_MODALITIES, LabelState, Modality
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.references import Parts, parts_of
 from omnicxr.models.judge import Judge
@@ -50,18 +49,21 @@ class Reader:
     """Reads with one model's judge and prompt encoders."""
 
     def __init__(
-        self, pipe: AnyToAnyPipeline, judge: Judge, validate: PreparedDataset, *, frontal_classifier: Classifier | None = None,
-        labeler: Labeler | None = None,
+        self, pipe: AnyToAnyPipeline, judge: Judge, validate: PreparedDataset, modalities: tuple[Modality, ...] = tuple(Modality), *,
+        frontal_classifier: Classifier | None = None, labeler: Labeler | None = None,
     ) -> None:  # fmt: skip
-        """`frontal_classifier` reads the findings of frontal views instead of the judge, `labeler` reports instead of the rules."""
+        """`modalities`: the parts that it will read; thresholds come from the studies of `validate` that have all of them.
+
+        `frontal_classifier` reads the findings of frontal views instead of the judge, `labeler` reports instead of the rules.
+        """
         self.pipe, self.judge = pipe, judge
         self.frontal_classifier, self.labeler = frontal_classifier, labeler or stated_findings
-        rows = validate.having(*Modality)
+        rows = validate.having(*modalities)
         labels = validate.labels[rows] == 1
-        scores = {m: self._scores(m, part)[0] for m, part in parts_of(validate, rows).items()}
+        scores = {m: self._scores(m, part)[0] for m, part in parts_of(validate, rows, modalities).items()}
         self.thresholds = {m: metrics.best_thresholds(labels, s) for m, s in scores.items()}
-        self.both_views = metrics.best_thresholds(labels, mean_of_views(scores))
-        """Thresholds for the mean of the scores of the two views."""
+        self.both_views = metrics.best_thresholds(labels, mean_of_views(scores)) if set(scores) >= set(IMAGE_MODALITIES) else None
+        """Thresholds for the mean of the scores of the two views, where both are read."""
 
     def read(self, modality: Modality, part: Any) -> Reading:
         """uint8 pictures [n, s, s], or n reports."""
@@ -111,7 +113,6 @@ def stated_findings(reports: Sequence[str]) -> np.ndarray:
 
 
 def truth_of(data: PreparedDataset, rows: np.ndarray) -> np.ndarray | None:
-    """[n, measures] continuous truth of some studies, or None for real data."""
-    if data.truths is None:
-        return None
-    return np.array([[data.truths[i]["measures"][name] for name in MEASURES] for i in rows], float)
+    """[n, measures] continuous truth of some studies, or None where any of them is real."""
+    truth = None if data.measures is None else data.measures[rows].astype(float)
+    return None if truth is None or np.isnan(truth).any() else truth

@@ -68,17 +68,17 @@ class References:
 
     def _normal(self, task: Task) -> Parts:
         labels = self.training.labels[:, [f is not Finding.NO_FINDING for f in Finding]]
-        complete = self.training.having(*Modality)
+        complete = self.training.having(*self.real)
         normal = complete[~(labels[complete] == 1).any(1)]
         if len(normal) == 0:
             raise UserError("The training split has no complete study without a finding: `always-normal` cannot be made.")
-        return take(parts_of(self.training, normal[:1]), np.zeros(self.count, int))
+        return take(parts_of(self.training, normal[:1], tuple(self.real)), np.zeros(self.count, int))
 
     def _nearest(self, task: Task) -> Parts:
         if not task.given:
             return self._shuffled(task)
         if self._pool is None:
-            self._pool = parts_of(self.training, self.training.having(*Modality)[:NEAREST_POOL])
+            self._pool = parts_of(self.training, self.training.having(*self.real)[:NEAREST_POOL], tuple(self.real))
         similarity = 0.0
         for m in task.given:
             if m not in self._embeds:

@@ -53,11 +53,13 @@ class Suite:
     """Scores studies against the real ones of the same rows."""
 
     def __init__(
-        self, reader: Reader, test: PreparedDataset, rows: np.ndarray, training: PreparedDataset, size: SuiteSize, device: str,
-        radgraph: RadGraphScorer | None = None,
+        self, reader: Reader, test: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], training: PreparedDataset, size: SuiteSize,
+        device: str, radgraph: RadGraphScorer | None = None,
     ) -> None:  # fmt: skip
+        """`rows`: test studies, which have all of `modalities`; nothing else of them is looked at."""
+        self.modalities = modalities
         self.reader, self.size, self.training, self.radgraph = reader, size, training, radgraph
-        self.real = parts_of(test, rows)
+        self.real = parts_of(test, rows, modalities)
         self.readings = reader.read_all(self.real)
         self.labels = test.labels[rows] == 1
         self.patients = np.array(test.table.column("subject_id").to_pylist())[rows]
@@ -73,21 +75,21 @@ class Suite:
         return own.get(name) or load_extractor(name, device)
 
     def _other_studies(self, test: PreparedDataset, rows: np.ndarray) -> tuple[Parts, np.ndarray]:
-        left = np.setdiff1d(test.having(*Modality), rows)[: len(rows)]
-        more = self.training.having(*Modality)[: len(rows) - len(left)]
+        left = np.setdiff1d(test.having(*self.modalities), rows)[: len(rows)]
+        more = self.training.having(*self.modalities)[: len(rows) - len(left)]
         sources = [(d, r) for d, r in ((test, left), (self.training, more)) if len(r)]
-        parts = [parts_of(d, r) for d, r in sources]
-        joined = {m: np.concatenate([p[m] for p in parts]) if m.is_image else [t for p in parts for t in p[m]] for m in Modality} if parts else {}
+        parts = [parts_of(d, r, self.modalities) for d, r in sources]
+        joined = {m: np.concatenate([p[m] for p in parts]) if m.is_image else [t for p in parts for t in p[m]] for m in parts[0]} if parts else {}
         return joined, np.concatenate([d.labels[r] == 1 for d, r in sources]) if sources else np.zeros((0, len(Finding)), bool)
 
     @cached_property
     def training_rows(self) -> np.ndarray:
-        return self.training.having(*Modality)[: self.size.training]
+        return self.training.having(*self.modalities)[: self.size.training]
 
     @cached_property
     def training_copies(self) -> dict[Modality, np.ndarray]:
         """Copy embeddings of the training pictures."""
-        return {m: _copy_embeddings(self.training, self.training_rows, m) for m in Modality if m.is_image}
+        return {m: _copy_embeddings(self.training, self.training_rows, m) for m in self.modalities if m.is_image}
 
     @cached_property
     def training_reports(self) -> list[str]:
@@ -106,7 +108,6 @@ class Suite:
         whole = {**{m: self.readings[m] for m in task.given}, **{m: readings[m] for m in task.generate}}
         out["consistency"] = consistency.study_agreement(whole, self.patients, task.given)
         return out
-
 
     def _report(self, reports: list[str], reading: Reading, slow: bool) -> dict[str, Any]:
         real = self.real[Modality.REPORT]

@@ -168,7 +168,7 @@ def _report_findings(result: dict[str, Any]) -> Table:
     rows = [row(task, f) for task, f in _parts(result, Modality.REPORT)]
     if rows:
         rows.append(row("real reports", result["real"][Modality.REPORT]))
-        judge = result["real"]["judge_from_both_views"]
+    if rows and (judge := result["real"].get("judge_from_both_views")):
         rows.append(("judge, from the real views", *(number(judge[k]) for k in ("f1_micro", "f1_macro", "f1_weighted")),
                      *(number(judge["usual_five"][k]["value"]) for k in ("f1_micro", "f1_macro")), NOT_MEASURED, NOT_MEASURED))  # fmt: skip
     columns = ("task", "F1 micro", "F1 macro", "F1 weighted", "F1 micro, 5", "F1 macro, 5", "micro, judge", "macro, judge")

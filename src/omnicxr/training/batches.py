@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -29,27 +30,38 @@ class EpochSampler:
         return np.array([self.order(int(p // self.n))[p % self.n] for p in places])
 
 
-class TaskSampler:
-    """One task per micro-batch, the same on every process, with studies that have all the modalities it touches.
-
-    Tasks are drawn uniformly from those that at least one study allows.
-    """
-
-    def __init__(self, dataset: PreparedDataset, tasks: Sequence[Task], batch_size: int, *, seed: int, world_size: int = 1) -> None:
-        self.seed = seed
-        self.groups = {t: dataset.having(*t.given, *t.generate) for t in tasks}
-        self.tasks = [t for t in tasks if len(self.groups[t])]
-        if not self.tasks:
-            raise UserError("No study of the training split allows any task: check which modalities the data set has.")
-        self.samplers = {t: EpochSampler(len(self.groups[t]), batch_size, seed=seed, world_size=world_size) for t in self.tasks}
-
-    def batch(self, step: int, rank: int = 0) -> tuple[Task, np.ndarray]:
-        """The task of this step, and the rows of the data set in this process's micro-batch."""
-        task = self.tasks[int(np.random.default_rng([self.seed, step, 7]).integers(len(self.tasks)))]
-        return task, self.groups[task][self.samplers[task].batch(step, rank)]
+Group = TypeVar("Group")
 
 
-def patterns(dataset: PreparedDataset, *, at_least: int) -> list[Task]:
-    """The combinations of modalities that studies have, as tasks that only name what must be there."""
-    rows = {tuple(m for m, there in zip(Modality, row, strict=True) if there) for row in dataset.available}
-    return [Task((), row) for row in sorted(rows) if len(row) >= at_least]
+class GroupSampler(Generic[Group]):
+    """One group of studies per micro-batch, the same on every process: all groups as often, or each study as often (`by_size`)."""
+
+    def __init__(self, groups: Mapping[Group, np.ndarray], batch_size: int, *, seed: int, world_size: int = 1, by_size: bool = False) -> None:
+        """`groups`: rows of a data set; empty ones never come up. Raises UserError where all are empty."""
+        self.seed, self.rows = seed, {group: rows for group, rows in groups.items() if len(rows)}
+        self.groups = list(self.rows)
+        if not self.groups:
+            raise UserError("The training split has no studies with the parts that this stage needs: check which modalities the data set has "
+                            "(`omnicxr inspect`), and see `omnicxr prepare --describe` for data without reports.")  # fmt: skip
+        sizes = np.array([len(rows) if by_size else 1 for rows in self.rows.values()], float)
+        self.shares = sizes / sizes.sum()
+        self.samplers = {g: EpochSampler(len(rows), batch_size, seed=seed, world_size=world_size) for g, rows in self.rows.items()}
+
+    def batch(self, step: int, rank: int = 0) -> tuple[Group, np.ndarray]:
+        """The group of this step, and the rows of the data set in this process's micro-batch."""
+        drawn = np.random.default_rng([self.seed, step, 7]).choice(len(self.groups), p=self.shares)
+        group = self.groups[int(drawn)]
+        return group, self.rows[group][self.samplers[group].batch(step, rank)]
+
+
+def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[Task, np.ndarray]:
+    """Task => the studies that have all that it touches; a study may be under many."""
+    return {t: data.having(*t.modalities) for t in tasks}
+
+
+def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[tuple[Modality, ...], np.ndarray]:
+    """The modalities that studies have, at least so many => those studies; each is under one."""
+    there: dict[tuple[Modality, ...], list[int]] = {}
+    for i, row in enumerate(data.available):
+        there.setdefault(tuple(m for m, has in zip(Modality, row, strict=True) if has), []).append(i)
+    return {parts: np.array(rows) for parts, rows in sorted(there.items()) if len(parts) >= at_least}

@@ -54,7 +54,8 @@ def cache_latents(
 ) -> Latents:  # fmt: skip
     """Encode every study of a split into `folder`; files that are there are used as they are."""
     latents, embeds = {}, {}
-    for done, modality in enumerate(Modality):
+    there = [m for m in Modality if len(data.having(m))]
+    for done, modality in enumerate(there):
         paths = [folder / f"{data.split}-{modality}-{kind}.npy" for kind in ("latents", "embeds")]
         if not all(p.exists() for p in paths):
             autoencoder = images if modality.is_image else reports
@@ -72,5 +73,5 @@ def cache_latents(
                     np.save(file, whole, allow_pickle=False)
         latents[modality], embeds[modality] = (np.load(p, mmap_mode="r", allow_pickle=False) for p in paths)
         if progress:
-            progress(done + 1, len(Modality))
+            progress(done + 1, len(there))
     return Latents(latents, embeds)

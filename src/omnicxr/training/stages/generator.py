@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,8 @@ from omnicxr.domain import Modality, Task
 from omnicxr.flow.path import add_noise, coarse_to_fine_error, sample_times, velocity_target
 from omnicxr.models.generator import Generator
 from omnicxr.models.prompts import symmetric_contrastive_loss
-from omnicxr.pipeline import AnyToAnyPipeline
-from omnicxr.training.batches import TaskSampler
+from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
+from omnicxr.training.batches import GroupSampler, studies_by_task
 from omnicxr.training.config import Preset
 from omnicxr.training.latents import Latents
 from omnicxr.training.loop import Losses
@@ -35,11 +36,11 @@ class GeneratorStage:
         self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
         self.drop_prompt = preset.drop_prompt if preset.coupling != "none" else 0.0  # without coupling the prompt is all that there is
         self.time_shift, self.coarse_levels = preset.time_shift, preset.coarse_levels
-        for m in Modality:
+        for m in (m for m in Modality if len(data.having(m))):
             if preconditioner := self.model.stream(m).preconditioner:
                 preconditioner.set_statistics(*latents.statistics(m, data.having(m)))
         batch = preset.optimization[self.name].batch_size
-        self.sampler = TaskSampler(data, (*Task.all(), Task.from_nothing()), batch, seed=seed, world_size=world_size)
+        self.sampler = GroupSampler(studies_by_task(data, (*Task.all(), Task.from_nothing())), batch, seed=seed, world_size=world_size)
         self.seed = seed
 
     def losses(self, model: Generator, step: int, rank: int) -> Losses:
@@ -71,20 +72,24 @@ class GeneratorStage:
         pass
 
     def sample_sheet(self, path: Path) -> None:
-        """Held-out frontal and lateral views above what is generated from their reports, then what each view gives for the other."""
-        rows = self.held_out.having(*Modality)[:6]
-        reports = [self.held_out.reports[i] for i in rows]
-        real = {m: self.held_out.images(m, rows) for m in (Modality.FRONTAL, Modality.LATERAL)}
-        frontal, lateral = list(real[Modality.FRONTAL]), list(real[Modality.LATERAL])
-        both = self.parts(report=reports, generate=("frontal", "lateral"))
-        rest = self.parts(frontal=frontal, generate=("lateral", "report"))
-        back = self.parts(lateral=lateral, generate=("frontal",))
-        save_grid([_interleave(frontal, lateral), _interleave(both.frontal, both.lateral), _interleave(back.frontal, rest.lateral)], path)
-        lines = [f"{a.lower()}\n    frontal => {b}\n" for a, b in zip(reports, rest.report or [], strict=True)]
-        path.with_suffix(".txt").write_text("".join(lines))
+        """The views of held-out studies, below them what each part gives for the views that are not given; beside it the reports, a file."""
+        parts = self.held_out.common_parts(1)
+        rows = self.held_out.having(*parts)[:6]
+        if not len(rows):
+            return
+        real: dict[Modality, Any] = {m: list(self.held_out.images(m, rows)) for m in parts if m.is_image}
+        real[Modality.REPORT] = [self.held_out.reports[i] for i in rows]
+        made = {m: self._from(m, real[m], tuple(o for o in parts if o is not m)) for m in parts}
+        views = [m for m in parts if m.is_image]
+        lines = [{v: real[v] for v in views}, *({v: getattr(out, v) or real[v] for v in views} for out in made.values())]
+        save_grid([np.stack([np.asarray(line[v][i]) for i in range(len(rows)) for v in views]) for line in lines], path)
+        if Modality.REPORT in parts:
+            said = {v: made[v].report or [] for v in views}
+            lines_of = [[text.lower(), *(f"    {v} => {said[v][i]}" for v in views)] for i, text in enumerate(real[Modality.REPORT])]
+            path.with_suffix(".txt").write_text("".join(f"{line}\n" for study in lines_of for line in study))
 
-
-def _interleave(a: object, b: object) -> np.ndarray:
-    return np.stack([np.asarray(x) for pair in zip(a, b, strict=True) for x in pair])  # type: ignore[call-overload]
+    def _from(self, given: Modality, part: Any, generate: tuple[Modality, ...]) -> StudyOutput:
+        values: dict[str, Any] = {str(given): part}
+        return self.parts(**values, generate=generate)
 
 

@@ -15,7 +15,7 @@ from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8
 from omnicxr.training.batches import EpochSampler
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
-from omnicxr.training.sheets import save_grid
+from omnicxr.training.sheets import save_reconstructions
 
 KL_WEIGHT, SSIM_WEIGHT, EDGE_WEIGHT, SCALE_WEIGHT = 4e-6, 0.1, 0.5, 0.5
 STATISTICS_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 4, 0.3
@@ -87,12 +87,10 @@ class ImageAutoencoderStage:
 
     def sample_sheet(self, path: Path) -> None:
         """Held-out pictures above their reconstructions."""
-        columns = []
-        for modality in IMAGE_MODALITIES:
-            x = torch.from_numpy(self.held_out.images(modality, self.held_out.having(modality)[:6]))
-            mean, _ = self.model.moments(pixels_from_uint8(x).to(self.model.device))
-            columns.append((x, uint8_from_pixels(self.model.decode_raw(mean)).cpu()))
-        save_grid([torch.cat([c[row] for c in columns]).numpy() for row in range(2)], path)
+        save_reconstructions(self.held_out, lambda x: uint8_from_pixels(self.model.decode_raw(self.model.moments(self._input(x))[0])), path)
+
+    def _input(self, x: Tensor) -> Tensor:
+        return pixels_from_uint8(x).to(self.model.device)
 
 
 def differences(x: Tensor) -> Tensor:

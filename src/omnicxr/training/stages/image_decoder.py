@@ -23,7 +23,7 @@ from omnicxr.models.prompts import PromptEncoders
 from omnicxr.training.batches import EpochSampler
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
-from omnicxr.training.sheets import save_grid
+from omnicxr.training.sheets import save_reconstructions
 from omnicxr.training.stages.image_autoencoder import EDGE_WEIGHT, SSIM_WEIGHT, differences
 
 PERCEPTUAL_WEIGHT, ADVERSARIAL_WEIGHT = 0.3, 0.03
@@ -104,12 +104,12 @@ class ImageDecoderStage:
 
     def sample_sheet(self, path: Path) -> None:
         """Held-out pictures above their reconstructions."""
-        columns = []
-        for view in self.samplers:
-            x = torch.from_numpy(self.held_out.images(view, self.held_out.having(view)[:6]))
-            z = self.autoencoder.moments(pixels_from_uint8(x).to(self.model.device))[0]
-            columns.append((x, uint8_from_pixels(self.model.decoder(z)).cpu()))
-        save_grid([torch.cat([c[row] for c in columns]).numpy() for row in range(2)], path)
+        device = self.model.device
+        save_reconstructions(
+            self.held_out,
+            lambda x: uint8_from_pixels(self.model.decoder(self.autoencoder.moments(pixels_from_uint8(x).to(device))[0])),
+            path,
+        )
 
 
 def feature_distance(trunk: ImageTrunk, x: Float[Tensor, "b 1 s s"], y: Float[Tensor, "b 1 s s"]) -> Tensor:

@@ -11,20 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.domain.measures import MEASURES
 from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import TaskSampler, patterns
+from omnicxr.training.batches import GroupSampler, studies_by_parts
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.stages.prompts import study_inputs
-
-
-def measures_of(data: PreparedDataset) -> np.ndarray | None:
-    """Continuous truth [n, len(MEASURES)] of simulated studies, None for real ones."""
-    if data.truths is None:
-        return None
-    return np.array([[truth["measures"][m] for m in MEASURES] for truth in data.truths], np.float32)
 
 
 class JudgeStage:
@@ -35,30 +27,31 @@ class JudgeStage:
 
     def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
                  *, seed: int, world_size: int) -> None:  # fmt: skip
-        self.measures = measures_of(data)
+        self.measures = data.measures
         statistics: dict[str, Any] = {}
         if self.measures is not None:
-            mean, std = self.measures.mean(0), self.measures.std(0).clip(1e-3)
+            mean, std = np.nanmean(self.measures, 0), np.nanstd(self.measures, 0).clip(1e-3)
             statistics = {"measure_mean": tuple(map(float, mean)), "measure_std": tuple(map(float, std))}
             self.measures = (self.measures - mean) / std
         config = JudgeConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, image_channels=preset.image_channels, **statistics)
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
         batch = preset.optimization[self.name].batch_size
-        self.sampler = TaskSampler(data, patterns(data, at_least=1), batch, seed=seed, world_size=world_size)
+        self.sampler = GroupSampler(studies_by_parts(data, at_least=1), batch, seed=seed, world_size=world_size, by_size=True)
 
     def losses(self, model: Judge, step: int, rank: int) -> Losses:
-        task, rows = self.sampler.batch(step, rank)
+        parts, rows = self.sampler.batch(step, rank)
         labels = torch.from_numpy(self.data.labels[rows]).to(model.device)
         out: Losses = {"loss": torch.zeros((), device=model.device)}
-        for modality, x in study_inputs(self.data, rows, task.generate, self.tokenizer).items():
+        for modality, x in study_inputs(self.data, rows, parts, self.tokenizer).items():
             x = jitter(x).to(model.device) if modality.is_image else x.to(model.device)
             logits, measures = model(modality, x)
             loss = finding_loss(logits, labels)
             out[f"findings_{modality}"] = loss.detach()
             if self.measures is not None:
                 target = torch.from_numpy(self.measures[rows]).to(model.device)
-                regression = F.smooth_l1_loss(measures, target)
+                known = target.isfinite()
+                regression = F.smooth_l1_loss(torch.where(known, measures, 0), torch.where(known, target, 0))
                 out[f"measures_{modality}"] = regression.detach()
                 loss = loss + 0.6 * regression
             out["loss"] = out["loss"] + loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from omnicxr.domain import Modality
 from omnicxr.models.image_autoencoder import pixels_from_uint8
 from omnicxr.models.prompts import PromptEncoders, PromptEncodersConfig, symmetric_contrastive_loss
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import TaskSampler, patterns
+from omnicxr.training.batches import GroupSampler, studies_by_parts
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
@@ -40,11 +41,11 @@ class PromptsStage:
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
         batch = preset.optimization[self.name].batch_size
-        self.sampler = TaskSampler(data, patterns(data, at_least=2), batch, seed=seed, world_size=world_size)
+        self.sampler = GroupSampler(studies_by_parts(data, at_least=2), batch, seed=seed, world_size=world_size, by_size=True)
 
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
-        task, rows = self.sampler.batch(step, rank)
-        inputs = study_inputs(self.data, rows, task.generate, self.tokenizer)
+        parts, rows = self.sampler.batch(step, rank)
+        inputs = study_inputs(self.data, rows, parts, self.tokenizer)
         embeds = {m: gather(e) for m, e in model({m: x.to(model.device) for m, x in inputs.items()}).items()}
         return {"loss": symmetric_contrastive_loss(embeds, model.logit_scale), "logit_scale": model.logit_scale.detach()}
 
@@ -53,13 +54,13 @@ class PromptsStage:
 
     def sample_sheet(self, path: Path) -> None:
         """Similarity of every modality with every other over 24 held-out studies: bright diagonals are right partners."""
-        modalities = tuple(Modality)
+        modalities = self.held_out.common_parts(2)
         rows = self.held_out.having(*modalities)[:24]
         if len(rows) < 2:
             return
         inputs = study_inputs(self.held_out, rows, modalities, self.tokenizer)
         embeds = self.model({m: x.to(self.model.device) for m, x in inputs.items()})
-        pairs = [(embeds[a] @ embeds[b].T).cpu().numpy() for a, b in zip(modalities, modalities[1:] + modalities[:1], strict=True)]
+        pairs = [(embeds[a] @ embeds[b].T).cpu().numpy() for a, b in combinations(modalities, 2)]
         save_grid([np.stack([np.kron((255 * (p.clip(-1, 1) + 1) / 2).astype(np.uint8), np.ones((6, 6), np.uint8)) for p in pairs])], path)
 
 

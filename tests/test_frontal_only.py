@@ -1,0 +1,35 @@
+"""Data without lateral views, the commonest kind: everything from training to the page works, and is about what there is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import omnicxr.evaluation.metrics as metrics
+import omnicxr.evaluation.uncertainty as uncertainty
+from omnicxr.app.evaluation_page import write_page, write_tables
+from omnicxr.data.prepare import PrepareConfig, prepare
+from omnicxr.data.selection import Selection
+from omnicxr.domain import View
+from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
+from omnicxr.training.config import get_preset
+from omnicxr.training.loop import LoopConfig
+from omnicxr.training.run import TrainingRun
+
+
+def test_train_and_evaluate(simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MIN_CASES", 1)
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 5)
+    data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "evaluation"
+    frontal = tuple(v for v in View if v.modality == "frontal")
+    manifest = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(views=frontal)), simulated, data)
+    assert set(manifest["modalities"]) == {"frontal+report"}
+    TrainingRun(get_preset("nano").with_steps(2), LoopConfig(), data, run).train("all")
+    evaluate(EvaluationConfig(num=8, steps=2), run / "model", data, out)
+    result = json.loads((out / "metrics.json").read_text())
+    assert set(result["tasks"]) == {"frontal->report", "report->frontal", "nothing->frontal+report"}
+    assert "lateral" not in result["real"] and "judge_from_both_views" not in result["real"]
+    assert set(result["references"]) >= {"nearest", "unconditional"}
+    write_tables(result, out)
+    assert "report-&gt;frontal" in write_page(result, out, data).read_text()
+    assert "lateral" not in (out / "tables.md").read_text()
