@@ -6,7 +6,8 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (".", "domain", "data", "data/sources", "simulation", "models", "flow", "training", "training/stages", "evaluation", "synthesis", "app")
+FOLDERS = (".", "domain", "data", "data/sources", "simulation", "models", "flow", "training", "training/stages", "evaluation", "synthesis",
+           "downstream", "app")  # fmt: skip
 BEGIN, END = "    src/omnicxr/\n", "    src/omnicxr/bundled/"
 
 

@@ -23,6 +23,7 @@ from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.prompts import PromptEncoders
 from omnicxr.models.report_autoencoder import ReportAutoencoder
+from omnicxr.models.texture import Texture
 from omnicxr.models.tokenizer import ReportTokenizer, sentence_case
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -75,10 +76,10 @@ class AnyToAnyPipeline:
     """Encoders, generator and decoders of one model, on one device."""
 
     def __init__(
-        self, *, image_autoencoder: ImageAutoencoder, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
+        self, *, image_autoencoder: ImageAutoencoder, texture: Texture, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
         prompts: PromptEncoders, generator: Generator, image_size: int, sampling: SamplingConfig | None = None,
     ) -> None:  # fmt: skip
-        self.image_autoencoder, self.report_autoencoder = image_autoencoder, report_autoencoder
+        self.image_autoencoder, self.texture, self.report_autoencoder = image_autoencoder, texture, report_autoencoder
         self.tokenizer, self.prompts, self.generator = tokenizer, prompts, generator
         self.image_size = image_size
         self.sampling = sampling or SamplingConfig()
@@ -174,7 +175,7 @@ class AnyToAnyPipeline:
             parts.append(self.sample(given, prompt_embeds, noise, sampling))
             if progress:
                 progress(rows.stop, studies * num)
-        return self.decode({m: torch.cat([p[m] for p in parts]) for m in task.generate})
+        return self.decode({m: torch.cat([p[m] for p in parts]) for m in task.generate}, generators)
 
     def _read_input(self, modality: Modality) -> Callable[[Any], Any]:
         return self._read_image if modality.is_image else _read_report
@@ -221,20 +222,25 @@ class AnyToAnyPipeline:
 
         return SOLVERS[sampling.solver](velocity, noise, timesteps(sampling.num_inference_steps, sampling.time_shift))
 
-    def decode(self, latents: Streams) -> StudyOutput:
-        """Latents => pictures and texts; pictures one by one, so that their bytes do not depend on the batch."""
+    def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
+        """Latents => pictures, with texture from each study's generator, and texts; pictures one by one: their bytes do not depend on the batch."""
         out: dict[str, Any] = {}
         for modality, z in latents.items():
             if modality.is_image:
-                pixels = [uint8_from_pixels(self.image_autoencoder.decode(row[None]))[0].cpu().numpy() for row in z]
-                out[modality] = [Image.fromarray(p) for p in pixels]
+                out[modality] = [self._picture(row, g) for row, g in zip(z, generators, strict=True)]
             else:
                 out[modality] = [sentence_case(t) for t in self.tokenizer.decode(self.report_autoencoder.decode(z))]
         return StudyOutput(**out)
 
+    def _picture(self, z: Tensor, generator: torch.Generator) -> Image.Image:
+        mean = self.image_autoencoder.decode(z[None])
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        return Image.fromarray(uint8_from_pixels(self.texture(mean, noise))[0].cpu().numpy())
+
 
 COMPONENT_TYPES: dict[str, type[Component]] = {
     "image_autoencoder": ImageAutoencoder,
+    "texture": Texture,
     "report_autoencoder": ReportAutoencoder,
     "prompts": PromptEncoders,
     "generator": Generator,

@@ -127,11 +127,11 @@ def test_comparison_with_itself_and_with_others(finished: Path, model_folder: Pa
 
 
 def test_split_to_choose_settings_on(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    chosen = EvaluationConfig(tasks=(), num=2, split="validate", extractors=("prompts",))
+    chosen = EvaluationConfig(tasks=(BOTH,), steps=1, num=2, split="validate", extractors=("prompts",))
     result = evaluate(chosen, model_folder, prepared, tmp_path)
     assert result["about"]["split"] == "validate"
     with pytest.raises(UserError, match="other settings"):
-        evaluate(EvaluationConfig(tasks=(), num=2, extractors=("prompts",)), model_folder, prepared, tmp_path)
+        evaluate(EvaluationConfig(tasks=(BOTH,), steps=1, num=2, extractors=("prompts",)), model_folder, prepared, tmp_path)
 
 
 def test_too_few_studies(model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

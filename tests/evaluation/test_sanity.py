@@ -34,7 +34,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     every = PreparedDataset(root / "prepared", "train")
     reader = Reader(pipe, Judge.load(BUNDLED / "judge"), every)
     rows = every.having(*Modality)
-    suite = Suite(reader, every, rows[:100], every, SUITES["quick"], "cpu")
+    suite = Suite(reader, every, rows[:100], tuple(Modality), every, SUITES["quick"], "cpu")
     suite.training_rows = rows[100:]
     return suite
 

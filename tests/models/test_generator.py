@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.models.generator import Generator, GeneratorConfig, Streams
-from omnicxr.models.streams import COUPLINGS
+from omnicxr.models.streams import COUPLINGS, positions
 
 F, L, R = Modality
 BATCH = 3
@@ -74,6 +76,26 @@ def test_given_tokens_do_not_depend_on_what_is_generated_or_on_time() -> None:
             cached = model.velocity(cache, x, times, prompt).velocity
             fresh = model.velocity(model.given_cache({R: given[R]}, prompt), x, times, prompt).velocity
             assert all(torch.equal(cached[m], fresh[m]) for m in x)
+
+
+def test_what_is_given_is_summed_up_for_the_conditioning() -> None:
+    """Without a prompt and without attention to given tokens, the summary alone still tells one given report from another."""
+    model = make()
+    given, x = latents(model, 1), latents(model, 2)[F]
+    null, t = model.prompts_or_null(None, BATCH), torch.full((BATCH,), 0.5)
+    with torch.no_grad():
+        caches = [model.given_cache({R: r}, null) for r in (given[R], -given[R])]
+        alone = [model.velocity(replace(c, layers=None), {F: x}, {F: t}, null).velocity[F] for c in caches]
+    assert not torch.allclose(alone[0], alone[1], atol=1e-4)
+    assert model.given_cache({}, null).summary == 0.0
+
+
+def test_rows_of_both_views_begin_alike() -> None:
+    """Positions start as sinusoids: two tokens in the same row are more alike than two in different rows and columns."""
+    grid = positions(16, 32).unflatten(0, (4, 4))
+    alike = (grid[1, 0] * grid[1, 3]).sum(), (grid[0, 0] * grid[2, 3]).sum()
+    assert grid.shape == (4, 4, 32) and alike[0] > alike[1]
+    assert grid.flatten(0, 1).mean(0).abs().max() < 1e-6
 
 
 def test_joint_attention_equals_one_masked_attention_over_all_tokens() -> None:

@@ -36,7 +36,7 @@ def run_evaluation(command: EvaluateCommand, out: Path, progress: Bar) -> dict[s
     page = write_page(result, out, command.data)
     print_table(tables.tables(result)[-1])
     for part, figures in (result["autoencoders"] or {}).items():
-        shown = (f"{k.replace('_', ' ')} {tables.number(v)}" for k, v in figures.items() if k != "look")
+        shown = (f"{k.replace('_', ' ')} {tables.number(v)}" for k, v in figures.items() if not k.startswith("look"))
         console.print(f"{part} autoencoder alone: {', '.join(shown)}")
     console.print(f"Open {page}")
     return result

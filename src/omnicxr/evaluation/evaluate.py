@@ -213,8 +213,11 @@ class Evaluation:
     def _autoencoders(self) -> dict[str, Any]:
         """What they lose, and how real the pictures look that went through them alone: the bound on everything generated."""
         pipe, real, patients = self.suite.reader.pipe, self.suite.real, self.suite.patients
-        back = {m: through_autoencoder(pipe.image_autoencoder, real[m]) for m in self._views}
-        out: dict[str, Any] = {m: {**image_reconstruction(real[m], back[m], patients), "look": self.suite.look(m, back[m])} for m in self._views}
+        out: dict[str, Any] = {}
+        for m in self._views:
+            mean, textured = (through_autoencoder(pipe.image_autoencoder, real[m], t) for t in (None, pipe.texture))
+            look = {"look": self.suite.look(m, textured), "look_without_texture": self.suite.look(m, mean)}
+            out[m] = {**image_reconstruction(real[m], mean, patients), **look}
         if Modality.REPORT in real:
             out[Modality.REPORT] = report_reconstruction(pipe.report_autoencoder, pipe.tokenizer, real[Modality.REPORT], patients)
         return out

@@ -12,6 +12,7 @@ import torch
 from omnicxr.evaluation.uncertainty import mean_estimate
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
 from omnicxr.models.report_autoencoder import ReportAutoencoder
+from omnicxr.models.texture import Texture
 from omnicxr.models.tokenizer import ReportTokenizer
 
 CHUNK = 64
@@ -19,12 +20,15 @@ _SIDE = re.compile(r"\b(left|right|bilateral)\b", re.IGNORECASE)
 
 
 @torch.no_grad()
-def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray) -> np.ndarray:
-    """uint8 pictures [n, s, s] => what comes back of them."""
+def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray, texture: Texture | None = None) -> np.ndarray:
+    """uint8 pictures [n, s, s] => what comes back of them, with texture where one is given."""
     back = []
+    generator = torch.Generator().manual_seed(0)
     for start in range(0, len(pictures), CHUNK):
         x = torch.from_numpy(pictures[start : start + CHUNK]).to(autoencoder.device)
-        back.append(uint8_from_pixels(autoencoder.decode(autoencoder.encode(pixels_from_uint8(x)))).cpu().numpy())
+        y = autoencoder.decode(autoencoder.encode(pixels_from_uint8(x)))
+        y = y if texture is None else texture(y, torch.randn(y.shape, generator=generator).to(y))
+        back.append(uint8_from_pixels(y).cpu().numpy())
     return np.concatenate(back)
 
 

@@ -163,10 +163,10 @@ class Suite:
         out = {}
         for m, pictures in samples.items():
             if m.is_image:
-                real = self.real[m][: len(pictures) // each * each]
+                real = self.real[m][: min(len(pictures), len(self.real[m])) // each * each]
                 out[m] = measured(lambda p=pictures, r=real: {
                     "ms_ssim": float(diversity.similarity(_grouped(p, each)).mean()),
-                    "ms_ssim_of_different_real_studies": float(diversity.similarity(_grouped(r, each)).mean()),
+                    "ms_ssim_of_different_real_studies": float(diversity.similarity(_grouped(r, each)).mean()) if len(r) else float("nan"),
                 })  # fmt: skip
         return out
 

@@ -106,7 +106,8 @@ def _look(result: dict[str, Any], view: Modality, extractor: str) -> Table:
     if not rows:
         return Table("", "", (), [])
     if result["autoencoders"]:
-        rows.append(row("real, through the autoencoder", result["autoencoders"][view]["look"][extractor], NOT_MEASURED))
+        for name, key in (("real, through the autoencoder", "look"), ("the same without texture", "look_without_texture")):
+            rows.append(row(name, result["autoencoders"][view][key][extractor], NOT_MEASURED))
     varieties = [v for _, f in _parts(result, view) if (v := (f.get("variety") or {}).get("ms_ssim_of_different_real_studies")) is not None]
     rows.append(row("real, other studies (floor)", result["floor"][view][extractor], number(varieties[0] if varieties else None)))
     title = f"How real do {view} views look, and how varied are they? {result['about']['extractors'][extractor]}"

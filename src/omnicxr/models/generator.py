@@ -33,6 +33,8 @@ class GivenCache:
     layers: list[tuple[Tensor, Tensor]] | None
     features: Streams
     """Mean mid-depth feature [b, d] of each given stream."""
+    summary: Tensor | float = 0.0
+    """What the given streams say of themselves after the last layer, summed [b, d]; 0 where nothing is given."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,11 @@ class Generator(Component):
             tokens = self._update(i, tokens, attended, states)
             if i == self.config.depth // 2:
                 features = {m: x.mean(1) for m, x in tokens.items()}
-        return GivenCache(layers, features)
+        return GivenCache(layers, features, sum(self.stream(m).summarise(x) for m, x in tokens.items()))
 
     def velocity(self, cache: GivenCache, x_t: Streams, t: Streams, prompt_embeds: Tensor) -> GeneratorOutput:
         """One evaluation for the streams being generated, given the cache; `prompt_embeds` as `prompts_or_null` gives them."""
-        states = {m: self.stream(m).enter(x, t[m], prompt_embeds) for m, x in x_t.items()}
+        states = {m: self.stream(m).enter(x, t[m], prompt_embeds, cache.summary) for m, x in x_t.items()}
         tokens = {m: s.tokens for m, s in states.items()}
         features = dict(cache.features)
         for i in range(self.config.depth):

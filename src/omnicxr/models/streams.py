@@ -59,6 +59,14 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
 
+def positions(tokens: int, width: int) -> Tensor:
+    """Sinusoids of row and column of a square of tokens, [tokens, width], where learned positions start: rows are alike in both views."""
+    side = round(tokens**0.5)
+    place = timestep_embedding(torch.arange(side) / 1000, width // 2)
+    grid = torch.cat([place.repeat_interleave(side, 0), place.repeat(side, 1)], -1)
+    return F.pad(grid - grid.mean(0), (0, width - grid.shape[1]))
+
+
 class Preconditioner(nn.Module):
     """What is known of one modality's velocity from mean and spread of its latents alone (as Karras et al. 2022 for diffusion, here for the flow).
 
@@ -172,9 +180,9 @@ class Stream(nn.Module):
         self.config, self.modality = config, modality
         self.preconditioner = Preconditioner(config.latent_shape(modality)) if config.preconditioned else None
         self.embed = nn.Linear(channels, w)
-        self.position = nn.Parameter(0.02 * torch.randn(tokens, w))
+        self.position = nn.Parameter(positions(tokens, w) if modality.is_image else 0.02 * torch.randn(tokens, w))
         self.time = nn.Sequential(nn.Linear(256, w), nn.SiLU(), nn.Linear(w, w))
-        self.prompt = nn.Linear(config.prompt_dim, w)
+        self.prompt, self.summary = nn.Linear(config.prompt_dim, w), nn.Linear(w, w)
         self.condition = nn.Sequential(nn.SiLU(), nn.Linear(w, 6 * w))
         self.layers = nn.ModuleList(StreamLayer(w, config.heads) for _ in range(config.depth))
         self.contrast = nn.Linear(w, config.contrastive_dim)
@@ -185,9 +193,9 @@ class Stream(nn.Module):
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
 
-    def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor) -> StreamState:
-        """Latents at time t [b] and the prompt [b, prompt_dim] => the stream before its first layer."""
-        c = self.time(timestep_embedding(t, 256)) + self.prompt(prompt_embeds)
+    def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor, summary: Tensor | float = 0.0) -> StreamState:
+        """Latents at time t [b], the prompt [b, prompt_dim] and the summary [b, d] of what is given => the stream before its first layer."""
+        c = self.time(timestep_embedding(t, 256)) + self.prompt(prompt_embeds) + summary
         x = self.preconditioner.input(x_t, t) if self.preconditioner else x_t
         features = self.local.before(x) if self.local else x
         return StreamState(self.embed(self.to_tokens(features)) + self.position, self.condition(c).unflatten(-1, (6, -1)), c, x_t, t, features)
@@ -198,6 +206,10 @@ class Stream(nn.Module):
         out = self.to_latents(self.head(modulate(self.norm(tokens), shift, scale)))
         out = self.local.leave(out, state.features, state.vector) if self.local else out
         return self.preconditioner.output(state.x_t, state.t, out) if self.preconditioner else out
+
+    def summarise(self, tokens: Tensor) -> Tensor:
+        """Tokens [b, n, d] after the last layer => [b, d], for the conditioning of other streams."""
+        return self.summary(self.norm(tokens.mean(1)))
 
     def to_tokens(self, x: Tensor) -> Tensor:
         if not self.modality.is_image:

@@ -103,7 +103,7 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
         prompt_dim=32, image_channels=(16, 32), local_channels=16, generator_width=32, generator_depth=2, generator_heads=2,
         optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
-                             image_decoder=(20, 4, 5e-4), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3)),
+                             texture=(20, 4, 2e-3), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3)),
     ),
     "tiny": Preset(
         name="tiny", image_size=128,
@@ -111,7 +111,7 @@ PRESETS = {
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
         optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(700, 64, 1e-3),
-                             image_decoder=(1500, 16, 5e-4), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3)),
+                             texture=(300, 16, 2e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3)),
     ),
     "small": Preset(
         name="small", image_size=256, max_tokens=128,
@@ -119,7 +119,7 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=8, latent_channels=32, width=192, encoder_depth=3, decoder_depth=3, heads=6),
         prompt_dim=256, image_channels=(32, 64, 128, 256), generator_width=256, generator_depth=8, generator_heads=8,
         optimization=_stages(image_autoencoder=(20_000, 32, 5e-4), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
-                             image_decoder=(8000, 32, 3e-4), judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4)),
+                             texture=(1000, 32, 1e-3), judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4)),
     ),
     "base": Preset(
         name="base", image_size=256, vocab_size=8192, max_tokens=256,
@@ -127,7 +127,7 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
         prompt_dim=512, image_channels=(64, 128, 256, 512), generator_width=768, generator_depth=16, generator_heads=12,
         optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),
-                             image_decoder=(40_000, 64, 1e-4), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4)),
+                             texture=(3000, 64, 1e-3), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4)),
     ),
 }  # fmt: skip
 """nano: tests. tiny: 128 px, 2 CPU cores, about three and a half hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""

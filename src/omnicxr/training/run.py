@@ -26,6 +26,7 @@ from omnicxr.models.generator import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.prompts import PromptEncoders
 from omnicxr.models.report_autoencoder import ReportAutoencoder
+from omnicxr.models.texture import Texture
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import Preset
@@ -33,14 +34,14 @@ from omnicxr.training.latents import cache_latents
 from omnicxr.training.loop import LoopConfig, Report, Stage, train_stage
 from omnicxr.training.stages.generator import GeneratorStage
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
-from omnicxr.training.stages.image_decoder import ImageDecoderStage
 from omnicxr.training.stages.judge import JudgeStage
 from omnicxr.training.stages.prompts import PromptsStage
 from omnicxr.training.stages.report_autoencoder import ReportAutoencoderStage
+from omnicxr.training.stages.texture import TextureStage
 
-STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "image-decoder", "generator", "judge")
+STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "texture", "generator", "judge")
 """In the order in which `all` trains them. "judge" needs only the tokenizer of "report-autoencoder"."""
-BUDGET_SHARES = {"image-autoencoder": 0.2, "report-autoencoder": 0.1, "prompts": 0.07, "image-decoder": 0.08, "generator": 0.47, "judge": 0.08}
+BUDGET_SHARES = {"image-autoencoder": 0.23, "report-autoencoder": 0.1, "prompts": 0.07, "texture": 0.02, "generator": 0.5, "judge": 0.08}
 """How `all` spends a budget of time."""
 
 
@@ -82,7 +83,7 @@ class TrainingRun:
 
     def folder_of(self, stage: str) -> Path:
         """Where the trained network of a stage lies."""
-        return self.out / "model" / {"image-decoder": "image_autoencoder"}.get(stage, stage.replace("-", "_"))
+        return self.out / "model" / stage.replace("-", "_")
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -120,19 +121,13 @@ class TrainingRun:
         common = {"seed": self.loop.seed, "world_size": PartialState().num_processes}
         if name == "image-autoencoder":
             return ImageAutoencoderStage(self.preset, data, held_out, **common)
-        if name == "image-decoder":
-            trained = self._trained("image-autoencoder", ImageAutoencoder), self._trained("prompts", PromptEncoders)
-            return ImageDecoderStage(self.preset, data, held_out, *trained, **common)
+        if name == "texture":
+            return TextureStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
         tokenizer = self._tokenizer(data)
         if name != "generator":
             kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
             return kind(self.preset, data, held_out, tokenizer, **common)
-        device = PartialState().device or torch.device("cpu")
-        parts = AnyToAnyPipeline(
-            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), prompts=self._trained("prompts", PromptEncoders),
-            report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), tokenizer=tokenizer,
-            generator=Generator(self.preset.generator_config()), image_size=self.preset.image_size,
-        ).to(device)  # fmt: skip
+        parts = self._pipeline(tokenizer, Generator(self.preset.generator_config())).to(PartialState().device or torch.device("cpu"))
         latents = cache_latents(data, parts.image_autoencoder, parts.report_autoencoder, parts.prompts, tokenizer, self.out / "latents")
         return GeneratorStage(self.preset, data, held_out, latents, parts, **common)
 
@@ -142,13 +137,17 @@ class TrainingRun:
             raise UserError(f"The stage '{stage}' is not trained yet ({folder} is empty): run `omnicxr train {stage}` first.")
         return kind.load(folder)
 
+    def _pipeline(self, tokenizer: ReportTokenizer, generator: Generator) -> AnyToAnyPipeline:
+        """Of a generator and what was trained before it."""
+        return AnyToAnyPipeline(
+            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), texture=self._trained("texture", Texture),
+            report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), tokenizer=tokenizer,
+            prompts=self._trained("prompts", PromptEncoders), generator=generator, image_size=self.preset.image_size,
+        )  # fmt: skip
+
     def _assemble(self, data: PreparedDataset) -> None:
         """Write `model_index.json`, which makes RUN/model a model folder."""
-        pipe = AnyToAnyPipeline(
-            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), prompts=self._trained("prompts", PromptEncoders),
-            report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), generator=self._trained("generator", Generator),
-            tokenizer=self._tokenizer(data), image_size=self.preset.image_size,
-        )  # fmt: skip
+        pipe = self._pipeline(self._tokenizer(data), self._trained("generator", Generator))
         provenance = {"preset": self.preset.name, "seed": self.loop.seed, "data_manifest": data.manifest_hash,
                       "studies": len(data), "version": omnicxr.__version__, "commit": commit()}  # fmt: skip
         pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
