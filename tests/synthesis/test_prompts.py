@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,27 @@ def test_per_finding() -> None:
         choose(RARE, Wish(num=0, per_finding=5, findings=(Finding.PNEUMONIA,)), 0)
 
 
+def test_persons() -> None:
+    people = replace(RARE, ages=[None, *map(float, range(30, 75, 5))], sexes=["F", "M"] * 5)
+    assert choose(people, Wish(num=6, sex="F"), 0).tolist() == [0, 2, 4, 6, 8, 0]
+    assert choose(people, Wish(num=3, ages=(40, 50)), 0).tolist() == [3, 4, 5]
+    assert choose(people, Wish(num=2, samples=2, sex="M", ages=(70, 70)), 0).tolist() == [9, 9]
+    assert choose(people, Wish(num=0, per_finding=4, sex="M", findings=(Finding.FRACTURE,)), 0).tolist() == [9] * 4
+    assert set(choose(people, Wish(num=40, sex="M", balance=True), 0).tolist()) == {1, 3, 5, 7, 9}
+    with pytest.raises(UserError, match="No prompt has the finding 'Edema'"):
+        choose(people, Wish(num=0, per_finding=4, sex="F", findings=(Finding.EDEMA,)), 0)
+    with pytest.raises(UserError, match=r"wished sex and age \(M 80-90\)"):
+        choose(people, Wish(num=2, sex="M", ages=(80, 90)), 0)
+
+
 @pytest.mark.parametrize(
     ("wish", "said"),
-    [({"num": 0}, "at least 1"), ({"num": 3, "samples": 0}, "at least 1"), ({"num": 3, "balance": True, "per_finding": 2}, "choose one")],
+    [
+        ({"num": 1, "ages": (80.0, 60.0)}, "from 80 to 60"),
+        ({"num": 0}, "at least 1"),
+        ({"num": 3, "samples": 0}, "at least 1"),
+        ({"num": 3, "balance": True, "per_finding": 2}, "choose one"),
+    ],
 )
 def test_wishes_that_make_no_sense(wish: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
@@ -54,9 +73,10 @@ def test_wishes_that_make_no_sense(wish: dict, said: str) -> None:
 
 
 def test_table_with_and_without_labels(tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_text("report,study_id,Cardiomegaly\nSmall left pleural effusion.,a,\nClear lungs.,b,1\n")
+    (tmp_path / "p.csv").write_text("report,study_id,Cardiomegaly,age,sex\nSmall left pleural effusion.,a,,63,female\nClear lungs.,b,1,,\n")
     found = from_table(tmp_path / "p.csv")
     assert found.names == ["a", "b"]
+    assert (found.ages, found.sexes) == ([63, None], ["F", None])
     assert found.labels[0, INDEX[Finding.PLEURAL_EFFUSION]] == 1
     assert found.labels[:, INDEX[Finding.CARDIOMEGALY]].tolist()[1] == 1
     assert np.isnan(found.labels[0, INDEX[Finding.CARDIOMEGALY]])

@@ -1,11 +1,15 @@
+from __future__ import annotations
+
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,7 @@ from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.pipeline import model_hash
 from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import Wish
-from omnicxr.synthesis.synthesize import SynthesisConfig, _Job, _with_processes, synthesize
+from omnicxr.synthesis.synthesize import SynthesisConfig, _Job, _with_processes, _with_ray, synthesize
 
 CONFIG = SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=10), steps=1, shard_size=1)
 
@@ -30,6 +34,12 @@ def made(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def content(out: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(out.iterdir())}
+
+
+def command_line(model: Path, out: Path) -> list[str]:
+    """What a user would write for CONFIG."""
+    settings = {"model": model, "num": 10, "steps": 1, "shard-size": 1, "workers": 1, "out": out}
+    return [sys.executable, "-m", "omnicxr.app.cli", "synthesize", *(str(v) for k, x in settings.items() for v in (f"--{k}", x))]
 
 
 def test_is_a_prepared_data_set(made: Path) -> None:
@@ -67,8 +77,7 @@ def test_ray_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Pa
 
 def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path) -> None:
     """The whole command is killed twice, a worker once; in the end not a byte differs."""
-    settings = {"model": model_folder, "num": 10, "steps": 1, "shard-size": 1, "workers": 1, "out": tmp_path / "out"}
-    command = [sys.executable, "-m", "omnicxr.app.cli", "synthesize", *(str(v) for k, x in settings.items() for v in (f"--{k}", x))]
+    command = command_line(model_folder, tmp_path / "out")
     for wait in (1, 2):
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 60
@@ -99,6 +108,41 @@ def test_workers_that_keep_dying(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"3 times in a row.*6 studies are left.*what is done is kept"):
         list(_with_processes(_Job(CONFIG, tmp_path / "nowhere"), [(range(6), tmp_path / "train-0.parquet")], 1, ("cpu",)))
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+@dataclass(frozen=True)
+class FullDisk:
+    """A worker's maker that notes every shard it is asked for and cannot write it."""
+
+    folder: Path
+
+    def maker(self, device: str) -> FullDisk:
+        return self
+
+    def write(self, items: range, path: Path) -> None:
+        (self.folder / f"asked-{items.start}").write_text("")
+        raise UserError(f"Cannot write {path}: No space left on device.")
+
+
+@pytest.mark.parametrize("run", [_with_processes, _with_ray])
+def test_an_error_ends_the_run_at_once(tmp_path: Path, run: Callable[..., Iterator[int]]) -> None:
+    todo = [(range(i, i + 1), tmp_path / f"train-{i}.parquet") for i in range(100)]
+    with pytest.raises(UserError, match=r"^Cannot write .*train-0.parquet: No space left on device\.$"):
+        list(run(FullDisk(tmp_path), todo, 1, ("cpu",)))
+    assert len(list(tmp_path.iterdir())) < 10
+
+
+def test_full_disk(made: Path, model_folder: Path, tmp_path: Path) -> None:
+    """To a program, a limit on the size of its files is much like a full disk."""
+    limit = min(p.stat().st_size for p in made.glob("*.parquet")) - 1
+    command = command_line(model_folder, tmp_path / "out")
+    full = subprocess.run(command, capture_output=True, text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert full.returncode == 2
+    assert "Cannot write" in full.stderr
+    assert "Free some space" in full.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["synthesis.json"]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert content(tmp_path / "out") == content(made)
 
 
 def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepared: Path) -> None:

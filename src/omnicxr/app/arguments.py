@@ -39,6 +39,17 @@ def findings(text: str) -> tuple[Finding, ...]:
     return tuple(map(Finding, chosen("finding", (n.title() for n in names_in(text)), Finding)))
 
 
+def ages(text: str) -> tuple[float, float] | None:
+    """Youngest and oldest from "60-80" (or one age), None for no text."""
+    if not text.strip():
+        return None
+    first, _, last = text.partition("-")
+    try:
+        return float(first), float(last or first)
+    except ValueError:
+        raise UserError(f"'{text}' are no ages: write them like 60-80.") from None
+
+
 def views(text: str) -> tuple[View, ...]:
     """ViewPosition codes in any letter case."""
     return tuple(map(View, chosen("view", (n.upper() for n in names_in(text)), View)))

@@ -26,6 +26,8 @@ def synthesize(
     balance: Annotated[bool, arg(help="Every finding equally often.")] = False,
     per_finding: Annotated[int, arg(help="So many studies for each finding, instead of --num.")] = 0,
     findings: Annotated[str, arg(help="Findings for --balance and --per-finding, comma-separated; default: all that prompts have.")] = "",
+    sex: Annotated[Literal["M", "F"] | None, arg(help="Only prompts of such persons.")] = None,
+    ages: Annotated[str, arg(help="Only prompts of persons of these ages: 60-80.")] = "",
     gate_alignment: Annotated[float | None, arg(help="Draw again below this likeness to the prompt (-1 to 1).")] = None,
     gate_agreement: Annotated[float | None, arg(help="Draw again below this agreement of the judge with the wished findings (0 to 1).")] = None,
     tries: Annotated[int, arg(help="Draws per study at most.")] = 1,
@@ -49,7 +51,8 @@ def synthesize(
     from omnicxr.synthesis.synthesize import SynthesisConfig
     from omnicxr.synthesis.synthesize import synthesize as run
 
-    wish = Wish(num=num, samples=samples, balance=balance, per_finding=per_finding, findings=arguments.findings(findings))
+    wish = Wish(num=num, samples=samples, balance=balance, per_finding=per_finding, findings=arguments.findings(findings), sex=sex,
+                ages=arguments.ages(ages))  # fmt: skip
     gate = Gate(alignment=gate_alignment, agreement=gate_agreement, tries=tries)
     config = SynthesisConfig(task=Task.parse(task), wish=wish, seed=seed, steps=steps, guidance=guidance, gate=gate, keep_given=keep_given,
                              shard_size=shard_size, data=data, split=split, table=prompts)  # fmt: skip

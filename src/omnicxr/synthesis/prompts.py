@@ -10,6 +10,7 @@ import numpy as np
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.labeler import label_report
+from omnicxr.data.sources.base import sex, years
 from omnicxr.data.tables import read_table
 from omnicxr.domain import Finding, Labels, Modality, Task, UserError
 from omnicxr.simulation.report import write_report
@@ -77,11 +78,13 @@ def from_dataset(data: PreparedDataset, task: Task) -> Prompts:
 
 
 def from_table(path: Path) -> Prompts:
-    """A CSV or Parquet table with the column `report`, and optionally study_id and the 14 findings; findings without a label come from the text."""
-    rows = list(read_table(path, ("report",), ("study_id", *Finding)))
+    """A CSV or Parquet table with the column `report`, and optionally study_id, age, sex and the 14 findings; a finding without a label is read
+    from the text."""
+    rows = list(read_table(path, ("report",), ("study_id", "age", "sex", *Finding)))
     reports = [row["report"].strip() for row in rows]
     labels = np.array([_labels(row) for row in rows], np.float32)
-    prompts = Prompts([row.get("study_id") or str(i + 1) for i, row in enumerate(rows)], reports, labels, [None] * len(rows), [None] * len(rows))
+    names = [row.get("study_id") or str(i + 1) for i, row in enumerate(rows)]
+    prompts = Prompts(names, reports, labels, [years(row.get("age", "")) for row in rows], [sex(row.get("sex", "")) for row in rows])
     _check(prompts, str(path))
     return prompts
 
@@ -135,6 +138,10 @@ class Wish:
     """Studies for each finding of `findings`, instead of `num` of any."""
     findings: tuple[Finding, ...] = ()
     """Empty: every finding that a prompt has."""
+    sex: str | None = None
+    """M or F: only prompts of such persons."""
+    ages: tuple[float, float] | None = None
+    """Youngest and oldest, in years: only prompts of such persons."""
 
     def __post_init__(self) -> None:
         if self.num < 1 and not self.per_finding:
@@ -143,14 +150,17 @@ class Wish:
             raise UserError(f"Cannot draw {self.samples} samples of a prompt: ask for at least 1.")
         if self.balance and self.per_finding:
             raise UserError("Both --balance and --per-finding were asked for: choose one.")
+        if self.ages and self.ages[0] > self.ages[1]:
+            raise UserError(f"Ages from {self.ages[0]:g} to {self.ages[1]:g} hold nobody: give the younger one first.")
 
 
 def choose(prompts: Prompts, wish: Wish, seed: int) -> np.ndarray:
-    """The prompt [n] of every study to make. Raises UserError for a finding that no prompt has."""
+    """The prompt [n] of every study to make. Raises UserError for a finding, a sex or ages that no prompt has."""
+    rows = _of_persons(prompts, wish)
     if not wish.balance and not wish.per_finding:
-        return np.arange(wish.num) // wish.samples % len(prompts)
-    positive = prompts.labels == 1
-    has = {f: np.nonzero(positive[:, i])[0] for i, f in enumerate(Finding)}
+        return rows[np.arange(wish.num) // wish.samples % len(rows)]
+    positive = prompts.labels[rows] == 1
+    has = {f: rows[positive[:, i]] for i, f in enumerate(Finding)}
     findings = wish.findings or tuple(f for f in Finding if len(has[f]))
     if missing := [f for f in findings if not len(has[f])]:
         raise UserError(f"No prompt has the finding '{missing[0]}': give prompts that do, or leave it out.")
@@ -162,6 +172,20 @@ def choose(prompts: Prompts, wish: Wish, seed: int) -> np.ndarray:
     count = -(-wish.num // wish.samples)
     turns = [findings[i % len(findings)] for i in range(count)]
     return np.array([rng.choice(has[f]) for f in turns]).repeat(wish.samples)[: wish.num]
+
+
+def _of_persons(prompts: Prompts, wish: Wish) -> np.ndarray:
+    """The prompts [n] of persons with the wished sex and age."""
+    fits = np.ones(len(prompts), bool)
+    if wish.sex:
+        fits &= np.array([s == wish.sex for s in prompts.sexes])
+    if wish.ages:
+        youngest, oldest = wish.ages
+        fits &= np.array([a is not None and youngest <= a <= oldest for a in prompts.ages])
+    if not fits.any():
+        who = " ".join([*([wish.sex] if wish.sex else []), *(["{:g}-{:g}".format(*wish.ages)] if wish.ages else [])])
+        raise UserError(f"No prompt is of a person with the wished sex and age ({who}): give prompts that are, or leave --sex and --ages out.")
+    return np.nonzero(fits)[0]
 
 
 def _spread(members: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -162,10 +162,14 @@ def _with_processes(job: _Job, todo: list[tuple[range, Path]], workers: int, dev
         try:
             with ProcessPoolExecutor(count, mp_context=context, initializer=_set_up, initargs=(job, names)) as pool:
                 futures = {pool.submit(_make, items, path): path for items, path in todo}
-                for future in as_completed(futures):
-                    made = future.result()
-                    finished.add(futures[future])
-                    yield made
+                try:
+                    for future in as_completed(futures):
+                        made = future.result()
+                        finished.add(futures[future])
+                        yield made
+                except UserError:  # a full disk, most likely: the other shards would end the same way
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
         except BrokenProcessPool:
             deaths = 1 if finished else deaths + 1
             if deaths >= MAX_DEATHS:
@@ -205,6 +209,8 @@ def _with_ray(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: 
         pool = ray.util.ActorPool(actors)
         for made in pool.map_unordered(lambda worker, shard: worker.make.remote(*shard), todo):
             yield int(made)  # pyright: ignore[reportArgumentType]
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause if isinstance(error.cause, UserError) else error from None
     except ray.exceptions.RayActorError as error:
         raise UserError(f"Ray's workers keep dying ({str(error)[:120]}): what is done is kept. Run the same command with fewer --workers.") from None
     finally:
