@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from omnicxr.domain import Finding, Modality, UserError
-from omnicxr.downstream.spec import CUT, FILLED, PRETRAINED, REGIMES, SYNTHETIC, WHOLE, StudySpec, read_spec, spec_hash
+from omnicxr.downstream.spec import CUT, FILLED, PRETRAINED, REAL, REGIMES, SYNTHETIC, StudySpec, read_spec, spec_hash
 
 RUNS = Path(__file__).parents[2] / "runs" / "studies"
 
@@ -28,9 +28,11 @@ def test_imbalance(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text('seeds = [4]\nregimes = []\nviews = ["lateral"]\n[imbalance]\nfindings = ["Fracture", "Edema"]\nkeep = [5, 20]\n')
     cells = list(read_spec(path).cells())
-    assert [c.regime for c in cells] == [CUT, FILLED] * 4 + [WHOLE]
+    assert [c.regime for c in cells] == [CUT, FILLED] * 4 + [REAL]
     assert {(c.finding, c.keep) for c in cells[:-1]} == {(f, k) for f in (Finding.FRACTURE, Finding.EDEMA) for k in (5, 20)}
     assert all(c.view is Modality.LATERAL and c.seed == 4 for c in cells)
+    path.write_text('seeds = [4]\nregimes = ["real"]\nreal_shares = [0.5, 1.0]\n[imbalance]\nfindings = ["Fracture"]\n')
+    assert [(c.regime, c.share) for c in read_spec(path).cells()] == [(REAL, 0.5), (REAL, 1), (CUT, 1), (FILLED, 1)], "all real studies serve both"
 
 
 @pytest.mark.parametrize("path", sorted(RUNS.glob("*.toml")), ids=lambda p: p.stem)

@@ -16,7 +16,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.downstream.classifier import GreyNetwork, TrainingSet, make_network, scores_of, train_classifier, uncertain_as
 from omnicxr.downstream.results import CellResult, Results, summary
-from omnicxr.downstream.spec import BOTH, CUT, FILLED, PRETRAINED, REAL, SYNTHETIC, WHOLE, Cell, ClassifierSpec, ImbalanceSpec, StudySpec
+from omnicxr.downstream.spec import BOTH, CUT, FILLED, PRETRAINED, REAL, SYNTHETIC, Cell, ClassifierSpec, ImbalanceSpec, StudySpec
 from omnicxr.downstream.study import DownstreamStudy
 from omnicxr.evaluation import metrics, uncertainty
 from omnicxr.synthesis.prompts import Wish
@@ -79,7 +79,7 @@ def test_what_each_regime_learns_from(study: DownstreamStudy, prepared: Path, sy
     assert groups(regime=PRETRAINED, share=0.5) == [(prepared, half)]
     assert groups(regime=SYNTHETIC) == [(synthetic, set(range(len(made))))]
     assert groups(regime=BOTH, share=0.5) == [(prepared, half), (synthetic, set(range(len(made))))]
-    ((_, whole),) = groups(regime=WHOLE)
+    ((_, whole),) = groups(regime=REAL)
     ((_, cut),) = groups(regime=CUT, finding=Finding.PLEURAL_EFFUSION, keep=2)
     positive = {i for i in whole if real.labels[i, EFFUSION] == 1}
     assert len(cut & positive) == 2 and cut | positive == whole

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from omnicxr.domain import Finding
-from omnicxr.downstream.spec import CUT, FILLED, REAL, SYNTHETIC, WHOLE, Cell, StudySpec
+from omnicxr.downstream.spec import CUT, FILLED, REAL, SYNTHETIC, Cell, StudySpec
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.uncertainty import compare, estimate
 
@@ -62,12 +62,12 @@ def _imbalance(spec: StudySpec, results: Results) -> list[dict[str, Any]]:
         def one(labels: np.ndarray, scores: np.ndarray, column: int = column) -> np.ndarray:
             return metrics.auroc(labels[:, [column]], scores[:, [column]])
 
-        whole = results.of(regime=WHOLE)
+        whole = results.of(regime=REAL, share=1.0)
         for keep in spec.imbalance.keep:
             cut, filled = (results.of(regime=r, finding=finding, keep=keep) for r in (CUT, FILLED))
             out.append({
                 "finding": finding, "keep": keep,
-                **{name: _seed_mean(results, cells, one) for name, cells in ((WHOLE, whole), (CUT, cut), (FILLED, filled))},
+                **{name: _seed_mean(results, cells, one) for name, cells in (("whole", whole), (CUT, cut), (FILLED, filled))},
                 "filled_minus_cut": _difference(results, filled, cut, one),
             })  # fmt: skip
     return out

@@ -16,8 +16,8 @@ REAL, SYNTHETIC, BOTH, PRETRAINED = "real", "synthetic", "real+synthetic", "pret
 REGIMES = (REAL, SYNTHETIC, BOTH, PRETRAINED)
 """Trained on real studies, on synthetic ones alone (no real picture at all), on batches of half real and half synthetic ones, or on synthetic ones
 first and then on real ones."""
-WHOLE, CUT, FILLED = "whole", "cut", "filled"
-"""Imbalance: all real studies; all but `keep` positive ones of a rare finding taken away; as many synthetic positive ones put in their place."""
+CUT, FILLED = "cut", "filled"
+"""Imbalance: all but `keep` positive real studies of a rare finding taken away; as many synthetic positive ones put in their place."""
 UNCERTAIN = ("ignore", "positive", "negative")
 
 
@@ -86,8 +86,8 @@ class StudySpec:
                         yield from (Cell(view=view, seed=seed, regime=regime, share=share) for share in self.real_shares)
                 for finding in self.imbalance.findings:
                     yield from (Cell(view=view, seed=seed, regime=r, finding=finding, keep=k) for k in self.imbalance.keep for r in (CUT, FILLED))
-                if self.imbalance.findings:
-                    yield Cell(view=view, seed=seed, regime=WHOLE)
+                if self.imbalance.findings and not (REAL in self.regimes and 1 in self.real_shares):
+                    yield Cell(view=view, seed=seed, regime=REAL)
 
 
 @dataclass(frozen=True, kw_only=True)
