@@ -78,7 +78,7 @@ def test_guidance_scale_one_is_no_guidance(pipe: AnyToAnyPipeline) -> None:
     def run(**k: object) -> StudyOutput:
         return pipe(report="Clear.", generate=("frontal",), num_inference_steps=3, **k)  # type: ignore[arg-type]
 
-    assert same(run(guidance_scale=1.0), run(guidance_scale=4.0, guidance_interval=(2.0, 3.0)))
+    assert same(run(guidance_scale=1.0), run(guidance_scale=4.0, guidance_interval=(0.01, 0.02)))
     assert not same(run(guidance_scale=1.0), run(guidance_scale=6.0))
 
 
@@ -107,6 +107,7 @@ def test_save_and_load(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
         ({"generate": ("lateral",), "num": 0}, "at least 1"),
         ({"generate": ("lateral",), "solver": "magic"}, "'magic'"),
         ({"generate": ("lateral",), "guidance_scale": -1.0}, "Guidance"),
+        ({"generate": ("lateral",), "guidance_interval": (0.9, 0.1)}, "from time 0.9 to 0.1"),
         ({"generate": ("lateral",), "generator": [], "num": 2}, "0 random generators for 2"),
     ],
 )

@@ -49,6 +49,9 @@ class SamplingConfig:
             raise UserError(f"Cannot sample in {self.num_inference_steps} steps: choose 1 to 1000.")
         if not 0 <= self.guidance_scale <= 50:
             raise UserError(f"Guidance {self.guidance_scale} is out of range: choose 0 to 50 (1 is none).")
+        first, last = self.guidance_interval
+        if not 0 <= first <= last <= 1:
+            raise UserError(f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1 (noise).")
         if self.solver not in SOLVERS:
             raise UserError(f"Unknown solver '{self.solver}': choose from {', '.join(SOLVERS)}.")
 

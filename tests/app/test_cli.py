@@ -155,8 +155,8 @@ def test_evaluation_and_comparison(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr("omnicxr.evaluation.metrics.MIN_CASES", 1)
     monkeypatch.setattr("omnicxr.evaluation.uncertainty.RESAMPLES", 5)
     common = ["--data", prepared, "--model", model_folder, "--tasks", "report->frontal+lateral", "--num", 6, "--extractors", "prompts"]
-    for name, steps in (("a", 1), ("b", 2)):
-        assert omnicxr(monkeypatch, "evaluate", *common, "--steps", steps, "--out", tmp_path / name) == 0
+    for name, steps, interval in (("a", 1, ""), ("b", 2, "0.2-0.9")):
+        assert omnicxr(monkeypatch, "evaluate", *common, "--steps", steps, "--guidance-interval", interval, "--out", tmp_path / name) == 0
     assert "Bounds" in capsys.readouterr().out
     page = (tmp_path / "a" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6  # three plots, the sheet, nearest pairs of two views
@@ -165,10 +165,19 @@ def test_evaluation_and_comparison(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "| report->frontal+lateral |" in (tmp_path / "a" / "tables.md").read_text()
     assert omnicxr(monkeypatch, "evaluate", "--compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "ab") == 0
     compared = json.loads((tmp_path / "ab" / "comparison.json").read_text())
-    assert [compared[k]["steps"] for k in "ab"] == [1, 2]
+    assert [(compared[k]["steps"], compared[k]["guidance_interval"]) for k in "ab"] == [(1, [0.0, 1.0]), (2, [0.2, 0.9])]
     assert "frontal: AUROC, macro" in capsys.readouterr().out
     assert omnicxr(monkeypatch, "evaluate", "--out", tmp_path / "none") == 2
     assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["evaluate", "--data", "x", "--guidance-interval", "late"], ["synthesize", "--ages", "60-old"], ["synthesize", "--ages", "old"]]
+)
+def test_from_where_to_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]) -> None:
+    assert omnicxr(monkeypatch, *arguments, "--out", tmp_path / "out") == 2
+    assert f"write {arguments[-2]} like" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -39,15 +39,15 @@ def findings(text: str) -> tuple[Finding, ...]:
     return tuple(map(Finding, chosen("finding", (n.title() for n in names_in(text)), Finding)))
 
 
-def ages(text: str) -> tuple[float, float] | None:
-    """Youngest and oldest from "60-80" (or one age), None for no text."""
+def between(name: str, text: str) -> tuple[float, float] | None:
+    """The two ends of "60-80" (of "60": both 60); None for no text."""
     if not text.strip():
         return None
     first, _, last = text.partition("-")
     try:
         return float(first), float(last or first)
     except ValueError:
-        raise UserError(f"'{text}' are no ages: write them like 60-80.") from None
+        raise UserError(f"'{text}' does not say from where to where: write --{name} like 60-80 or 0.2-0.8.") from None
 
 
 def views(text: str) -> tuple[View, ...]:

@@ -176,6 +176,7 @@ def evaluate(
     radgraph: Annotated[bool, arg(help="Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md).")] = False,
     steps: int | None = None,
     guidance: float | None = None,
+    guidance_interval: Annotated[str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")] = "",
     seed: Seed = 0,
     device: Device = "cpu",
     dry_run: DryRun = False,
@@ -192,7 +193,8 @@ def evaluate(
     chosen = () if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(arguments.names_in(extractors))
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
-                              radgraph=radgraph, seed=seed, steps=steps, guidance=guidance)  # fmt: skip
+                              radgraph=radgraph, seed=seed, steps=steps, guidance=guidance,
+                              guidance_interval=arguments.between("guidance-interval", guidance_interval))  # fmt: skip
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return

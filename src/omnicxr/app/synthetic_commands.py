@@ -52,7 +52,7 @@ def synthesize(
     from omnicxr.synthesis.synthesize import synthesize as run
 
     wish = Wish(num=num, samples=samples, balance=balance, per_finding=per_finding, findings=arguments.findings(findings), sex=sex,
-                ages=arguments.ages(ages))  # fmt: skip
+                ages=arguments.between("ages", ages))  # fmt: skip
     gate = Gate(alignment=gate_alignment, agreement=gate_agreement, tries=tries)
     config = SynthesisConfig(task=Task.parse(task), wish=wish, seed=seed, steps=steps, guidance=guidance, gate=gate, keep_given=keep_given,
                              shard_size=shard_size, data=data, split=split, table=prompts)  # fmt: skip

@@ -21,7 +21,7 @@ from omnicxr.models.layers import ImageTrunk
 from omnicxr.training.stages.judge import finding_loss, jitter
 
 SMALL = "small"
-CHANNELS = (32, 64, 128, 192)
+CHANNELS = (16, 32, 64, 128)
 CHUNK = 64
 
 

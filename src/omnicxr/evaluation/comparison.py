@@ -106,7 +106,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 def _about(folder: Path) -> dict[str, Any]:
     about = _metrics(folder)["about"]
-    return {k: about.get(k) for k in ("data_manifest", "split", "studies", "model_hash", "generated", "seed", "steps", "guidance")}
+    keys = ("data_manifest", "split", "studies", "model_hash", "generated", "seed", "steps", "guidance", "guidance_interval")
+    return {k: about.get(k) for k in keys}
 
 
 def _metrics(folder: Path) -> dict[str, Any]:
