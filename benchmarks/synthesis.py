@@ -90,7 +90,8 @@ def plain_loop(num: int) -> float:
 def speed(root: Path) -> None:
     """Part (a)."""
     loop, (ours, _) = plain_loop(LOOP), run(root / "speed", LOOP, "--shard-size", "10")
-    print(f"(a) {LOOP} studies, the model's own steps: {LOOP / ours:.2f} a second with start-up, loop {LOOP / loop:.2f}, x {loop / ours:.2f}", flush=True)
+    rates = f"{LOOP / ours:.2f} a second with start-up, loop {LOOP / loop:.2f}, x {loop / ours:.2f}"
+    print(f"(a) {LOOP} studies, the model's own steps: {rates}", flush=True)
 
 
 def memory(root: Path, large: int) -> None:
