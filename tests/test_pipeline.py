@@ -82,6 +82,24 @@ def test_guidance_scale_one_is_no_guidance(pipe: AnyToAnyPipeline) -> None:
     assert not same(run(guidance_scale=1.0), run(guidance_scale=6.0))
 
 
+def test_report_first_is_two_calls(pipe: AnyToAnyPipeline) -> None:
+    own = torch.Generator().manual_seed(5)
+    written = pipe(frontal=FRONTAL, generate=("report",), num_inference_steps=2, generator=[own])
+    assert written.report
+    drawn = pipe(frontal=FRONTAL, report=written.report, generate=("lateral",), num_inference_steps=2, generator=[own])
+    seen = []
+    task = {"frontal": FRONTAL, "generate": ("lateral", "report"), "num_inference_steps": 2}
+    both = pipe(**task, generator=[torch.Generator().manual_seed(5)], report_first=True, progress=lambda done, total: seen.append((done, total)))
+    assert both.report == written.report
+    assert (np.asarray(both.lateral[0]) == np.asarray(drawn.lateral[0])).all()
+    assert seen == [(1, 2), (2, 2)]
+    together = pipe(**task, generator=[torch.Generator().manual_seed(5)], report_first=False)
+    assert not same(both, together)
+    assert same(*(pipe(generate=("frontal", "lateral"), num_inference_steps=2, report_first=r) for r in (True, False)))
+    many = pipe(generate=("frontal", "lateral", "report"), num_inference_steps=2, report_first=True, num=3, seed=4)
+    assert [len(part or []) for part in (many.frontal, many.lateral, many.report)] == [3, 3, 3]
+
+
 def test_what_is_given_matters(pipe: AnyToAnyPipeline) -> None:
     a, b = (pipe(report=r, generate=("frontal",), num_inference_steps=3) for r in ("Clear lungs.", "Left pneumothorax."))
     assert not same(a, b)

@@ -43,6 +43,8 @@ class SamplingConfig:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     solver: str = "euler"
     time_shift: float = 1.0
+    report_first: bool = False
+    """Where a report and views are generated, generate the report first, and the views from it and from what is given."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_inference_steps <= 1000:
@@ -54,6 +56,11 @@ class SamplingConfig:
             raise UserError(f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1 (noise).")
         if self.solver not in SOLVERS:
             raise UserError(f"Unknown solver '{self.solver}': choose from {', '.join(SOLVERS)}.")
+
+    def turns(self, generate: tuple[Modality, ...]) -> list[tuple[Modality, ...]]:
+        """What is generated together, and in which order."""
+        views = tuple(m for m in generate if m.is_image)
+        return [(Modality.REPORT,), views] if self.report_first and Modality.REPORT in generate and views else [generate]
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ class AnyToAnyPipeline:
         guidance_scale: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
         solver: str | None = None,
+        report_first: bool | None = None,
         seed: int = 0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         num: int = 1,
@@ -161,24 +169,38 @@ class AnyToAnyPipeline:
         task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
         wanted: dict[str, Any] = _drop_none({
             "num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale,
-            "guidance_interval": guidance_interval, "solver": solver,
+            "guidance_interval": guidance_interval, "solver": solver, "report_first": report_first,
         })  # fmt: skip
         sampling = replace(self.sampling, **wanted)
         if num < 1:
             raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
         listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
-        studies = _one_length(listed)
-        generators = _generators(seed, generator, studies * num)
-        batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
+        count = _one_length(listed) * num
+        generators = _generators(seed, generator, count)
+        known = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
+        made: dict[str, list[Any]] = {}
+        turns = sampling.turns(task.generate)
+        for n, generate_now in enumerate(turns):
+            told = (lambda done, n=n: progress(n * count + done, len(turns) * count)) if progress else None
+            output = self._generate(known, generate_now, generators, sampling, batch_size or (1 if self.device.type == "cpu" else 16), told)
+            made |= {str(m): getattr(output, m) for m in generate_now}
+            known |= {m: made[m] for m in generate_now if not m.is_image}
+        return StudyOutput(**made)
+
+    def _generate(
+        self, known: dict[Modality, list[Any]], generate: tuple[Modality, ...], generators: list[torch.Generator], sampling: SamplingConfig,
+        batch_size: int, progress: Callable[[int], None] | None,
+    ) -> StudyOutput:  # fmt: skip
+        """What is generated together, one output for each generator."""
         parts: list[Streams] = []
-        for start in range(0, studies * num, batch_size):
-            rows = range(start, min(start + batch_size, studies * num))
-            given, prompt_embeds = self.encode_given({m: [v[i // num] for i in rows] for m, v in listed.items()})
-            noise = self.noise(task.generate, [generators[i] for i in rows])
+        for start in range(0, len(generators), batch_size):
+            rows = range(start, min(start + batch_size, len(generators)))
+            given, prompt_embeds = self.encode_given({m: [known[m][i] for i in rows] for m in Modality if m in known})
+            noise = self.noise(generate, [generators[i] for i in rows])
             parts.append(self.sample(given, prompt_embeds, noise, sampling))
             if progress:
-                progress(rows.stop, studies * num)
-        return self.decode({m: torch.cat([p[m] for p in parts]) for m in task.generate}, generators)
+                progress(rows.stop)
+        return self.decode({m: torch.cat([p[m] for p in parts]) for m in generate}, generators)
 
     def _read_input(self, modality: Modality) -> Callable[[Any], Any]:
         return self._read_image if modality.is_image else _read_report

@@ -55,9 +55,9 @@ def views(text: str) -> tuple[View, ...]:
     return tuple(map(View, chosen("view", (n.upper() for n in names_in(text)), View)))
 
 
-def columns(text: str) -> dict[str, str]:
-    """Role => column, from role=column,role=column."""
-    pairs = [part.partition("=") for part in names_in(text)]
-    if wrong := [role for role, equals, column in pairs if not (equals and column.strip())]:
-        raise UserError(f"'{wrong[0]}' names no column: write --columns like frontal=path,report=text.")
-    return {role.strip(): column.strip() for role, _, column in pairs}
+def pairs(name: str, text: str) -> dict[str, str]:
+    """From "a=b, c=d" a dictionary."""
+    split = [part.partition("=") for part in names_in(text)]
+    if wrong := [key for key, equals, value in split if not (equals and value.strip())]:
+        raise UserError(f"'{wrong[0]}' has no value: write --{name} like {wrong[0]}=VALUE.")
+    return {key.strip(): value.strip() for key, _, value in split}

@@ -67,7 +67,7 @@ def prepare(
 
     selection = Selection(require=arguments.modalities(require), views=arguments.views(views), text=text, min_words=min_words,
                           max_words=max_words, describe=describe, limit=limit)  # fmt: skip
-    config = PrepareConfig(kind=kind, image_size=image_size, selection=selection, columns=arguments.columns(columns))
+    config = PrepareConfig(kind=kind, image_size=image_size, selection=selection, columns=arguments.pairs("columns", columns))
     with progress_bar("Preparing shards") as progress:
         manifest = run(config, where, out, workers=workers, dry_run=dry_run, progress=progress)
     manifest_tables(manifest)
@@ -101,6 +101,7 @@ def train(
     preset: Annotated[str, arg(help="nano, tiny, small or base.")] = "tiny",
     coupling: Annotated[Literal["joint", "pooled", "none"], arg(help="How the generator's streams see each other.")] = "joint",
     steps: Annotated[int | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
+    values: Annotated[str, arg(name="set", help="Other values of the preset: drop_prompt=0,optimization.generator.batch_size=64.")] = "",
     seed: Seed = 0,
     mixed_precision: Literal["no", "bf16", "fp16"] = "no",
     checkpoint_minutes: float = 4.0,
@@ -121,7 +122,7 @@ def train(
     from omnicxr.training.loop import LoopConfig
     from omnicxr.training.run import TrainingRun
 
-    chosen = replace(get_preset(preset), coupling=coupling).with_steps(steps)
+    chosen = replace(get_preset(preset), coupling=coupling).with_values(arguments.pairs("set", values)).with_steps(steps)
     if dry_run:
         dry_run_table(chosen, data=data, out=out, stage=stage, seed=seed, mixed_precision=mixed_precision)
         return
@@ -177,6 +178,7 @@ def evaluate(
     steps: int | None = None,
     guidance: float | None = None,
     guidance_interval: Annotated[str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")] = "",
+    report_first: Annotated[bool | None, arg(help="Generate the report first and the views from it; default: the model's.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     dry_run: DryRun = False,
@@ -194,7 +196,8 @@ def evaluate(
     names = tuple(arguments.names_in(extractors))
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
                               radgraph=radgraph, seed=seed, steps=steps, guidance=guidance,
-                              guidance_interval=arguments.between("guidance-interval", guidance_interval))  # fmt: skip
+                              guidance_interval=arguments.between("guidance-interval", guidance_interval),
+                              report_first=report_first)  # fmt: skip
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return

@@ -14,7 +14,7 @@ import numpy as np
 from omnicxr.data.files import whole_file
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation import clinical, consistency, metrics
-from omnicxr.evaluation.generation import task_name
+from omnicxr.evaluation.generation import MADE_BY, task_name
 from omnicxr.evaluation.reader import Reading
 from omnicxr.evaluation.suite import Suite
 from omnicxr.evaluation.uncertainty import Statistic, compare
@@ -106,7 +106,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 def _about(folder: Path) -> dict[str, Any]:
     about = _metrics(folder)["about"]
-    keys = ("data_manifest", "split", "studies", "model_hash", "generated", "seed", "steps", "guidance", "guidance_interval")
+    keys = ("data_manifest", "split", "studies", "model_hash", "generated", *MADE_BY)
     return {k: about.get(k) for k in keys}
 
 

@@ -24,6 +24,7 @@ from omnicxr.evaluation import clinical, comparison, metrics, uncertainty
 from omnicxr.evaluation.chexbert import CheXbertLabeler
 from omnicxr.evaluation.extractors import frechet_name
 from omnicxr.evaluation.generation import (
+    MADE_BY,
     FolderGenerations,
     ModelGenerations,
     TableGenerations,
@@ -73,6 +74,7 @@ class EvaluationConfig:
     steps: int | None = None
     guidance: float | None = None
     guidance_interval: tuple[float, float] | None = None
+    report_first: bool | None = None
 
     def __post_init__(self) -> None:
         for kind, chosen, names in (("classifier", self.classifier, CLASSIFIERS), ("labeler", self.labeler, LABELERS)):
@@ -129,7 +131,8 @@ class Evaluation:
         self.progress = progress or (lambda done, total, what: None)
         self.done, self.total = 0, 2 * len(config.tasks) + 2
         folder = out / "generated"
-        options = {"num_inference_steps": config.steps, "guidance_scale": config.guidance, "guidance_interval": config.guidance_interval}
+        options = {"num_inference_steps": config.steps, "guidance_scale": config.guidance, "guidance_interval": config.guidance_interval,
+                   "report_first": config.report_first}  # fmt: skip
         self.model = ModelGenerations(suite.reader.pipe, suite.real, folder, seed=config.seed, options=options)
 
     def run(self, about: dict[str, Any]) -> dict[str, Any]:
@@ -244,7 +247,9 @@ def _about(
     made_by = {
         "seed": config.seed, "steps": config.steps or sampling.num_inference_steps, "solver": sampling.solver, "time_shift": sampling.time_shift,
         "guidance": sampling.guidance_scale if config.guidance is None else config.guidance,
-        "guidance_interval": list(config.guidance_interval or sampling.guidance_interval), "preset": model_provenance(model).get("preset"),
+        "guidance_interval": list(config.guidance_interval or sampling.guidance_interval),
+        "report_first": sampling.report_first if config.report_first is None else config.report_first,
+        "preset": model_provenance(model).get("preset"),
     }  # fmt: skip
     return {
         "version": omnicxr.__version__, "suite": config.suite, "data_manifest": test.manifest_hash, "split": test.split, "studies": len(rows),
@@ -259,7 +264,7 @@ def _about(
 def _claim(about: dict[str, Any], out: Path) -> None:
     """Say in OUT whose results these are; raises UserError where it holds those of other settings."""
     path = out / "generated" / "settings.json"
-    keys = ("model_hash", "data_manifest", "split", "studies", "seed", "steps", "guidance", "guidance_interval", "generated")
+    keys = ("model_hash", "data_manifest", "split", "studies", *MADE_BY, "generated")
     wanted = {k: about.get(k) for k in keys}
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise UserError(f"{out} holds an evaluation with other settings: choose another folder.")

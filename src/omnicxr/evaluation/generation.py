@@ -23,6 +23,8 @@ from omnicxr.evaluation.references import Parts, take
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 CHUNK = 16
+MADE_BY = ("seed", "steps", "guidance", "guidance_interval", "report_first")
+"""Settings that decide what a model generates, as `about` in metrics.json names them."""
 EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
 Progress = Callable[[int, int], None]
 SUFFIX = {Modality.FRONTAL: ("png", "jpg", "jpeg", "dcm"), Modality.LATERAL: ("png", "jpg", "jpeg", "dcm"), Modality.REPORT: ("txt",)}

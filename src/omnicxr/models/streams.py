@@ -40,6 +40,9 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.coupling not in COUPLINGS:
             raise UserError(f"Unknown coupling '{self.coupling}': choose from {', '.join(COUPLINGS)}.")
+        for what, whole, part in (("generator width", self.width, self.heads), ("size of the latents", self.latent_size, self.patch)):
+            if whole % part:
+                raise UserError(f"The {what} is {whole}, which cannot be split by {part}: choose numbers of heads and patch that divide it.")
 
     def tokens(self, modality: Modality) -> int:
         return (self.latent_size // self.patch) ** 2 if modality.is_image else self.report_tokens

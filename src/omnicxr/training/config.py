@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any
 
 from omnicxr.domain import UserError
 from omnicxr.models.generator import GeneratorConfig
@@ -74,6 +76,9 @@ class Preset:
     optimization: dict[str, OptimizationConfig]
     """Stage => its optimisation."""
 
+    def __post_init__(self) -> None:
+        self.generator_config()  # refuses what does not go together, before anything is trained
+
     def generator_config(self) -> GeneratorConfig:
         return GeneratorConfig(
             image_channels=self.image_autoencoder.latent_channels, latent_size=self.image_size // 8, patch=self.patch,
@@ -87,6 +92,38 @@ class Preset:
         if steps is None:
             return self
         return replace(self, optimization={k: replace(o, steps=steps) for k, o in self.optimization.items()})
+
+
+    def with_values(self, values: Mapping[str, str]) -> Preset:
+        """The same preset with other values of fields, named like `drop_prompt` or `optimization.generator.batch_size`.
+
+        Raises UserError for an unknown name and for a value that does not fit.
+        """
+        preset = self
+        for name, text in values.items():
+            preset = _changed(preset, name.split("."), name, text)
+        return preset
+
+
+def _changed(of: Any, path: list[str], name: str, text: str) -> Any:
+    """`of` (a dataclass, or a dict of them) with the field at `path` read from `text`."""
+    first, *rest = path
+    known = of if isinstance(of, dict) else vars(of) if is_dataclass(of) else {}
+    if first not in known:
+        raise UserError(f"A preset has no setting '{name}'" + (f": choose from {', '.join(known)}." if known else "."))
+    value = _changed(known[first], rest, name, text) if rest else _read(known[first], name, text)
+    return {**of, first: value} if isinstance(of, dict) else replace(of, **{first: value})
+
+
+def _read(old: Any, name: str, text: str) -> Any:
+    """Text as a value of the type of the one that it replaces."""
+    kinds: dict[type, Callable[[str], Any]] = {bool: {"true": True, "false": False}.__getitem__, int: int, float: float, str: str}
+    if type(old) not in kinds:
+        raise UserError(f"'{name}' is not one number or word: it can only be changed in a preset.")
+    try:
+        return kinds[type(old)](text)
+    except (KeyError, ValueError):
+        raise UserError(f"'{text}' does not fit '{name}', which is {old}: write a value of that kind.") from None
 
 
 def _stages(**steps_batch_rate: tuple[int, int, float]) -> dict[str, OptimizationConfig]:

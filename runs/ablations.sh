@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Generators that differ in one setting, trained on the same data for as many steps and measured on the same studies: docs/ablations.md.
+# bash runs/ablations.sh runs-out/small/run runs-out/small/prepared runs-out/ablations; run again to resume.
+# RUN is a finished training run; its other stages are taken over. PRESET, STEPS, STUDIES, PRECISION, DEVICE and VARIANTS change what is written below.
+set -euo pipefail
+run=$1 data=$2 out=$3
+preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda}
+variants=${VARIANTS:-base none pooled no-contrast always-prompt raw-noise one-latent sixteen-latents}
+tasks="report->frontal+lateral,frontal->lateral,frontal->lateral+report,frontal+lateral->report,nothing->frontal+lateral+report"
+omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
+
+for name in $variants; do
+    case $name in
+        base) settings="" ;;
+        none) settings="coupling=none" ;;
+        pooled) settings="coupling=pooled" ;;
+        no-contrast) settings="contrastive_weight=0" ;;
+        always-prompt) settings="drop_prompt=0" ;;
+        raw-noise) settings="preconditioned=false" ;;
+        one-latent) settings="report_autoencoder.latent_tokens=1" ;;
+        sixteen-latents) settings="report_autoencoder.latent_tokens=16" ;;
+        *) echo "unknown variant $name" >&2; exit 2 ;;
+    esac
+    folder=$out/$name
+    if [ ! -d "$folder/run/model" ]; then
+        rm -rf "$folder/copy"
+        mkdir -p "$folder/run" "$folder/copy"
+        cp -r "$run/model/"* "$folder/copy"
+        rm -rf "$folder/copy/generator" "$folder/copy/model_index.json"
+        case $name in *latent*) rm -rf "$folder/copy/report_autoencoder" ;; esac
+        mv "$folder/copy" "$folder/run/model"
+    fi
+    train=("$omnicxr" train --preset "$preset" --set "$settings" --mixed-precision "$precision" --data "$data" --out "$folder/run")
+    if [ ! -d "$folder/run/model/report_autoencoder" ]; then "${train[@]}" report-autoencoder; fi
+    "${train[@]}" generator --steps "$steps"
+    "$omnicxr" evaluate --model "$folder/run/model" --data "$data" --num "$studies" --device "$device" --tasks "$tasks" --out "$folder/evaluation"
+    if [ "$name" != base ] && [ -d "$out/base/evaluation" ]; then
+        "$omnicxr" evaluate --compare "$out/base/evaluation" "$folder/evaluation" --out "$folder/against-base"
+    fi
+done
