@@ -8,7 +8,7 @@ from PIL import Image
 
 from omnicxr import AnyToAnyPipeline
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.pipeline import StudyOutput
+from omnicxr.pipeline import ORDERS, StudyOutput
 
 FRONTAL = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100), np.uint8))
 REPORTS = ["Clear lungs.", "Large effusion.", "Cardiomegaly.", "A nodule."]
@@ -82,21 +82,24 @@ def test_guidance_scale_one_is_no_guidance(pipe: AnyToAnyPipeline) -> None:
     assert not same(run(guidance_scale=1.0), run(guidance_scale=6.0))
 
 
-def test_report_first_is_two_calls(pipe: AnyToAnyPipeline) -> None:
-    own = torch.Generator().manual_seed(5)
-    written = pipe(frontal=FRONTAL, generate=("report",), num_inference_steps=2, generator=[own])
-    assert written.report
-    drawn = pipe(frontal=FRONTAL, report=written.report, generate=("lateral",), num_inference_steps=2, generator=[own])
-    seen = []
-    task = {"frontal": FRONTAL, "generate": ("lateral", "report"), "num_inference_steps": 2}
-    both = pipe(**task, generator=[torch.Generator().manual_seed(5)], report_first=True, progress=lambda done, total: seen.append((done, total)))
-    assert both.report == written.report
-    assert (np.asarray(both.lateral[0]) == np.asarray(drawn.lateral[0])).all()
-    assert seen == [(1, 2), (2, 2)]
-    together = pipe(**task, generator=[torch.Generator().manual_seed(5)], report_first=False)
-    assert not same(both, together)
-    assert same(*(pipe(generate=("frontal", "lateral"), num_inference_steps=2, report_first=r) for r in (True, False)))
-    many = pipe(generate=("frontal", "lateral", "report"), num_inference_steps=2, report_first=True, num=3, seed=4)
+def test_one_part_after_the_other(pipe: AnyToAnyPipeline) -> None:
+    """The same as calling once for each turn, with the same random generator."""
+    own, steps = torch.Generator().manual_seed(5), {"num_inference_steps": 2}
+    written = pipe(generate=("report",), generator=[own], **steps)
+    frontal = pipe(report=written.report, generate=("frontal",), generator=[own], **steps)
+    lateral = pipe(report=written.report, frontal=frontal.frontal, generate=("lateral",), generator=[own], **steps)
+    turns = StudyOutput(frontal.frontal, lateral.lateral, written.report)
+    seen: list[tuple[int, int]] = []
+    task = {"generate": Modality, **steps}
+    outputs = {o: pipe(**task, generator=[torch.Generator().manual_seed(5)], order=o, progress=lambda *done: seen.append(done)) for o in ORDERS}
+    assert same(outputs["in-turn"], turns)
+    assert outputs["report-first"].report == written.report
+    assert not same(outputs["report-first"], outputs["in-turn"])
+    assert outputs["together"].frontal[0].tobytes() != frontal.frontal[0].tobytes()  # type: ignore[index]
+    assert seen == [(1, 1), (1, 2), (2, 2), (1, 3), (2, 3), (3, 3)]
+    assert same(*(pipe(frontal=FRONTAL, generate=("lateral", "report"), order=o, **steps) for o in ORDERS[1:]))
+    assert same(*(pipe(report="Clear.", generate=("frontal", "lateral"), order=o, **steps) for o in ORDERS[:2]))
+    many = pipe(**task, order="in-turn", num=3, seed=4)
     assert [len(part or []) for part in (many.frontal, many.lateral, many.report)] == [3, 3, 3]
 
 
@@ -124,6 +127,7 @@ def test_save_and_load(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
         ({"report": [], "generate": ("lateral",)}, "empty list"),
         ({"generate": ("lateral",), "num": 0}, "at least 1"),
         ({"generate": ("lateral",), "solver": "magic"}, "'magic'"),
+        ({"generate": ("lateral",), "order": "backwards"}, "'backwards': choose from together"),
         ({"generate": ("lateral",), "guidance_scale": -1.0}, "Guidance"),
         ({"generate": ("lateral",), "guidance_interval": (0.9, 0.1)}, "from time 0.9 to 0.1"),
         ({"generate": ("lateral",), "generator": [], "num": 2}, "0 random generators for 2"),

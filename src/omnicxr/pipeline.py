@@ -30,6 +30,8 @@ BUNDLED = Path(__file__).parent / "bundled"
 INDEX = "model_index.json"
 FORMAT = 1
 
+TOGETHER, REPORT_FIRST, IN_TURN = ORDERS = ("together", "report-first", "in-turn")
+
 ImageInput = Image.Image | np.ndarray | str | Path
 T = TypeVar("T")
 
@@ -43,8 +45,9 @@ class SamplingConfig:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     solver: str = "euler"
     time_shift: float = 1.0
-    report_first: bool = False
-    """Where a report and views are generated, generate the report first, and the views from it and from what is given."""
+    order: str = TOGETHER
+    """How several parts of a study are generated: `together`; `report-first`, then the views together; `in-turn`: report, frontal, lateral. What was
+    generated in an earlier turn counts as given in the next."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_inference_steps <= 1000:
@@ -56,11 +59,14 @@ class SamplingConfig:
             raise UserError(f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1 (noise).")
         if self.solver not in SOLVERS:
             raise UserError(f"Unknown solver '{self.solver}': choose from {', '.join(SOLVERS)}.")
+        if self.order not in ORDERS:
+            raise UserError(f"Unknown order '{self.order}': choose from {', '.join(ORDERS)}.")
 
     def turns(self, generate: tuple[Modality, ...]) -> list[tuple[Modality, ...]]:
         """What is generated together, and in which order."""
-        views = tuple(m for m in generate if m.is_image)
-        return [(Modality.REPORT,), views] if self.report_first and Modality.REPORT in generate and views else [generate]
+        report, views = (tuple(m for m in generate if m.is_image == image) for image in (False, True))
+        chosen = {TOGETHER: [generate], REPORT_FIRST: [report, views], IN_TURN: [report, *((m,) for m in views)]}[self.order]
+        return [turn for turn in chosen if turn]
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,7 @@ class AnyToAnyPipeline:
         guidance_scale: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
         solver: str | None = None,
-        report_first: bool | None = None,
+        order: str | None = None,
         seed: int = 0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         num: int = 1,
@@ -169,7 +175,7 @@ class AnyToAnyPipeline:
         task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
         wanted: dict[str, Any] = _drop_none({
             "num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale,
-            "guidance_interval": guidance_interval, "solver": solver, "report_first": report_first,
+            "guidance_interval": guidance_interval, "solver": solver, "order": order,
         })  # fmt: skip
         sampling = replace(self.sampling, **wanted)
         if num < 1:
@@ -184,7 +190,7 @@ class AnyToAnyPipeline:
             told = (lambda done, n=n: progress(n * count + done, len(turns) * count)) if progress else None
             output = self._generate(known, generate_now, generators, sampling, batch_size or (1 if self.device.type == "cpu" else 16), told)
             made |= {str(m): getattr(output, m) for m in generate_now}
-            known |= {m: made[m] for m in generate_now if not m.is_image}
+            known |= {m: [np.asarray(v) if m.is_image else v for v in made[m]] for m in generate_now}
         return StudyOutput(**made)
 
     def _generate(

@@ -178,7 +178,7 @@ def evaluate(
     steps: int | None = None,
     guidance: float | None = None,
     guidance_interval: Annotated[str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")] = "",
-    report_first: Annotated[bool | None, arg(help="Generate the report first and the views from it; default: the model's.")] = None,
+    order: Annotated[str | None, arg(help="together, report-first or in-turn: how several parts are generated; default: the model's.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     dry_run: DryRun = False,
@@ -197,7 +197,7 @@ def evaluate(
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
                               radgraph=radgraph, seed=seed, steps=steps, guidance=guidance,
                               guidance_interval=arguments.between("guidance-interval", guidance_interval),
-                              report_first=report_first)  # fmt: skip
+                              order=order)  # fmt: skip
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return

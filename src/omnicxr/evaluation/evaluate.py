@@ -74,7 +74,7 @@ class EvaluationConfig:
     steps: int | None = None
     guidance: float | None = None
     guidance_interval: tuple[float, float] | None = None
-    report_first: bool | None = None
+    order: str | None = None
 
     def __post_init__(self) -> None:
         for kind, chosen, names in (("classifier", self.classifier, CLASSIFIERS), ("labeler", self.labeler, LABELERS)):
@@ -132,7 +132,7 @@ class Evaluation:
         self.done, self.total = 0, 2 * len(config.tasks) + 2
         folder = out / "generated"
         options = {"num_inference_steps": config.steps, "guidance_scale": config.guidance, "guidance_interval": config.guidance_interval,
-                   "report_first": config.report_first}  # fmt: skip
+                   "order": config.order}  # fmt: skip
         self.model = ModelGenerations(suite.reader.pipe, suite.real, folder, seed=config.seed, options=options)
 
     def run(self, about: dict[str, Any]) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def _about(
         "seed": config.seed, "steps": config.steps or sampling.num_inference_steps, "solver": sampling.solver, "time_shift": sampling.time_shift,
         "guidance": sampling.guidance_scale if config.guidance is None else config.guidance,
         "guidance_interval": list(config.guidance_interval or sampling.guidance_interval),
-        "report_first": sampling.report_first if config.report_first is None else config.report_first,
+        "order": config.order or sampling.order,
         "preset": model_provenance(model).get("preset"),
     }  # fmt: skip
     return {

@@ -23,7 +23,7 @@ from omnicxr.evaluation.references import Parts, take
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 CHUNK = 16
-MADE_BY = ("seed", "steps", "guidance", "guidance_interval", "report_first")
+MADE_BY = ("seed", "steps", "guidance", "guidance_interval", "order")
 """Settings that decide what a model generates, as `about` in metrics.json names them."""
 EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
 Progress = Callable[[int, int], None]
