@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, SamplingConfig, model_hash, model_provenance
+from omnicxr.pipeline import BUNDLED, IN_TURN, AnyToAnyPipeline, SamplingConfig, model_hash, model_provenance
 
-SAMPLING = SamplingConfig(num_inference_steps=12, guidance_scale=3.0)
+SAMPLING = SamplingConfig(num_inference_steps=12, guidance_scale=3.0, order=IN_TURN)
 
 
 def main() -> None:

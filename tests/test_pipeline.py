@@ -144,3 +144,7 @@ def test_other_format(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps(index | {"format": 99}))
     with pytest.raises(UserError, match="format 99"):
         AnyToAnyPipeline.from_pretrained(tmp_path)
+    index["sampling"]["swiftness"] = 3
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match="unknown setting 'swiftness'"):
+        AnyToAnyPipeline.from_pretrained(tmp_path)

@@ -18,7 +18,7 @@ from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guide, is_guided
 from omnicxr.flow.samplers import SOLVERS, timesteps
-from omnicxr.models.component import WEIGHTS, Component, read_config
+from omnicxr.models.component import WEIGHTS, Component, known_settings, read_config
 from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.prompts import PromptEncoders
@@ -130,9 +130,8 @@ class AnyToAnyPipeline:
         components = {name: kind.load(root / name) for name, kind in COMPONENT_TYPES.items()}
         max_tokens = components["report_autoencoder"].config.max_tokens
         tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
-        sampling = {k: tuple(v) if isinstance(v, list) else v for k, v in index.sampling.items()}
-        pipe = cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=SamplingConfig(**sampling))  # type: ignore[arg-type]
-        return pipe.to(device)
+        sampling = SamplingConfig(**known_settings(index.sampling, SamplingConfig, root / INDEX))
+        return cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=sampling).to(device)  # type: ignore[arg-type]
 
     def save_pretrained(self, folder: Path | str, *, half: bool = True, provenance: dict[str, Any] | None = None) -> None:
         """Write the model folder; with `half`, weights are stored as float16 (they are used as float32)."""

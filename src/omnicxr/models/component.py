@@ -57,6 +57,11 @@ def read_config(path: Path, config_class: type) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is missing or damaged ({error}): get the model folder again.") from error
+    return known_settings(values, config_class, path)
+
+
+def known_settings(values: dict[str, Any], config_class: type, path: Path) -> dict[str, Any]:
+    """The settings of `config_class` that stand in `path`, lists as tuples. Raises UserError for one that it does not have."""
     if unknown := set(values) - {f.name for f in fields(config_class)}:
         raise UserError(f"{path} has the unknown setting '{min(unknown)}': it was written by another version.")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
