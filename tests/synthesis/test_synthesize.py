@@ -76,15 +76,19 @@ def test_ray_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Pa
 
 
 def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path) -> None:
-    """The whole command is killed twice, a worker once; in the end not a byte differs."""
+    """The whole command is killed, its main process alone (workers go with it), then a worker; in the end not a byte differs."""
     command = command_line(model_folder, tmp_path / "out")
-    for wait in (1, 2):
+    for wait, kill in ((1, os.killpg), (2, os.kill)):
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and len(list(tmp_path.glob("out/*.parquet"))) < wait:
             time.sleep(0.02)
-        os.killpg(running.pid, signal.SIGKILL)
+        workers = children(running.pid)
+        kill(running.pid, signal.SIGKILL)
         running.wait()
+        while any(alive(worker) for worker in workers):
+            assert time.monotonic() < deadline, "a worker outlives its command"
+            time.sleep(0.02)
         assert len(list(tmp_path.glob("out/*.parquet"))) < 10
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (workers := children(running.pid)) and running.poll() is None:
@@ -95,6 +99,11 @@ def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path
     for leftover in tmp_path.glob("out/.*.part"):  # what a kill in the middle of a write leaves is never taken for a shard
         leftover.unlink()
     assert content(tmp_path / "out") == content(made)
+
+
+def alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def children(pid: int) -> list[int]:

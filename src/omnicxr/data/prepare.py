@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from omnicxr.data.duplicates import find_copies
 from omnicxr.data.files import check_writable, sha256, write_json
+from omnicxr.data.processes import end_with_parent
 from omnicxr.data.selection import Selection, Selector
 from omnicxr.data.shards import shard_notes, study_to_json, write_shard
 from omnicxr.data.sources import KINDS, StudySource, open_source
@@ -169,7 +170,7 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
     if workers <= 1 or len(jobs) <= 1:
         yield from map(_do_shard, jobs)
         return
-    with mp.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
+    with mp.get_context("spawn").Pool(min(workers, len(jobs)), initializer=end_with_parent) as pool:
         yield from pool.imap_unordered(_do_shard, jobs)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from omnicxr.data.files import check_writable, whole_file, write_json
 from omnicxr.data.mimic_layout import MimicTables, Picture, dicom_id, study_folder
+from omnicxr.data.processes import end_with_parent
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, UserError
 from omnicxr.simulation.render import Rendering, render
@@ -85,8 +86,13 @@ def _run_chunks(config: SimulationConfig, out: Path, todo: list[range], workers:
     if workers <= 1 or len(jobs) <= 1:
         yield from map(_do_chunk, jobs)
         return
-    with mp.get_context("spawn").Pool(min(workers, len(jobs)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with mp.get_context("spawn").Pool(min(workers, len(jobs)), initializer=_set_up) as pool:
         yield from pool.imap_unordered(_do_chunk, jobs)
+
+
+def _set_up() -> None:
+    end_with_parent()
+    torch.set_num_threads(1)
 
 
 def _do_chunk(job: tuple[SimulationConfig, Path, range, str]) -> int:

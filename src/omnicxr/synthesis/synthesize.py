@@ -22,6 +22,7 @@ import torch
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, sha256, write_json
 from omnicxr.data.prepare import MANIFEST, write_manifest
+from omnicxr.data.processes import end_with_parent
 from omnicxr.data.shards import shard_notes
 from omnicxr.domain import Task, UserError
 from omnicxr.models.judge import Judge
@@ -139,6 +140,7 @@ _maker: Maker | None = None
 def _set_up(job: _Job, devices: Any) -> None:
     """In a worker process: one thread, so that sums are in the same order everywhere, and the next device."""
     global _maker
+    end_with_parent()
     torch.set_num_threads(1)
     _maker = job.maker(devices.get())
 
