@@ -112,7 +112,7 @@ def _changed(of: Any, path: list[str], name: str, text: str) -> Any:
     if first not in known:
         raise UserError(f"A preset has no setting '{name}'" + (f": choose from {', '.join(known)}." if known else "."))
     value = _changed(known[first], rest, name, text) if rest else _read(known[first], name, text)
-    return {**of, first: value} if isinstance(of, dict) else replace(of, **{first: value})
+    return {**of, first: value} if isinstance(of, dict) else replace(of, **{first: value})  # pyright: ignore[reportArgumentType]
 
 
 def _read(old: Any, name: str, text: str) -> Any:
