@@ -107,8 +107,9 @@ def safety(root: Path, studies: int, *more: str) -> None:
 
     def account(name: str, out: Path) -> str:
         items = PreparedDataset(out, "train").table.column("study_id").to_pylist()
-        print(f"(c) {name}: {len(items)} studies, {len(set(items))} distinct, bytes {digest(out)}", flush=True)
-        return digest(out)
+        found = digest(out)
+        print(f"(c) {name}: {len(items)} studies, {len(set(items))} distinct, bytes {found}", flush=True)
+        return found
 
     digests = {account(f"killed {killed(root / 'killed', studies, 0, *more)} times", root / "killed")}
     for name, workers in {"1 worker": ("1",), "2 workers": ("2",), "4 workers": ("4",), "Ray, 2 workers": ("2", "--ray")}.items():

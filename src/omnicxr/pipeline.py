@@ -62,6 +62,10 @@ class SamplingConfig:
         if self.order not in ORDERS:
             raise UserError(f"Unknown order '{self.order}': choose from {', '.join(ORDERS)}.")
 
+    def changed(self, **values: Any) -> SamplingConfig:
+        """The same with other values, where they are not None. Raises UserError for those that cannot be used."""
+        return replace(self, **_drop_none(values))
+
     def turns(self, generate: tuple[Modality, ...]) -> list[tuple[Modality, ...]]:
         """What is generated together, and in which order."""
         report, views = (tuple(m for m in generate if m.is_image == image) for image in (False, True))
@@ -172,25 +176,21 @@ class AnyToAnyPipeline:
         """
         inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
         task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
-        wanted: dict[str, Any] = _drop_none({
-            "num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale,
-            "guidance_interval": guidance_interval, "solver": solver, "order": order,
-        })  # fmt: skip
-        sampling = replace(self.sampling, **wanted)
+        sampling = self.sampling.changed(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval,
+                                         solver=solver, order=order)  # fmt: skip
         if num < 1:
             raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
         listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
         count = _one_length(listed) * num
         generators = _generators(seed, generator, count)
-        known = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
-        made: dict[str, list[Any]] = {}
+        batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
+        known: dict[Modality, list[Any]] = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
         turns = sampling.turns(task.generate)
         for n, generate_now in enumerate(turns):
             told = (lambda done, n=n: progress(n * count + done, len(turns) * count)) if progress else None
-            output = self._generate(known, generate_now, generators, sampling, batch_size or (1 if self.device.type == "cpu" else 16), told)
-            made |= {str(m): getattr(output, m) for m in generate_now}
-            known |= {m: [np.asarray(v) if m.is_image else v for v in made[m]] for m in generate_now}
-        return StudyOutput(**made)
+            output = self._generate(known, generate_now, generators, sampling, batch_size, told)
+            known |= {m: getattr(output, m) for m in generate_now}
+        return StudyOutput(**{str(m): known[m] for m in task.generate})
 
     def _generate(
         self, known: dict[Modality, list[Any]], generate: tuple[Modality, ...], generators: list[torch.Generator], sampling: SamplingConfig,

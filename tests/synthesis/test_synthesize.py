@@ -4,6 +4,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,10 +155,18 @@ def test_full_disk(made: Path, model_folder: Path, tmp_path: Path) -> None:
     assert content(tmp_path / "out") == content(made)
 
 
-def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepared: Path) -> None:
+def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     before = content(made)
     with pytest.raises(UserError, match="other settings"):
         synthesize(replace(CONFIG, seed=1), model_folder, made)
+    slower = Path(shutil.copytree(model_folder, tmp_path / "slower"))  # the same weights and other defaults of sampling
+    index = json.loads((slower / "model_index.json").read_text())
+    (slower / "model_index.json").write_text(json.dumps(index | {"sampling": index["sampling"] | {"order": "in-turn"}}))
+    with pytest.raises(UserError, match="other settings"):
+        synthesize(CONFIG, slower, made)
+    with pytest.raises(UserError, match="1 to 1000"):
+        synthesize(replace(CONFIG, steps=0), model_folder, tmp_path / "never")
+    assert not (tmp_path / "never").exists()
     assert content(made) == before
     with pytest.raises(UserError, match="another data set"):
         synthesize(CONFIG, model_folder, prepared)

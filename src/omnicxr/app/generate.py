@@ -45,12 +45,12 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
         raise UserError(f"{out} already holds results: choose another folder or delete it.")
     given = {str(m): _read(m, files[m]) for m in task.given}
     pipe = AnyToAnyPipeline.from_pretrained(config.model, device=config.device)
-    settings = {"num_inference_steps": config.steps, "guidance_scale": config.guidance}
-    output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress, **settings)  # type: ignore[arg-type]
+    pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance)
+    output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress)  # type: ignore[arg-type]
     check_writable(out)
     record = {
-        "task": str(task), "seed": config.seed, "steps": config.steps or pipe.sampling.num_inference_steps,
-        "guidance": pipe.sampling.guidance_scale if config.guidance is None else config.guidance,
+        "task": str(task), "seed": config.seed, "steps": pipe.sampling.num_inference_steps,
+        "guidance": pipe.sampling.guidance_scale, "order": pipe.sampling.order,
         "model_hash": model_hash(config.model), "image_size": pipe.image_size,
         "given": {str(m): str(files[m]) for m in task.given}, "note": "Synthetic. For research and teaching, not for diagnosis.",
     }  # fmt: skip

@@ -106,6 +106,8 @@ def evaluate(
         raise UserError(f"Only {len(rows)} {config.split} studies in {data} have {' and '.join(modalities)}: at least {2 * metrics.MIN_CASES} "
                         "are needed.")  # fmt: skip
     pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
+    pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance,
+                                          guidance_interval=config.guidance_interval, order=config.order)  # fmt: skip
     if test.image_size != pipe.image_size:
         raise UserError(f"{data} has pictures of {test.image_size} px, the model works at {pipe.image_size}: prepare it again.")
     if not (model / "judge").is_dir():
@@ -130,10 +132,7 @@ class Evaluation:
         self.config, self.suite, self.out, self.rows, self.test, self.source = config, suite, out, rows, test, source
         self.progress = progress or (lambda done, total, what: None)
         self.done, self.total = 0, 2 * len(config.tasks) + 2
-        folder = out / "generated"
-        options = {"num_inference_steps": config.steps, "guidance_scale": config.guidance, "guidance_interval": config.guidance_interval,
-                   "order": config.order}  # fmt: skip
-        self.model = ModelGenerations(suite.reader.pipe, suite.real, folder, seed=config.seed, options=options)
+        self.model = ModelGenerations(suite.reader.pipe, suite.real, out / "generated", seed=config.seed)
 
     def run(self, about: dict[str, Any]) -> dict[str, Any]:
         """Generate everything, then score everything."""
@@ -245,10 +244,8 @@ def _about(
     """What every result must carry."""
     sampling, size = pipe.sampling, config.size
     made_by = {
-        "seed": config.seed, "steps": config.steps or sampling.num_inference_steps, "solver": sampling.solver, "time_shift": sampling.time_shift,
-        "guidance": sampling.guidance_scale if config.guidance is None else config.guidance,
-        "guidance_interval": list(config.guidance_interval or sampling.guidance_interval),
-        "order": config.order or sampling.order,
+        "seed": config.seed, "steps": sampling.num_inference_steps, "solver": sampling.solver, "time_shift": sampling.time_shift,
+        "guidance": sampling.guidance_scale, "guidance_interval": list(sampling.guidance_interval), "order": sampling.order,
         "preset": model_provenance(model).get("preset"),
     }  # fmt: skip
     return {

@@ -55,9 +55,8 @@ def load_parts(path: Path) -> Parts:
 class ModelGenerations:
     """Generates with a model, one random generator per study, and keeps every task under `folder`, so that a second run only reads."""
 
-    def __init__(self, pipe: AnyToAnyPipeline, real: Parts, folder: Path, *, seed: int, options: dict[str, Any]) -> None:
-        """`options` go to the pipeline's call."""
-        self.pipe, self.real, self.folder, self.seed, self.options = pipe, real, folder, seed, options
+    def __init__(self, pipe: AnyToAnyPipeline, real: Parts, folder: Path, *, seed: int) -> None:
+        self.pipe, self.real, self.folder, self.seed = pipe, real, folder, seed
 
     def path(self, task: Task) -> Path:
         """Where the outputs of a task are kept."""
@@ -86,7 +85,7 @@ class ModelGenerations:
             given: dict[str, Any] = {str(m): [real[m][i] for i in chosen] for m in task.given}
             generators = [torch.Generator().manual_seed(seed * 1_000_003 + i) for i in range(chosen.start * each, chosen.stop * each)]
             part: StudyOutput = self.pipe(**given, generate=task.generate, num=each if given else len(generators), generator=generators,
-                                          batch_size=CHUNK, **self.options)  # fmt: skip
+                                          batch_size=CHUNK)  # fmt: skip
             for m in task.generate:
                 outputs[m] += [np.asarray(v) if m.is_image else v for v in getattr(part, m)]
             if progress:

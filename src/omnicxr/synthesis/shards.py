@@ -34,12 +34,10 @@ VIEWS = {Modality.FRONTAL: View.FRONTAL, Modality.LATERAL: View.LATERAL}
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that the bytes of an item depend on, apart from its prompt."""
+    """Everything that the bytes of an item depend on, apart from its prompt and the pipeline."""
 
     task: Task
     seed: int
-    steps: int | None
-    guidance: float | None
     gate: Gate
     keep_given: bool
     model_hash: str
@@ -81,8 +79,7 @@ class Maker:
 
     def _generate(self, given: dict[str, Any], seed: int) -> dict[Modality, Any]:
         generator = torch.Generator().manual_seed(seed)
-        output = self.pipe(**given, generate=self.recipe.task.generate, generator=[generator], num_inference_steps=self.recipe.steps,
-                           guidance_scale=self.recipe.guidance)  # fmt: skip
+        output = self.pipe(**given, generate=self.recipe.task.generate, generator=[generator])
         return {m: getattr(output, m)[0] for m in self.recipe.task.generate}
 
     def _row(self, index: int, prompt: int, given: dict[str, Any], made: dict[Modality, Any], quality: dict[str, Any]) -> dict[str, Any]:

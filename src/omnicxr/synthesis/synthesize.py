@@ -26,7 +26,7 @@ from omnicxr.data.processes import end_with_parent
 from omnicxr.data.shards import shard_notes
 from omnicxr.domain import Task, UserError
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import AnyToAnyPipeline, model_hash
+from omnicxr.pipeline import AnyToAnyPipeline, SamplingConfig, model_hash
 from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import Prompts, Wish, choose, prompts_for
 from omnicxr.synthesis.shards import SPLIT, Maker, Recipe
@@ -73,11 +73,12 @@ def synthesize(
     chosen = choose(prompts, config.wish, config.seed)
     if config.gate.agreement is not None and not (model / "judge").is_dir():
         raise UserError(f"{model} has no judge for the agreement gate: train one, or leave the gate out.")
-    image_size = AnyToAnyPipeline.from_pretrained(model).image_size
+    pipe = _pipeline(config, model, "cpu")
+    image_size = pipe.image_size
     if config.data and any(m.is_image for m in config.task.given) and (found := PreparedDataset(config.data, config.split).image_size) != image_size:
         raise UserError(f"{config.data} has pictures of {found} px, the model works at {image_size}: prepare it again.")
     check_writable(out)
-    _claim(config, prompts, model, out)
+    _claim(config, prompts, pipe.sampling, model, out)
     shards = {out / f"{SPLIT}-{n:06d}.parquet": range(i, min(i + config.shard_size, len(chosen)))
               for n, i in enumerate(range(0, len(chosen), config.shard_size))}  # fmt: skip
     todo = [(items, path) for path, items in shards.items() if not path.exists()]
@@ -94,12 +95,20 @@ def _prompts(config: SynthesisConfig) -> Prompts:
     return prompts_for(config.task, data=config.data, split=config.split, table=config.table, seed=config.seed)
 
 
-def _claim(config: SynthesisConfig, prompts: Prompts, model: Path, out: Path) -> None:
+def _pipeline(config: SynthesisConfig, model: Path, device: str) -> AnyToAnyPipeline:
+    """The model, which samples as the config says."""
+    pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
+    pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance)
+    return pipe
+
+
+def _claim(config: SynthesisConfig, prompts: Prompts, sampling: SamplingConfig, model: Path, out: Path) -> None:
     path = out / RECORD
     if not path.exists() and (out / MANIFEST).exists():
         raise UserError(f"{out} holds another data set: choose another folder.")
     origin = prompts.data.manifest_hash if prompts.data else sha256(config.table) if config.table else "composed"
-    settings = asdict(config) | {"task": str(config.task), "data": None, "table": None, "prompts": origin, "model_hash": model_hash(model)}
+    settings = asdict(config) | {"task": str(config.task), "data": None, "table": None, "prompts": origin, "model_hash": model_hash(model),
+                                 "sampling": asdict(sampling)}  # fmt: skip
     wanted = json.loads(json.dumps(settings, default=str))
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise UserError(f"{out} holds a synthesis with other settings (see {RECORD}): choose another folder.")
@@ -128,10 +137,8 @@ class _Job:
         config = self.config
         prompts = _prompts(config)
         judge = Judge.load(self.model / "judge").to(device).eval() if config.gate.agreement is not None else None
-        recipe = Recipe(task=config.task, seed=config.seed, steps=config.steps, guidance=config.guidance, gate=config.gate,
-                        keep_given=config.keep_given, model_hash=model_hash(self.model))  # fmt: skip
-        pipe = AnyToAnyPipeline.from_pretrained(self.model, device=device)
-        return Maker(pipe, judge, prompts, choose(prompts, config.wish, config.seed), recipe)
+        recipe = Recipe(task=config.task, seed=config.seed, gate=config.gate, keep_given=config.keep_given, model_hash=model_hash(self.model))
+        return Maker(_pipeline(config, self.model, device), judge, prompts, choose(prompts, config.wish, config.seed), recipe)
 
 
 _maker: Maker | None = None
@@ -169,9 +176,8 @@ def _with_processes(job: _Job, todo: list[tuple[range, Path]], workers: int, dev
                         made = future.result()
                         finished.add(futures[future])
                         yield made
-                except UserError:  # a full disk, most likely: the other shards would end the same way
+                finally:  # after an error such as a full disk, the shards that are left are not tried
                     pool.shutdown(wait=False, cancel_futures=True)
-                    raise
         except BrokenProcessPool:
             deaths = 1 if finished else deaths + 1
             if deaths >= MAX_DEATHS:

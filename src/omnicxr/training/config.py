@@ -93,7 +93,6 @@ class Preset:
             return self
         return replace(self, optimization={k: replace(o, steps=steps) for k, o in self.optimization.items()})
 
-
     def with_values(self, values: Mapping[str, str]) -> Preset:
         """The same preset with other values of fields, named like `drop_prompt` or `optimization.generator.batch_size`.
 
