@@ -102,6 +102,7 @@ def train(
     coupling: Annotated[Literal["joint", "pooled", "none"], arg(help="How the generator's streams see each other.")] = "joint",
     steps: Annotated[int | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
     values: Annotated[str, arg(name="set", help="Other values of the preset: drop_prompt=0,optimization.generator.batch_size=64.")] = "",
+    start: Annotated[str, arg(name="from", help="Start from this model folder's weights, or bundled; stages not trained here come from it.")] = "",
     seed: Seed = 0,
     mixed_precision: Literal["no", "bf16", "fp16"] = "no",
     checkpoint_minutes: float = 4.0,
@@ -120,6 +121,7 @@ def train(
     from omnicxr.app.plots import plot_losses
     from omnicxr.training.config import get_preset
     from omnicxr.training.loop import LoopConfig
+    from omnicxr.training.origin import Origin
     from omnicxr.training.run import TrainingRun
 
     chosen = replace(get_preset(preset), coupling=coupling).with_values(arguments.pairs("set", values)).with_steps(steps)
@@ -128,7 +130,7 @@ def train(
         return
     loop = LoopConfig(seed=seed, checkpoint_minutes=checkpoint_minutes, mixed_precision=mixed_precision, budget_minutes=budget_minutes)
     with progress_bar("Training") as progress:
-        TrainingRun(chosen, loop, data, out, report=progress.training, on_checkpoint=plot_losses).train(stage)
+        TrainingRun(chosen, loop, data, out, Origin.named(start), report=progress.training, on_checkpoint=plot_losses).train(stage)
     console.print(f"Done: {out}")
     if measure and stage == "all":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,6 +2,7 @@
 
     RUN/config.json                     resolved preset, seed, code version, hash of the data
     RUN/<stage>/config.json ...         its optimisation, curves, sample sheets, checkpoint
+    RUN/<stage>/from.json               with --from: which parameters were not taken over
     RUN/model/                          the model folder, with the judge in model/judge
 """
 
@@ -32,6 +33,7 @@ from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import Preset
 from omnicxr.training.latents import cache_latents
 from omnicxr.training.loop import LoopConfig, Report, Stage, train_stage
+from omnicxr.training.origin import READS_REPORTS, Origin, component_of
 from omnicxr.training.stages.generator import GeneratorStage
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
 from omnicxr.training.stages.judge import JudgeStage
@@ -53,6 +55,8 @@ class TrainingRun:
     loop: LoopConfig
     data: Path
     out: Path
+    origin: Origin | None = None
+    """Where stages start from, and where stages come from that this run has not trained; None: from chance."""
     report: Report | None = None
     on_checkpoint: Callable[[Path], None] | None = None
 
@@ -64,10 +68,12 @@ class TrainingRun:
         data, held_out = self._open("train"), self._open("validate")
         self._claim(data)
         for name in STAGES if stage == "all" else (stage,):
-            self._settle(self.out / name / "config.json", asdict(self.preset.optimization[name]))
+            start = {"from": self.origin.hash if self.origin else None}
+            self._settle(self.out / name / "config.json", asdict(self.preset.optimization[name]) | start)
             torch.manual_seed(self.loop.seed)
             with PartialState().main_process_first():
                 built = self._build(name, data, held_out)
+                self._take_over(name, built)
             model = train_stage(built, self.preset.optimization[name], self._loop(name, stage), self.out / name,
                                 report=self.report, on_checkpoint=self.on_checkpoint)  # fmt: skip
             if PartialState().is_main_process:
@@ -83,7 +89,7 @@ class TrainingRun:
 
     def folder_of(self, stage: str) -> Path:
         """Where the trained network of a stage lies."""
-        return self.out / "model" / stage.replace("-", "_")
+        return self.out / "model" / component_of(stage)
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -114,7 +120,9 @@ class TrainingRun:
     def _tokenizer(self, data: PreparedDataset) -> ReportTokenizer:
         if not (self.tokenizer_folder / "tokenizer.json").exists():
             reports = (data.reports[i] for i in data.having(Modality.REPORT))
-            ReportTokenizer.train(reports, vocab_size=self.preset.vocab_size, max_tokens=self.preset.max_tokens).save(self.tokenizer_folder)
+            shape = {"vocab_size": self.preset.vocab_size, "max_tokens": self.preset.max_tokens}
+            made = self.origin.tokenizer(self.preset.max_tokens) if self.origin else ReportTokenizer.train(reports, **shape)
+            made.save(self.tokenizer_folder)
         return ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens)
 
     def _build(self, name: str, data: PreparedDataset, held_out: PreparedDataset) -> Stage:
@@ -131,8 +139,17 @@ class TrainingRun:
         latents = cache_latents(data, parts.image_autoencoder, parts.report_autoencoder, parts.prompts, tokenizer, self.out / "latents")
         return GeneratorStage(self.preset, data, held_out, latents, parts, **common)
 
+    def _take_over(self, name: str, built: Stage) -> None:
+        if self.origin:
+            tokenizer = ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens) if name in READS_REPORTS else None
+            anew = self.origin.take_over(name, built.model, tokenizer)
+            if PartialState().is_main_process:
+                write_json(self.out / name / "from.json", {"model": str(self.origin.folder), "anew": anew})
+
     def _trained(self, stage: str, kind: Any) -> Any:
         folder = self.folder_of(stage)
+        if self.origin and not (folder / WEIGHTS).exists():
+            self.origin.component(stage, kind).save(folder)
         if not (folder / WEIGHTS).exists():
             raise UserError(f"The stage '{stage}' is not trained yet ({folder} is empty): run `omnicxr train {stage}` first.")
         return kind.load(folder)

@@ -1,0 +1,68 @@
+"""Starting from a trained model instead of from chance: fine-tuning, and networks that change in part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from omnicxr.domain import UserError
+from omnicxr.models.component import WEIGHTS, Component, read_weights
+from omnicxr.models.tokenizer import ReportTokenizer
+from omnicxr.pipeline import BUNDLED, INDEX, model_hash
+
+READS_REPORTS = ("report-autoencoder", "prompts", "judge")
+"""Stages whose weights are of no use with another tokenizer."""
+
+
+def component_of(stage: str) -> str:
+    """Stage => sub-folder of a model folder."""
+    return stage.replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The model folder that training starts from."""
+
+    folder: Path
+
+    @classmethod
+    def named(cls, name: str) -> Origin | None:
+        """A model folder, "bundled" for the one that comes with the package, or "" for none. Raises UserError for any other folder."""
+        if not name:
+            return None
+        folder = BUNDLED if name == "bundled" else Path(name)
+        if not (folder / INDEX).is_file():
+            raise UserError(f"--from {folder} is not a model folder ({INDEX} is missing): name RUN/model of a finished run, or bundled.")
+        return cls(folder)
+
+    @cached_property
+    def hash(self) -> str:
+        return model_hash(self.folder)
+
+    def tokenizer(self, max_tokens: int) -> ReportTokenizer:
+        return ReportTokenizer.load(self.folder / "tokenizer", max_tokens=max_tokens)
+
+    def component(self, stage: str, kind: Any) -> Any:
+        """The trained network of a stage, as it is."""
+        return kind.load(self.folder / component_of(stage))
+
+    def take_over(self, stage: str, model: Component, tokenizer: ReportTokenizer | None) -> list[str]:
+        """Copy into `model` every parameter that has the same name and shape here; returns the names of those that start anew.
+
+        Buffers are not copied: they are statistics, worked out on the data at hand. Raises UserError if less than half of the network fits, and
+        for weights that go with another tokenizer than the run's.
+        """
+        if stage in READS_REPORTS and tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
+            raise UserError(f"{self.folder} reads reports with another tokenizer than this run: train '{stage}' without --from.")
+        theirs, ours = read_weights(self.folder / component_of(stage) / WEIGHTS), dict(model.named_parameters())
+        fitting = {name for name, p in ours.items() if name in theirs and theirs[name].shape == p.shape}
+        if 2 * sum(ours[name].numel() for name in fitting) < sum(p.numel() for p in ours.values()):
+            raise UserError(f"Most of '{stage}' in {self.folder} has other shapes than the preset wants: choose the preset it was trained with.")
+        with torch.no_grad():
+            for name in fitting:
+                ours[name].copy_(theirs[name])
+        return sorted(set(ours) - fitting)
