@@ -24,7 +24,7 @@ from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8
 from omnicxr.models.prompts import PromptEncoders
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.texture import Texture
-from omnicxr.models.tokenizer import ReportTokenizer, sentence_case
+from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, sentence_case
 
 BUNDLED = Path(__file__).parent / "bundled"
 INDEX = "model_index.json"
@@ -253,13 +253,14 @@ class AnyToAnyPipeline:
         return SOLVERS[sampling.solver](velocity, noise, timesteps(sampling.num_inference_steps, sampling.time_shift))
 
     def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
-        """Latents => pictures, with texture from each study's generator, and texts; pictures one by one: their bytes do not depend on the batch."""
+        """Latents => pictures, with texture from each study's generator, and texts that say nothing twice; pictures one by one: their bytes do not
+        depend on the batch."""
         out: dict[str, Any] = {}
         for modality, z in latents.items():
             if modality.is_image:
                 out[modality] = [self._picture(row, g) for row, g in zip(z, generators, strict=True)]
             else:
-                out[modality] = [sentence_case(t) for t in self.tokenizer.decode(self.report_autoencoder.decode(z))]
+                out[modality] = [sentence_case(each_sentence_once(t)) for t in self.tokenizer.decode(self.report_autoencoder.decode(z))]
         return StudyOutput(**out)
 
     def _picture(self, z: Tensor, generator: torch.Generator) -> Image.Image:

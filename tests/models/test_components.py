@@ -17,7 +17,7 @@ from omnicxr.models.image_autoencoder import (
 )
 from omnicxr.models.prompts import info_nce, symmetric_contrastive_loss
 from omnicxr.models.report_autoencoder import ReportAutoencoder, ReportAutoencoderConfig
-from omnicxr.models.tokenizer import BEGIN, END, PAD, ReportTokenizer, sentence_case
+from omnicxr.models.tokenizer import BEGIN, END, PAD, ReportTokenizer, each_sentence_once, sentence_case
 
 SMALL = ImageAutoencoderConfig(latent_channels=4, widths=(16, 32), encoder_blocks=1, decoder_blocks=1)
 REPORTS = ["Small left pleural effusion.", "No acute process.", "A 2.6 cm nodule in the right upper lobe."]
@@ -89,6 +89,18 @@ def test_tokenizer_round_trip_and_cut() -> None:
 )
 def test_sentence_case(text: str, shown: str) -> None:
     assert sentence_case(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("A 1.3 cm nodule. Tube in place. a 1.3 cm nodule. Clear lungs.", "A 1.3 cm nodule. Tube in place. Clear lungs."),
+        ("No effusion. No effusion", "No effusion. No effusion"),
+        ("", ""),
+    ],
+)
+def test_each_sentence_once(text: str, kept: str) -> None:
+    assert each_sentence_once(text) == kept
 
 
 def report_model() -> ReportAutoencoder:

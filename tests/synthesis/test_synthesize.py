@@ -204,6 +204,9 @@ def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None
         Gate(tries=0, alignment=0.1)
     with pytest.raises(UserError, match="needs a condition"):
         Gate(tries=2)
+    for wish in (Wish(num=2, balance=True), Wish(num=2, sex="F"), Wish(num=2, ages=(60, 80)), Wish(num=0, per_finding=1)):
+        with pytest.raises(UserError, match="cannot be asked for"):
+            replace(CONFIG, task=Task.from_nothing(), wish=wish)
     with pytest.raises(UserError, match="nothing to be aligned with"):
         replace(CONFIG, task=Task.from_nothing(), gate=Gate(alignment=0.1))
 

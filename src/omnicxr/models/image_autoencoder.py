@@ -20,7 +20,7 @@ FACTOR = 8
 class ImageAutoencoderConfig:
     """Sizes of the image autoencoder."""
 
-    latent_channels: int = 6
+    latent_channels: int = 16
     widths: tuple[int, int] = (64, 128)
     """Channels at a quarter and at an eighth of the resolution."""
     encoder_blocks: int = 2

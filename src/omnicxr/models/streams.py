@@ -18,7 +18,7 @@ COUPLINGS = ("joint", "pooled", "none")
 class GeneratorConfig:
     """Sizes of the generator, and what its latents look like."""
 
-    image_channels: int = 6
+    image_channels: int = 16
     """Channels of the image latents."""
     latent_size: int = 16
     """Side of the image latents."""

@@ -26,7 +26,7 @@ class TextureConfig:
     channels: int = 32
     kernel_size: int = 11
     """Pixels; odd."""
-    strength: float = 0.4
+    strength: float = 0.5
 
 
 class Texture(Component):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -74,3 +75,11 @@ def sentence_case(text: str) -> str:
         elif not char.isspace():
             start = False
     return "".join(out)
+
+
+def each_sentence_once(text: str) -> str:
+    """The text without sentences that stand in it already (upper and lower case alike)."""
+    sentences: dict[str, str] = {}
+    for sentence in re.split(r"(?<=[.!?])\s+", text.strip()):
+        sentences.setdefault(sentence.lower(), sentence)
+    return " ".join(sentences.values())

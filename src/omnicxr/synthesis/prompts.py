@@ -143,6 +143,11 @@ class Wish:
     ages: tuple[float, float] | None = None
     """Youngest and oldest, in years: only prompts of such persons."""
 
+    @property
+    def of_some(self) -> bool:
+        """Whether it is for some findings or persons rather than any."""
+        return bool(self.balance or self.per_finding or self.findings or self.sex or self.ages)
+
     def __post_init__(self) -> None:
         if self.num < 1 and not self.per_finding:
             raise UserError(f"Cannot synthesize {self.num} studies: ask for at least 1.")

@@ -62,6 +62,9 @@ class SynthesisConfig:
             raise UserError(f"Shards of {self.shard_size} studies cannot be written: choose at least 1.")
         if self.gate.alignment is not None and not self.task.given:
             raise UserError("With nothing given there is nothing to be aligned with: leave the alignment gate out.")
+        if self.wish.of_some and not self.task.given:
+            raise UserError("With nothing given, findings, sex and age cannot be asked for: give reports or views, or leave "
+                            "--balance, --per-finding, --findings, --sex and --ages out.")  # fmt: skip
 
 
 def synthesize(

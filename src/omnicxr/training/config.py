@@ -61,6 +61,8 @@ class Preset:
     coupling: str = "joint"
     preconditioned: bool = True
     local_channels: int = 64
+    image_kl: float = 1e-6
+    """Weight of the nats of a picture's latents in the autoencoder's loss."""
     report_kl: float = 0.004
     contrastive_weight: float = 0.02
     """Weight of the contrastive term between streams in the generator's loss."""
@@ -143,7 +145,7 @@ PRESETS = {
     ),
     "tiny": Preset(
         name="tiny", image_size=128,
-        image_autoencoder=ImageAutoencoderConfig(latent_channels=6, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
+        image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
         optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(700, 64, 1e-3),
@@ -151,7 +153,7 @@ PRESETS = {
     ),
     "small": Preset(
         name="small", image_size=256, max_tokens=128,
-        image_autoencoder=ImageAutoencoderConfig(latent_channels=8, widths=(96, 192), encoder_blocks=2, decoder_blocks=4),
+        image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(96, 192), encoder_blocks=2, decoder_blocks=4),
         report_autoencoder=ReportShape(latent_tokens=8, latent_channels=32, width=192, encoder_depth=3, decoder_depth=3, heads=6),
         prompt_dim=256, image_channels=(32, 64, 128, 256), generator_width=256, generator_depth=8, generator_heads=8,
         optimization=_stages(image_autoencoder=(20_000, 32, 5e-4), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
@@ -159,7 +161,7 @@ PRESETS = {
     ),
     "base": Preset(
         name="base", image_size=256, vocab_size=8192, max_tokens=256,
-        image_autoencoder=ImageAutoencoderConfig(latent_channels=8, widths=(192, 384), encoder_blocks=3, decoder_blocks=6),
+        image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(192, 384), encoder_blocks=3, decoder_blocks=6),
         report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
         prompt_dim=512, image_channels=(64, 128, 256, 512), generator_width=768, generator_depth=16, generator_heads=12,
         optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),

@@ -17,7 +17,7 @@ from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
 
-KL_WEIGHT, SSIM_WEIGHT, EDGE_WEIGHT, SCALE_WEIGHT = 4e-6, 0.1, 0.5, 0.5
+SSIM_WEIGHT, EDGE_WEIGHT, SCALE_WEIGHT = 0.1, 0.5, 0.5
 STATISTICS_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 4, 0.3
 
 
@@ -32,7 +32,7 @@ class ImageAutoencoderStage:
 
     def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, *, seed: int, world_size: int) -> None:
         self.model = ImageAutoencoder(preset.image_autoencoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out = data, held_out
+        self.data, self.held_out, self.kl_weight = data, held_out, preset.image_kl
         self.items = [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
         batch = preset.optimization[self.name].batch_size
         self.sampler = EpochSampler(len(self.items), batch, seed=seed, world_size=world_size)
@@ -51,7 +51,7 @@ class ImageAutoencoderStage:
         ssim = structural_similarity(x, y).mean()
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
         scale = (model.decode_raw(F.avg_pool2d(z, 2)) - F.avg_pool2d(x, 2)).abs().mean()
-        loss = l1 + EDGE_WEIGHT * edges + SSIM_WEIGHT * (1 - ssim) + KL_WEIGHT * kl + SCALE_WEIGHT * scale
+        loss = l1 + EDGE_WEIGHT * edges + SSIM_WEIGHT * (1 - ssim) + self.kl_weight * kl + SCALE_WEIGHT * scale
         psnr = 10 * torch.log10(4 / ((y.detach() - x) ** 2).mean())
         return {"loss": loss, "l1": l1.detach(), "ssim": ssim.detach(), "kl": kl.detach(), "scale": scale.detach(), "psnr": psnr}
 
