@@ -12,7 +12,7 @@ from omnicxr.domain import UserError
 from omnicxr.models.component import Component
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.pipeline import AnyToAnyPipeline, model_hash, model_provenance
 from omnicxr.training.config import get_preset
 from omnicxr.training.loop import LoopConfig
 from omnicxr.training.origin import Origin
@@ -50,6 +50,7 @@ def test_one_command_fine_tunes_the_generator(model_folder: Path, prepared: Path
     assert 0 < moved <= 1.1 * NANO.optimization["generator"].learning_rate
     assert json.loads((tmp_path / "generator" / "from.json").read_text()) == {"model": str(model_folder), "anew": []}
     AnyToAnyPipeline.from_pretrained(tmp_path / "model")
+    assert model_provenance(tmp_path / "model")["from"] == model_hash(model_folder)
     with pytest.raises(UserError, match="another from"):
         replace(run, origin=None).train("generator")
 
@@ -58,6 +59,9 @@ def test_weights_that_cannot_be_gone_on_from(model_folder: Path, prepared: Path,
     origin = Origin(model_folder)
     with pytest.raises(UserError, match=r"Most of 'generator' .* other shapes"):
         TrainingRun(NANO.with_values({"generator_width": "64"}), LoopConfig(), prepared, tmp_path / "wide", origin).train("generator")
+    six = NANO.with_values({"image_autoencoder.latent_channels": "6"})
+    with pytest.raises(UserError, match=r"latent_channels 4, the preset wants 6: add --set image_autoencoder.latent_channels=4"):
+        TrainingRun(six, LoopConfig(), prepared, tmp_path / "six", origin).train("generator")
     other = ReportTokenizer.train(["heart", "lungs"], vocab_size=300, max_tokens=NANO.max_tokens)
     other.save(tmp_path / "other" / "model" / "tokenizer")
     with pytest.raises(UserError, match="another tokenizer"):

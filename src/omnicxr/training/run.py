@@ -68,8 +68,7 @@ class TrainingRun:
         data, held_out = self._open("train"), self._open("validate")
         self._claim(data)
         for name in STAGES if stage == "all" else (stage,):
-            start = {"from": self.origin.hash if self.origin else None}
-            self._settle(self.out / name / "config.json", asdict(self.preset.optimization[name]) | start)
+            self._settle(self.out / name / "config.json", asdict(self.preset.optimization[name]) | {"from": self._start})
             torch.manual_seed(self.loop.seed)
             with PartialState().main_process_first():
                 built = self._build(name, data, held_out)
@@ -80,6 +79,11 @@ class TrainingRun:
                 model.save(self.folder_of(name))
                 if name == "generator":
                     self._assemble(data)
+
+    @property
+    def _start(self) -> str | None:
+        """Hash of the model that training starts from."""
+        return self.origin.hash if self.origin else None
 
     def _loop(self, name: str, wanted: str) -> LoopConfig:
         """With the stage's share of the budget."""
@@ -135,7 +139,9 @@ class TrainingRun:
         if name != "generator":
             kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
             return kind(self.preset, data, held_out, tokenizer, **common)
-        parts = self._pipeline(tokenizer, Generator(self.preset.generator_config())).to(PartialState().device or torch.device("cpu"))
+        parts = self._pipeline(tokenizer, Generator(self.preset.generator_config()))
+        self._check_latents(parts)
+        parts = parts.to(PartialState().device or torch.device("cpu"))
         latents = cache_latents(data, parts.image_autoencoder, parts.report_autoencoder, parts.prompts, tokenizer, self.out / "latents")
         return GeneratorStage(self.preset, data, held_out, latents, parts, **common)
 
@@ -145,6 +151,17 @@ class TrainingRun:
             anew = self.origin.take_over(name, built.model, tokenizer)
             if PartialState().is_main_process:
                 write_json(self.out / name / "from.json", {"model": str(self.origin.folder), "anew": anew})
+
+    def _check_latents(self, parts: AnyToAnyPipeline) -> None:
+        """Autoencoders may come from another model (`origin`, or a copied folder): their latents must be what the preset's generator wants."""
+        made = {"image_autoencoder.latent_channels": parts.image_autoencoder.config.latent_channels,
+                "report_autoencoder.latent_tokens": parts.report_autoencoder.config.latent_tokens,
+                "report_autoencoder.latent_channels": parts.report_autoencoder.config.latent_channels}  # fmt: skip
+        for setting, found in made.items():
+            part, field = setting.split(".")
+            if found != (wanted := getattr(getattr(self.preset, part), field)):
+                raise UserError(f"{self.out / 'model' / part} has {field} {found}, the preset wants {wanted}: "
+                                f"add --set {setting}={found}, or train the stage '{part.replace('_', '-')}' first.")  # fmt: skip
 
     def _trained(self, stage: str, kind: Any) -> Any:
         folder = self.folder_of(stage)
@@ -166,7 +183,7 @@ class TrainingRun:
         """Write `model_index.json`, which makes RUN/model a model folder."""
         pipe = self._pipeline(self._tokenizer(data), self._trained("generator", Generator))
         provenance = {"preset": self.preset.name, "seed": self.loop.seed, "data_manifest": data.manifest_hash,
-                      "studies": len(data), "version": omnicxr.__version__, "commit": commit()}  # fmt: skip
+                      "studies": len(data), "version": omnicxr.__version__, "commit": commit(), "from": self._start}  # fmt: skip
         pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
 
 
