@@ -54,9 +54,9 @@ class Origin:
         """Copy into `model` every parameter that has the same name and shape here; returns the names of those that start anew.
 
         Buffers are not copied: they are statistics, worked out on the data at hand. Raises UserError if less than half of the network fits, and
-        for weights that go with another tokenizer than the run's.
+        for weights that go with another tokenizer than the run's, which is given for stages that read reports.
         """
-        if stage in READS_REPORTS and tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
+        if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
             raise UserError(f"{self.folder} reads reports with another tokenizer than this run: train '{stage}' without --from.")
         theirs, ours = read_weights(self.folder / component_of(stage) / WEIGHTS), dict(model.named_parameters())
         fitting = {name for name, p in ours.items() if name in theirs and theirs[name].shape == p.shape}
