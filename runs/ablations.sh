@@ -5,7 +5,7 @@
 set -euo pipefail
 run=$1 data=$2 out=$3
 preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda}
-variants=${VARIANTS:-base none pooled no-contrast always-prompt raw-noise one-latent sixteen-latents}
+variants=${VARIANTS:-base none pooled no-contrast always-prompt full-attention raw-flow noise-prediction one-latent sixteen-latents}
 tasks="report->frontal+lateral,frontal->lateral,frontal->lateral+report,frontal+lateral->report,nothing->frontal+lateral+report"
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
 
@@ -16,7 +16,9 @@ for name in $variants; do
         pooled) settings="coupling=pooled" ;;
         no-contrast) settings="contrastive_weight=0" ;;
         always-prompt) settings="drop_prompt=0" ;;
-        raw-noise) settings="preconditioned=false" ;;
+        full-attention) settings="given_sees_generated=true" ;;
+        raw-flow) settings="preconditioned=false" ;;
+        noise-prediction) settings="preconditioned=false,prediction=noise" ;;
         one-latent) settings="report_autoencoder.latent_tokens=1" ;;
         sixteen-latents) settings="report_autoencoder.latent_tokens=16" ;;
         *) echo "unknown variant $name" >&2; exit 2 ;;

@@ -17,7 +17,7 @@ from omnicxr.data.files import sha256, write_json
 from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guide, is_guided
-from omnicxr.flow.samplers import SOLVERS, timesteps
+from omnicxr.flow.samplers import SOLVERS, begin, diffusion_timesteps, timesteps
 from omnicxr.models.component import WEIGHTS, Component, known_settings, read_config
 from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
@@ -250,7 +250,9 @@ class AnyToAnyPipeline:
                 return v
             return guide(v, network.velocity(nothing, x, times, null).velocity, sampling.guidance_scale)
 
-        return SOLVERS[sampling.solver](velocity, noise, timesteps(sampling.num_inference_steps, sampling.time_shift))
+        steps, flow = sampling.num_inference_steps, network.config.prediction == "velocity"
+        times = timesteps(steps, sampling.time_shift) if flow else diffusion_timesteps(steps)
+        return SOLVERS[sampling.solver](velocity, begin(noise, times[0]), times)
 
     def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
         """Latents => pictures, with texture from each study's generator, and texts that say nothing twice; pictures one by one: their bytes do not

@@ -6,8 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnicxr.flow.guidance import guide, is_guided
-from omnicxr.flow.path import add_noise, coarse_to_fine_error, data_from_velocity, noise_from_velocity, sample_times, velocity_target
-from omnicxr.flow.samplers import SOLVERS, euler, timesteps
+from omnicxr.flow.path import (
+    add_noise,
+    coarse_to_fine_error,
+    data_from_velocity,
+    diffusion_times,
+    noise_from_velocity,
+    sample_diffusion_times,
+    sample_times,
+    velocity_target,
+)
+from omnicxr.flow.samplers import SOLVERS, begin, diffusion_timesteps, euler, timesteps
 
 FLOATS = st.floats(-5, 5)
 
@@ -83,6 +92,41 @@ def test_euler_is_exact_on_a_straight_path_in_one_step() -> None:
     x_0, noise = torch.randn(3), torch.randn(3)
     out = euler(lambda x, t: {"x": velocity_target(x_0, noise)}, {"x": noise}, timesteps(1))
     assert torch.allclose(out["x"], x_0, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [10, 50])
+def test_diffusion_times_with_euler_are_ddim(steps: int) -> None:
+    """Against the update in the coordinates of diffusion (Song et al. 2021, eq. 12 with sigma 0), for one function that predicts noise."""
+    beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    products = [1.0, *torch.cumprod(1 - beta, 0).tolist()]  # before any noise, then after each of 1000 steps
+    noise = torch.randn(64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def predicted(x: torch.Tensor, t: float) -> torch.Tensor:
+        """From x in the coordinates of the flow: the noise in data of mean 2 and deviation 0.5."""
+        return t * (x - (1 - t) * 2) / ((1 - t) ** 2 * 0.25 + t**2)
+
+    x = noise
+    for i in range(1000, 0, -1000 // steps):
+        alpha, sigma = products[i] ** 0.5, (1 - products[i]) ** 0.5
+        eps = predicted(x / (alpha + sigma), sigma / (alpha + sigma))
+        following = products[i - 1000 // steps]
+        x = following**0.5 * (x - sigma * eps) / alpha + (1 - following) ** 0.5 * eps
+    times = diffusion_timesteps(steps)
+    ours = euler(lambda x, t: {"x": (predicted(x["x"], t) - x["x"]) / (1 - t)}, begin({"x": noise}, times[0]), times)["x"]
+    assert torch.allclose(ours, x, atol=1e-5)
+
+
+def test_diffusion_times_of_training() -> None:
+    t = sample_diffusion_times(5_000, torch.Generator().manual_seed(0))
+    assert set(t.tolist()) <= set(diffusion_times().tolist())
+    assert float(diffusion_times().max()) == pytest.approx(0.936, abs=1e-3)
+    assert float(t.mean()) == pytest.approx(float(diffusion_times().mean()), abs=0.02)
+    assert 0 < float(t.min()) < 0.05
+
+
+def test_beginning_at_the_noise_changes_nothing() -> None:
+    noise = torch.randn(8)
+    assert torch.equal(begin({"x": noise}, 1.0)["x"], noise)
 
 
 def test_guidance() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +12,10 @@ F, L, R = Modality
 BATCH = 3
 
 
-def make(coupling: str = "joint") -> Generator:
+def make(coupling: str = "joint", **settings: Any) -> Generator:
     torch.manual_seed(0)
     model = Generator(GeneratorConfig(image_channels=4, latent_size=8, report_tokens=3, report_channels=5, prompt_dim=12, width=32, depth=3,
-                                      heads=4, coupling=coupling))  # fmt: skip
+                                      heads=4, coupling=coupling, **settings))  # fmt: skip
     with torch.no_grad():
         for p in model.parameters():  # no zero gates or heads, so that every path shows
             p.add_(0.05 * torch.randn(p.shape))
@@ -76,6 +77,33 @@ def test_given_tokens_do_not_depend_on_what_is_generated_or_on_time() -> None:
             cached = model.velocity(cache, x, times, prompt).velocity
             fresh = model.velocity(model.given_cache({R: given[R]}, prompt), x, times, prompt).velocity
             assert all(torch.equal(cached[m], fresh[m]) for m in x)
+
+
+def test_given_tokens_that_see_what_is_generated() -> None:
+    """One attention over all tokens without a mask: the given stream runs beside the others, and what it says depends on them."""
+    model = make(given_sees_generated=True)
+    given, x, prompt = latents(model, 1), latents(model, 2), model.prompts_or_null(torch.ones(BATCH, 12), BATCH)
+    t = {F: torch.full((BATCH,), 0.4)}
+    with torch.no_grad():
+        cache = model.given_cache({R: given[R]}, prompt)
+        out = model.velocity(cache, {F: x[F]}, t, prompt)
+        other = model.velocity(cache, {F: -x[F]}, t, prompt)
+        clean = model.velocity(model.given_cache({}, prompt), {F: x[F], R: given[R]}, t | {R: torch.zeros(BATCH)}, prompt)
+    assert cache.layers is None and set(out.velocity) == {F}
+    assert torch.allclose(out.velocity[F], clean.velocity[F], atol=1e-5)  # the same as a generated stream at time 0
+    assert not torch.allclose(out.features[R], other.features[R], atol=1e-4)
+    assert not torch.allclose(out.velocity[F], run(make(), Task.parse("report->frontal"), given, x)[F], atol=1e-4)
+
+
+def test_predicted_noise_becomes_a_velocity() -> None:
+    """The same weights, read as noise: v = (eps - x_t) / (1 - t)."""
+    task, flow, diffusion = Task.parse("report->frontal"), make(), make(prediction="noise")
+    given, x = latents(flow, 1), latents(flow, 2)
+    assert torch.allclose(run(diffusion, task, given, x)[F], (run(flow, task, given, x)[F] - x[F]) / 0.6, atol=1e-5)
+    with pytest.raises(UserError, match="'image'"):
+        GeneratorConfig(prediction="image")
+    with pytest.raises(UserError, match="preconditioned=false"):
+        GeneratorConfig(prediction="noise", preconditioned=True)
 
 
 def test_what_is_given_is_summed_up_for_the_conditioning() -> None:

@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from omnicxr.flow.path import diffusion_times
+
 Key = TypeVar("Key", bound=Hashable)
 Velocity = Callable[[dict[Key, Tensor], float], Mapping[Key, Tensor]]
 """(x_t of every stream, t) => velocity of every stream."""
@@ -18,6 +20,16 @@ def timesteps(steps: int, shift: float = 1.0) -> list[float]:
     """`steps` + 1 times from 1 to 0; `shift` above 1 spends more of them near noise: t' = s t / (1 + (s - 1) t)."""
     linear = torch.linspace(1, 0, steps + 1).tolist()
     return [shift * t / (1 + (shift - 1) * t) for t in linear]
+
+
+def diffusion_timesteps(steps: int) -> list[float]:
+    """`steps` of `diffusion_times`, evenly spaced from the last one down, then 0. Euler steps between them are DDIM with eta 0 (Song et al. 2021)."""
+    return [*diffusion_times().flip(0)[[1000 * i // steps for i in range(steps)]].tolist(), 0.0]
+
+
+def begin(noise: dict[Key, Tensor], t: float) -> dict[Key, Tensor]:
+    """Standard normal noise => where sampling begins at time t: noise with the spread of x_t for data of unit variance; at t = 1 the noise itself."""
+    return {m: x * ((1 - t) ** 2 + t**2) ** 0.5 for m, x in noise.items()}
 
 
 def euler(velocity: Velocity[Key], noise: dict[Key, Tensor], times: list[float]) -> dict[Key, Tensor]:

@@ -1,15 +1,15 @@
 """The any-to-any generator: one stream of weights per modality, attention joint over the tokens of all streams.
 
 Tokens of *given* modalities attend only to each other, so their keys and values do not depend on the sampling step:
-`given_cache` works them out once and `velocity` reuses them. Tokens being generated attend to everything (`joint`), to
-themselves and one mean token of each other stream (`pooled`), or to themselves alone (`none`); the prompt reaches every
-stream through its modulation in all three.
+`given_cache` works them out once and `velocity` reuses them; `given_sees_generated` gives that up, for comparison. Tokens
+being generated attend to everything (`joint`), to themselves and one mean token of each other stream (`pooled`), or to
+themselves alone (`none`); the prompt reaches every stream through its modulation in all three.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -35,6 +35,8 @@ class GivenCache:
     """Mean mid-depth feature [b, d] of each given stream."""
     summary: Tensor | float = 0.0
     """What the given streams say of themselves after the last layer, summed [b, d]; 0 where nothing is given."""
+    latents: Streams = field(default_factory=dict)
+    """Given latents that have to go through the layers with those being generated; empty unless `given_sees_generated`."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ class Generator(Component):
         """Run the given streams (t = 0) through all layers, once per sample."""
         if not given or self.config.coupling == "none":
             return GivenCache(None, {})
-        zero = torch.zeros(len(prompt_embeds), device=prompt_embeds.device)
-        states = {m: self.stream(m).enter(x, zero, prompt_embeds) for m, x in given.items()}
+        if self.config.given_sees_generated:
+            return GivenCache(None, {}, latents=given)
+        states = self._enter_given(given, prompt_embeds)
         tokens = {m: s.tokens for m, s in states.items()}
         layers, features = [], {}
         for i in range(self.config.depth):
@@ -96,7 +99,8 @@ class Generator(Component):
 
     def velocity(self, cache: GivenCache, x_t: Streams, t: Streams, prompt_embeds: Tensor) -> GeneratorOutput:
         """One evaluation for the streams being generated, given the cache; `prompt_embeds` as `prompts_or_null` gives them."""
-        states = {m: self.stream(m).enter(x, t[m], prompt_embeds, cache.summary) for m, x in x_t.items()}
+        states = self._enter_given(cache.latents, prompt_embeds)
+        states |= {m: self.stream(m).enter(x, t[m], prompt_embeds, cache.summary) for m, x in x_t.items()}
         tokens = {m: s.tokens for m, s in states.items()}
         features = dict(cache.features)
         for i in range(self.config.depth):
@@ -105,8 +109,13 @@ class Generator(Component):
             tokens = self._update(i, tokens, self._attend_generated(q, k, v, past), states)
             if i == self.config.depth // 2:
                 features |= {m: x.mean(1) for m, x in tokens.items()}
-        velocity = {m: self.stream(m).leave(x, states[m]) for m, x in tokens.items()}
+        velocity = {m: self.stream(m).leave(tokens[m], states[m]) for m in x_t}
         return GeneratorOutput(velocity, {m: F.normalize(self.stream(m).contrast(f), dim=-1) for m, f in features.items()})
+
+    def _enter_given(self, given: Streams, prompt_embeds: Tensor) -> dict[Modality, StreamState]:
+        """Clean latents: time 0."""
+        zero = torch.zeros(len(prompt_embeds), device=prompt_embeds.device)
+        return {m: self.stream(m).enter(x, zero, prompt_embeds) for m, x in given.items()}
 
     def _project(self, layer: int, tokens: Streams, states: Mapping[Modality, StreamState]) -> tuple[Streams, Streams, Streams]:
         projected = {m: self.layer(m, layer).project(x, states[m].condition) for m, x in tokens.items()}

@@ -12,6 +12,7 @@ from omnicxr.domain import Modality, UserError
 from omnicxr.models.layers import MLP, ResidualBlock, split_heads, timestep_embedding
 
 COUPLINGS = ("joint", "pooled", "none")
+PREDICTIONS = ("velocity", "noise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,10 @@ class GeneratorConfig:
     depth: int = 8
     heads: int = 6
     coupling: str = "joint"
+    given_sees_generated: bool = False
+    """Given tokens attend to those being generated, too, and are worked out anew at every step; else to each other alone, once for all steps."""
+    prediction: str = "velocity"
+    """What the networks work out: the `velocity` of the flow, or the `noise` (Ho et al. 2020), from which the velocity follows for t < 1."""
     preconditioned: bool = False
     """Networks work out only what a linear estimate from the statistics of the latents cannot tell, see `Preconditioner`."""
     local_channels: int = 0
@@ -40,6 +45,10 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.coupling not in COUPLINGS:
             raise UserError(f"Unknown coupling '{self.coupling}': choose from {', '.join(COUPLINGS)}.")
+        if self.prediction not in PREDICTIONS:
+            raise UserError(f"Unknown prediction '{self.prediction}': choose from {', '.join(PREDICTIONS)}.")
+        if self.prediction == "noise" and self.preconditioned:
+            raise UserError("The preconditioner is made for velocities: set preconditioned=false, then prediction=noise.")
         for what, whole, part in (("generator width", self.width, self.heads), ("size of the latents", self.latent_size, self.patch)):
             if whole % part:
                 raise UserError(f"The {what} is {whole}, which cannot be split by {part}: choose numbers of heads and patch that divide it.")
@@ -208,6 +217,8 @@ class Stream(nn.Module):
         shift, scale = self.final_condition(state.vector).chunk(2, -1)
         out = self.to_latents(self.head(modulate(self.norm(tokens), shift, scale)))
         out = self.local.leave(out, state.features, state.vector) if self.local else out
+        if self.config.prediction == "noise":
+            return (out - state.x_t) / (1 - state.t.reshape(-1, *[1] * (out.ndim - 1)))  # v = (eps - x_t) / (1 - t)
         return self.preconditioner.output(state.x_t, state.t, out) if self.preconditioner else out
 
     def summarise(self, tokens: Tensor) -> Tensor:

@@ -59,6 +59,8 @@ class Preset:
     generator_heads: int
     patch: int = 2
     coupling: str = "joint"
+    given_sees_generated: bool = False
+    prediction: str = "velocity"
     preconditioned: bool = True
     local_channels: int = 64
     image_kl: float = 1e-6
@@ -86,7 +88,8 @@ class Preset:
             image_channels=self.image_autoencoder.latent_channels, latent_size=self.image_size // 8, patch=self.patch,
             report_tokens=self.report_autoencoder.latent_tokens, report_channels=self.report_autoencoder.latent_channels,
             prompt_dim=self.prompt_dim, width=self.generator_width, depth=self.generator_depth, heads=self.generator_heads,
-            coupling=self.coupling, preconditioned=self.preconditioned, local_channels=self.local_channels,
+            coupling=self.coupling, given_sees_generated=self.given_sees_generated, prediction=self.prediction,
+            preconditioned=self.preconditioned, local_channels=self.local_channels,
         )  # fmt: skip
 
     def with_steps(self, steps: int | None) -> Preset:

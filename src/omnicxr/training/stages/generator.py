@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task
-from omnicxr.flow.path import add_noise, coarse_to_fine_error, sample_times, velocity_target
+from omnicxr.flow.path import add_noise, coarse_to_fine_error, sample_diffusion_times, sample_times, velocity_target
 from omnicxr.models.generator import Generator
 from omnicxr.models.prompts import symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
@@ -25,7 +26,7 @@ TIED_TIMES = 0.7
 
 
 class GeneratorStage:
-    """Loss: velocity error (coarse to fine for images), averaged over the generated streams, plus the contrastive term between streams."""
+    """Loss: error of what is predicted (coarse to fine for images), averaged over generated streams, plus the contrastive term between streams."""
 
     name = "generator"
 
@@ -35,6 +36,7 @@ class GeneratorStage:
         self.parts, self.held_out, self.latents = parts, held_out, latents
         self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
         self.drop_prompt = preset.drop_prompt if preset.coupling != "none" else 0.0  # without coupling the prompt is all that there is
+        self.diffusion = preset.prediction == "noise"
         self.time_shift, self.coarse_levels = preset.time_shift, preset.coarse_levels
         for m in (m for m in Modality if len(data.having(m))):
             if preconditioner := self.model.stream(m).preconditioner:
@@ -49,24 +51,29 @@ class GeneratorStage:
         dropped, tied, tokens_only = (torch.rand(3, generator=common) < torch.tensor([self.drop_given, TIED_TIMES, self.drop_prompt])).tolist()
         task = Task((), task.generate) if dropped else task
         own = torch.default_generator
-        shared_t = sample_times(len(rows), own, shift=self.time_shift)
+        shared_t = self._times(len(rows), own)
         x_0, t = {}, {}
         for m in task.generate:
             x_0[m] = self.latents.rows(m, rows).to(model.device)
-            t[m] = (shared_t if tied else sample_times(len(rows), own, shift=self.time_shift)).to(model.device)
+            t[m] = (shared_t if tied else self._times(len(rows), own)).to(model.device)
         noise = {m: torch.randn(x.shape).to(model.device) for m, x in x_0.items()}
         given = {m: self.latents.rows(m, rows).to(model.device) for m in task.given}
         prompt = None if tokens_only else self.latents.prompt(task.given, rows)
         out = model(given, {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}, t, None if prompt is None else prompt.to(model.device))
         errors = {m: out.velocity[m] - velocity_target(x, noise[m]) for m, x in x_0.items()}
+        if self.diffusion:  # the error of the noise is (1 - t) that of the velocity
+            errors = {m: e * (1 - t[m].reshape(-1, *[1] * (e.ndim - 1))) for m, e in errors.items()}
         parts = [coarse_to_fine_error(e, self.coarse_levels) if m.is_image else (e**2).mean() for m, e in errors.items()]
         loss = torch.stack(parts).mean()
-        result: Losses = {f"velocity_{m}": (e.detach() ** 2).mean() for m, e in errors.items()}
+        result: Losses = {f"{self.model.config.prediction}_{m}": (e.detach() ** 2).mean() for m, e in errors.items()}
         if len(out.features) > 1 and self.contrastive_weight:
             contrast = symmetric_contrastive_loss(out.features, model.logit_scale)
             result["contrastive"] = contrast.detach()
             loss = loss + self.contrastive_weight * contrast
         return {"loss": loss, **result}
+
+    def _times(self, batch: int, generator: torch.Generator) -> Tensor:
+        return sample_diffusion_times(batch, generator) if self.diffusion else sample_times(batch, generator, shift=self.time_shift)
 
     def finish(self) -> None:
         pass
