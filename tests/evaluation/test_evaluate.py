@@ -12,9 +12,10 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
-from omnicxr.evaluation.generation import load_parts, task_name
+from omnicxr.evaluation.generation import GenerationJob, generate_with_processes, load_parts, task_name
 from omnicxr.evaluation.references import NAMES
 from omnicxr.evaluation.tables import latex, markdown, tables
+from omnicxr.pipeline import SamplingConfig
 
 BOTH, WRITE = Task.parse("report->frontal+lateral"), Task.parse("frontal+lateral->report")
 TASKS = (BOTH, WRITE, Task.from_nothing())
@@ -85,6 +86,26 @@ def test_same_bytes_twice_and_scoring_alone(finished: Path, model_folder: Path, 
     evaluate(CONFIG, model_folder, prepared, tmp_path)
     assert (tmp_path / "metrics.json").read_text() == text
     assert kept.stat().st_mtime_ns == written
+
+
+def test_worker_processes_generate_the_same(finished: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """Up to roundings: workers have one thread each, this process has several."""
+    told: list[str] = []
+    evaluate(CONFIG, model_folder, prepared, tmp_path, workers=2, progress=lambda done, total, what: told.append(what))
+    assert {f"generated {t}" for t in TASKS} <= set(told)
+    for path in (finished / "generated").rglob("*.npz"):
+        ours, theirs = load_parts(tmp_path / path.relative_to(finished)), load_parts(path)
+        assert ours.keys() == theirs.keys()
+        for m, part in theirs.items():
+            assert np.abs(ours[m].astype(int) - part).max() <= 1 if m.is_image else ours[m] == part
+    with pytest.raises(UserError, match="at least 1"):
+        evaluate(CONFIG, model_folder, prepared, tmp_path, workers=0)
+
+
+def test_a_worker_that_dies_is_told(prepared: Path, tmp_path: Path) -> None:
+    job = GenerationJob(tmp_path / "nowhere", SamplingConfig(), prepared, "test", np.arange(4), tuple(Modality), tmp_path / "made", 0, 2, 2)
+    with pytest.raises(UserError, match="A worker died"):
+        list(generate_with_processes(job, TASKS, 2, ("cpu",)))
 
 
 def test_folder_with_other_settings(finished: Path, model_folder: Path, prepared: Path) -> None:

@@ -182,7 +182,8 @@ def evaluate(
     guidance_interval: Annotated[str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")] = "",
     order: Annotated[str | None, arg(help="together, report-first or in-turn: how several parts are generated; default: the model's.")] = None,
     seed: Seed = 0,
-    device: Device = "cpu",
+    workers: Annotated[int | None, arg(help="Processes that generate; default: one per core, or per GPU.")] = None,
+    device: Annotated[str, arg(help="cpu, cuda:0, or several: cuda:0,cuda:1.")] = "cpu",
     dry_run: DryRun = False,
 ) -> None:
     """Generate every task on held-out studies, score it, and write metrics.json, tables and report.html to OUT. Run again to resume."""
@@ -204,7 +205,9 @@ def evaluate(
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return
     with progress_bar("Evaluating") as progress:
-        run_evaluation(EvaluateCommand(config, data, model, generated, device), out, progress)
+        devices = tuple(device.split(","))
+        workers = workers or ((os.cpu_count() or 1) if devices == ("cpu",) else len(devices))
+        run_evaluation(EvaluateCommand(config, data, model, generated, workers, devices), out, progress)
 
 
 def demo(*, out: Out = Path("demo"), model: Path | None = None, seed: Seed = 0) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
@@ -92,14 +92,20 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
+def processes() -> PartialState:
+    """The processes that train together, as the launcher started them; without an accelerator they are CPU processes."""
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
 def train_stage(
     stage: Stage, config: OptimizationConfig, loop: LoopConfig, folder: Path,
     *, report: Report | None = None, on_checkpoint: Callable[[Path], None] | None = None,
 ) -> Component:  # fmt: skip
     """Train a stage to its last step or the end of its time, picking up the newest checkpoint in `folder`; returns the model with EMA weights."""
     accelerator = Accelerator(
-        mixed_precision=loop.mixed_precision, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
-    )
+        cpu=not torch.accelerator.is_available(), mixed_precision=loop.mixed_precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     stage.model.train().requires_grad_(True).to(accelerator.device)
     params = list(stage.model.parameters())
@@ -110,6 +116,7 @@ def train_stage(
     wrapped, optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
     throughput = Throughput(accelerator.device, loop.mixed_precision)
     log = _Log(folder / "metrics.jsonl", reached.step, loop.log_every) if accelerator.is_main_process else None
+    studies = config.batch_size * accelerator.num_processes
     saved = time.monotonic()
     finished = reached.finished or reached.step == config.steps
     for step in range(reached.step, reached.step if finished else config.steps):
@@ -128,7 +135,7 @@ def train_stage(
         decay = min(config.ema_decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         if log:
-            figures = log.add(step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], config.batch_size, throughput, last)
+            figures = log.add(step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], studies, throughput, last)
             if figures and report:
                 report(stage.name, step + 1, config.steps if spent == 0 else min(config.steps, round((step + 1) / spent)), figures)
         if accelerator.is_main_process and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
@@ -206,7 +213,7 @@ class _Log:
         kept = [line for line in lines if json.loads(line)["step"] <= start]
         path.write_text("".join(line + "\n" for line in kept))
 
-    def add(self, step: int, values: dict[str, Tensor], lr: float, batch_size: int, throughput: Throughput, last: bool) -> dict[str, float] | None:
+    def add(self, step: int, values: dict[str, Tensor], lr: float, studies: int, throughput: Throughput, last: bool) -> dict[str, float] | None:
         for name, value in values.items():
             self.values.setdefault(name, []).append(value.detach())  # read only when a line is due, so that a GPU never waits
         self.count += 1
@@ -214,7 +221,7 @@ class _Log:
             return None
         figures = {name: float(torch.stack(v).float().mean()) for name, v in self.values.items()}
         elapsed = time.monotonic() - self.since
-        figures |= {"lr": lr, "per_second": self.count * batch_size / elapsed, **throughput.figures(self.count / elapsed)}
+        figures |= {"lr": lr, "per_second": self.count * studies / elapsed, **throughput.figures(self.count / elapsed)}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step + 1, **{k: round(v, 6) for k, v in figures.items()}}) + "\n")
         self.values, self.count, self.since = {}, 0, time.monotonic()

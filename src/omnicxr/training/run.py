@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
@@ -32,7 +31,7 @@ from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import Preset
 from omnicxr.training.latents import cache_latents
-from omnicxr.training.loop import LoopConfig, Report, Stage, train_stage
+from omnicxr.training.loop import LoopConfig, Report, Stage, processes, train_stage
 from omnicxr.training.origin import READS_REPORTS, Origin, component_of
 from omnicxr.training.stages.generator import GeneratorStage
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
@@ -70,12 +69,12 @@ class TrainingRun:
         for name in STAGES if stage == "all" else (stage,):
             self._settle(self.out / name / "config.json", asdict(self.preset.optimization[name]) | {"from": self._start})
             torch.manual_seed(self.loop.seed)
-            with PartialState().main_process_first():
+            with processes().main_process_first():
                 built = self._build(name, data, held_out)
                 self._take_over(name, built)
             model = train_stage(built, self.preset.optimization[name], self._loop(name, stage), self.out / name,
                                 report=self.report, on_checkpoint=self.on_checkpoint)  # fmt: skip
-            if PartialState().is_main_process:
+            if processes().is_main_process:
                 model.save(self.folder_of(name))
                 if name == "generator":
                     self._assemble(data)
@@ -118,7 +117,7 @@ class TrainingRun:
             found = json.loads(path.read_text())
             if different := [k for k in wanted if found.get(k) != wanted[k]]:
                 raise UserError(f"{path.parent} was begun with another {different[0]} (see {path.name}): use the same settings or another folder.")
-        elif PartialState().is_main_process:
+        elif processes().is_main_process:
             write_json(path, wanted | {"version": omnicxr.__version__, "commit": commit()})
 
     def _tokenizer(self, data: PreparedDataset) -> ReportTokenizer:
@@ -130,7 +129,7 @@ class TrainingRun:
         return ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens)
 
     def _build(self, name: str, data: PreparedDataset, held_out: PreparedDataset) -> Stage:
-        common = {"seed": self.loop.seed, "world_size": PartialState().num_processes}
+        common = {"seed": self.loop.seed, "world_size": processes().num_processes}
         if name == "image-autoencoder":
             return ImageAutoencoderStage(self.preset, data, held_out, **common)
         if name == "texture":
@@ -141,7 +140,7 @@ class TrainingRun:
             return kind(self.preset, data, held_out, tokenizer, **common)
         parts = self._pipeline(tokenizer, Generator(self.preset.generator_config()))
         self._check_latents(parts)
-        parts = parts.to(PartialState().device or torch.device("cpu"))
+        parts = parts.to(processes().device or torch.device("cpu"))
         latents = cache_latents(data, parts.image_autoencoder, parts.report_autoencoder, parts.prompts, tokenizer, self.out / "latents")
         return GeneratorStage(self.preset, data, held_out, latents, parts, **common)
 
@@ -149,7 +148,7 @@ class TrainingRun:
         if self.origin:
             tokenizer = ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens) if name in READS_REPORTS else None
             anew = self.origin.take_over(name, built.model, tokenizer)
-            if PartialState().is_main_process:
+            if processes().is_main_process:
                 write_json(self.out / name / "from.json", {"model": str(self.origin.folder), "anew": anew})
 
     def _check_latents(self, parts: AnyToAnyPipeline) -> None:

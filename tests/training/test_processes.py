@@ -1,0 +1,99 @@
+"""Training by several processes is training on their micro-batches together."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.models.prompts import symmetric_contrastive_loss
+from omnicxr.training.config import get_preset
+from omnicxr.training.loop import LoopConfig, Stage, learning_rate, step_seed
+from omnicxr.training.run import TrainingRun
+from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
+from omnicxr.training.stages.prompts import PromptsStage, study_inputs
+
+STEPS, PROCESSES = 4, 2
+PRESET = get_preset("nano").with_steps(STEPS)
+
+
+def train_with_processes(stage: str, data: Path, out: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(PROCESSES), "-m", "omnicxr.app.cli",
+               "train", stage, "--preset", "nano", "--data", str(data), "--out", str(out), "--steps", str(STEPS)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def weights(out: Path, stage: str) -> dict[str, torch.Tensor]:
+    return load_file(out / "model" / stage.replace("-", "_") / "model.safetensors")
+
+
+def mean_loss(stage: Stage, step: int) -> torch.Tensor:
+    """Of the micro-batches of all processes, each with its own random numbers."""
+    losses = []
+    for rank in range(PROCESSES):
+        torch.manual_seed(step_seed(0, step, rank))
+        losses.append(stage.losses(stage.model, step, rank)["loss"])
+    return torch.stack(losses).mean()
+
+
+def contrast_over_all(stage: PromptsStage, step: int) -> torch.Tensor:
+    """Every study is told from those of all processes."""
+    embeds = []
+    for rank in range(PROCESSES):
+        parts, rows = stage.sampler.batch(step, rank)
+        torch.manual_seed(step_seed(0, step, rank))
+        embeds.append(stage.model(study_inputs(stage.data, rows, parts, stage.tokenizer)))
+    joined = {m: torch.cat([e[m] for e in embeds]) for m in embeds[0]}
+    return symmetric_contrastive_loss(joined, stage.model.logit_scale)
+
+
+def train_alone(stage: Stage, loss, name: str) -> dict[str, torch.Tensor]:  # type: ignore[no-untyped-def]
+    """The same steps written out: AdamW on the gradient of `loss`, and the moving average."""
+    config, model = PRESET.optimization[name], stage.model.train().requires_grad_(True)
+    params = dict(model.named_parameters())
+    average = {k: p.detach().clone() for k, p in params.items()}
+    optimizer = torch.optim.AdamW(params.values(), betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, config)
+        optimizer.zero_grad()
+        loss(stage, step).backward()
+        torch.nn.utils.clip_grad_norm_(params.values(), config.grad_clip)
+        optimizer.step()
+        decay = (1 + step) / (10 + step)
+        average = {k: decay * a + (1 - decay) * params[k].detach() for k, a in average.items()}
+    return average
+
+
+@pytest.mark.parametrize("name", ["image-autoencoder", "prompts"])
+def test_two_processes_take_the_steps_of_one_with_both_batches(prepared: Path, tmp_path: Path, name: str) -> None:
+    train_with_processes(name, prepared, tmp_path / "run")
+    together = weights(tmp_path / "run", name)
+    data = PreparedDataset(prepared, "train")
+    torch.manual_seed(0)
+    if name == "prompts":
+        tokenizer = TrainingRun(PRESET, LoopConfig(), prepared, tmp_path / "run")._tokenizer(data)
+        alone = train_alone(PromptsStage(PRESET, data, data, tokenizer, seed=0, world_size=PROCESSES), contrast_over_all, name)
+    else:
+        alone = train_alone(ImageAutoencoderStage(PRESET, data, data, seed=0, world_size=PROCESSES), mean_loss, name)
+    apart = torch.cat([(together[k] - v).abs().flatten() for k, v in alone.items()])
+    assert float(apart.quantile(0.99)) < 1e-5  # AdamW turns roundings of gradients near 0 into steps
+    TrainingRun(PRESET, LoopConfig(), prepared, tmp_path / "one").train(name)
+    other = weights(tmp_path / "one", name)
+    assert float(torch.cat([(together[k] - other[k]).abs().flatten() for k in alone]).quantile(0.99)) > 1e-4, "or the test above says nothing"
+
+
+def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
+    """What the first process alone writes is there, once."""
+    train_with_processes("all", prepared, tmp_path)
+    for stage in PRESET.optimization:
+        rows = [json.loads(line) for line in (tmp_path / stage / "metrics.jsonl").read_text().splitlines()]
+        assert [r["step"] for r in rows] == [STEPS]
+        assert [p.name for p in (tmp_path / stage).glob("step-*")] == [f"step-{STEPS}"]
+    assert (tmp_path / "model" / "model_index.json").is_file()
