@@ -191,6 +191,14 @@ def test_dry_run_writes_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_dry_run_refuses_what_training_would(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    command = ["train", "generator", "--data", "x", "--out", tmp_path / "run", "--dry-run", "--from"]
+    assert omnicxr(monkeypatch, *command, "bundled") == 0
+    assert json.loads(capsys.readouterr().out)["start"].endswith("bundled")
+    assert omnicxr(monkeypatch, *command, tmp_path / "nowhere") == 2
+    assert "nowhere is not a model folder" in capsys.readouterr().err
+
+
 def test_exit_status_of_the_installed_command(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "omnicxr.app.cli", "prepare", "mars", str(tmp_path), "--out", str(tmp_path / "o")],
                           capture_output=True, text=True, check=False)  # fmt: skip

@@ -112,7 +112,7 @@ def train(
 ) -> None:
     """Train one stage or all of them. Run the same command again to go on after an interruption.
 
-    On several GPUs: `accelerate launch -m omnicxr.app.cli train ...`.
+    On several GPUs: `accelerate launch --multi_gpu -m omnicxr.app.cli train ...`.
     """
     from dataclasses import replace
 
@@ -120,20 +120,24 @@ def train(
 
     from omnicxr.app.plots import plot_losses
     from omnicxr.training.config import get_preset
-    from omnicxr.training.loop import LoopConfig
+    from omnicxr.training.loop import LoopConfig, processes
     from omnicxr.training.origin import Origin
     from omnicxr.training.run import TrainingRun
 
     chosen = replace(get_preset(preset), coupling=coupling).with_values(arguments.pairs("set", values)).with_steps(steps)
+    origin = Origin.named(start)
     if dry_run:
-        dry_run_table(chosen, data=data, out=out, stage=stage, seed=seed, mixed_precision=mixed_precision)
+        begun = origin.folder if origin else "chance"
+        dry_run_table(chosen, data=data, out=out, stage=stage, start=begun, seed=seed, mixed_precision=mixed_precision)
         return
     loop = LoopConfig(seed=seed, checkpoint_minutes=checkpoint_minutes, mixed_precision=mixed_precision, budget_minutes=budget_minutes)
     with progress_bar("Training") as progress:
-        TrainingRun(chosen, loop, data, out, Origin.named(start), report=progress.training, on_checkpoint=plot_losses).train(stage)
+        TrainingRun(chosen, loop, data, out, origin, report=progress.training, on_checkpoint=plot_losses).train(stage)
+    if not processes().is_main_process:
+        return
     console.print(f"Done: {out}")
     if measure and stage == "all":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = ",".join(f"cuda:{i}" for i in range(torch.cuda.device_count())) or "cpu"
         evaluate(data=data, out=out / "evaluation", model=out / "model", num=measure, seed=seed, device=device)
 
 
