@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -25,6 +26,7 @@ from omnicxr.training.checkpoint import Reached, load_checkpoint, save_checkpoin
 from omnicxr.training.config import OptimizationConfig
 from omnicxr.training.throughput import Throughput
 
+PATIENCE = timedelta(hours=2)
 Losses = dict[str, Tensor]
 """Name => scalar; "loss" is what is minimised, the others are only logged."""
 
@@ -93,8 +95,11 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def processes() -> PartialState:
-    """The processes that train together, as the launcher started them; without an accelerator they are CPU processes."""
-    return PartialState(cpu=not torch.accelerator.is_available())
+    """The processes that train together, as the launcher started them; without an accelerator they are CPU processes.
+
+    They wait for each other up to `PATIENCE`: the first one alone works out the latents of a whole data set before the generator's first step.
+    """
+    return PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
 
 
 def train_stage(
