@@ -6,13 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Modality
 from omnicxr.models.prompts import symmetric_contrastive_loss
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import get_preset
+from omnicxr.training.latents import encode_share, join_shares, load_latents
 from omnicxr.training.loop import LoopConfig, Stage, learning_rate, step_seed
 from omnicxr.training.run import TrainingRun
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
@@ -97,3 +101,31 @@ def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
         assert [r["step"] for r in rows] == [STEPS]
         assert [p.name for p in (tmp_path / stage).glob("step-*")] == [f"step-{STEPS}"]
     assert (tmp_path / "model" / "model_index.json").is_file()
+    whole, data = tmp_path / "whole", PreparedDataset(prepared, "train")
+    pipe = AnyToAnyPipeline.from_pretrained(tmp_path / "model")
+    encode_share(data, pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompts, pipe.tokenizer, whole, 0, 1)
+    join_shares(data, whole, 1)
+    assert sorted(p.name for p in whole.iterdir()) == sorted(p.name for p in (tmp_path / "latents").iterdir())
+    ours, theirs = load_latents(data, tmp_path / "latents"), load_latents(data, whole)
+    for m in Modality:
+        assert np.allclose(ours.latents[m], theirs.latents[m], atol=0.01) and np.allclose(ours.embeds[m], theirs.embeds[m], atol=0.01)
+        assert ours.latents[m].std() > 0.1
+
+
+def test_shares_of_studies_without_some_parts(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """More processes than studies, an interruption, and another number of processes after it: the same latents."""
+    data, pipe = PreparedDataset(prepared, "validate"), AnyToAnyPipeline.from_pretrained(run_folder / "model")
+    parts = (pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompts, pipe.tokenizer)
+    many = len(data) + 1
+    encode_share(data, *parts, tmp_path, 1, 3)
+    for i in range(many):
+        encode_share(data, *parts, tmp_path, i, many)
+    join_shares(data, tmp_path, many)
+    assert len(list(tmp_path.iterdir())) == 6
+    found = load_latents(data, tmp_path)
+    for m in Modality:
+        rows = data.having(m)
+        x = study_inputs(data, rows, (m,), pipe.tokenizer)[m]
+        with torch.no_grad():
+            z = (pipe.image_autoencoder if m.is_image else pipe.report_autoencoder).encode(x)
+        assert torch.allclose(found.rows(m, rows), z, atol=0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,30 +47,63 @@ class Latents:
 
 
 @torch.no_grad()
-def cache_latents(
+def encode_share(
     data: PreparedDataset, images: ImageAutoencoder, reports: ReportAutoencoder, prompts: PromptEncoders, tokenizer: ReportTokenizer,
-    folder: Path, *, progress: Callable[[int, int], None] | None = None,
-) -> Latents:  # fmt: skip
-    """Encode every study of a split into `folder`; files that are there are used as they are."""
-    latents, embeds = {}, {}
-    there = [m for m in Modality if len(data.having(m))]
-    for done, modality in enumerate(there):
-        paths = [folder / f"{data.split}-{modality}-{kind}.npy" for kind in ("latents", "embeds")]
-        if not all(p.exists() for p in paths):
-            autoencoder = images if modality.is_image else reports
-            rows = data.having(modality)
-            outputs: list[list[Tensor]] = [[], []]
-            for i in range(0, len(rows), CHUNK):
-                x = study_inputs(data, rows[i : i + CHUNK], (modality,), tokenizer)[modality].to(autoencoder.device)
-                outputs[0].append(autoencoder.encode(x).half().cpu())
-                outputs[1].append(prompts.embed(modality, x).half().cpu())
-            for path, parts in zip(paths, outputs, strict=True):
-                values = torch.cat(parts).numpy()
-                whole = np.zeros((len(data), *values.shape[1:]), np.float16)
-                whole[rows] = values
-                with whole_file(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, whole, allow_pickle=False)
-        latents[modality], embeds[modality] = (np.load(p, mmap_mode="r", allow_pickle=False) for p in paths)
-        if progress:
-            progress(done + 1, len(there))
+    folder: Path, share: int, shares: int,
+) -> None:  # fmt: skip
+    """Encode every `shares`-th study of a split, from number `share`, into `folder`; what is there already is not done again."""
+    for modality in _modalities(data):
+        whole = _paths(folder, data, modality)
+        parts = [_part(p, share, shares) for p in whole]
+        if all(p.exists() for p in whole) or all(p.exists() for p in parts):
+            continue
+        autoencoder = images if modality.is_image else reports
+        rows = data.having(modality)[share::shares]
+        outputs: list[list[Tensor]] = [[], []]
+        for i in range(0, len(rows), CHUNK):
+            x = study_inputs(data, rows[i : i + CHUNK], (modality,), tokenizer)[modality].to(autoencoder.device)
+            outputs[0].append(autoencoder.encode(x).half().cpu())
+            outputs[1].append(prompts.embed(modality, x).half().cpu())
+        for path, values in zip(parts, outputs, strict=True):
+            _save(path, torch.cat(values).numpy() if values else np.zeros(0, np.float16))
+
+
+def join_shares(data: PreparedDataset, folder: Path, shares: int) -> None:
+    """Put what `encode_share` wrote together, one row for each study of the split."""
+    for modality in _modalities(data):
+        rows = data.having(modality)
+        for path in _paths(folder, data, modality):
+            parts = [_part(path, i, shares) for i in range(shares)]
+            if not path.exists():
+                values = [np.load(p, allow_pickle=False) for p in parts]
+                whole = np.zeros((len(data), *values[0].shape[1:]), np.float16)
+                for i, value in enumerate(values):
+                    if len(value):
+                        whole[rows[i::shares]] = value
+                _save(path, whole)
+            for part in folder.glob(f"{path.stem}-*-of-*.npy"):
+                part.unlink()
+
+
+def load_latents(data: PreparedDataset, folder: Path) -> Latents:
+    """What `join_shares` wrote."""
+    paths = {m: _paths(folder, data, m) for m in _modalities(data)}
+    latents, embeds = ({m: np.load(p[kind], mmap_mode="r", allow_pickle=False) for m, p in paths.items()} for kind in range(2))
     return Latents(latents, embeds)
+
+
+def _modalities(data: PreparedDataset) -> list[Modality]:
+    return [m for m in Modality if len(data.having(m))]
+
+
+def _paths(folder: Path, data: PreparedDataset, modality: Modality) -> list[Path]:
+    return [folder / f"{data.split}-{modality}-{kind}.npy" for kind in ("latents", "embeds")]
+
+
+def _part(path: Path, share: int, shares: int) -> Path:
+    return path.with_name(f"{path.stem}-{share}-of-{shares}.npy")
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values, allow_pickle=False)

@@ -97,7 +97,7 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 def processes() -> PartialState:
     """The processes that train together, as the launcher started them; without an accelerator they are CPU processes.
 
-    They wait for each other up to `PATIENCE`: the first one alone works out the latents of a whole data set before the generator's first step.
+    They wait for each other up to `PATIENCE`: the first one alone trains the tokenizer and puts the latents of a whole data set together.
     """
     return PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
 
