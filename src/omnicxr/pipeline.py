@@ -29,7 +29,6 @@ from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, senten
 BUNDLED = Path(__file__).parent / "bundled"
 INDEX = "model_index.json"
 FORMAT = 1
-
 TOGETHER, REPORT_FIRST, IN_TURN = ORDERS = ("together", "report-first", "in-turn")
 
 ImageInput = Image.Image | np.ndarray | str | Path
