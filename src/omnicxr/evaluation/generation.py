@@ -6,9 +6,8 @@ The folder holds one sub-folder per task (`report_to_frontal+lateral`) with one 
 
 from __future__ import annotations
 
-import multiprocessing as mp
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import combinations
@@ -22,7 +21,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.exchange import TABLE, read_chexgenbench
 from omnicxr.data.files import whole_file
 from omnicxr.data.images import load_image
-from omnicxr.data.processes import end_with_parent
+from omnicxr.data.processes import end_with_parent, worker_pool
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation.references import Parts, parts_of, take
 from omnicxr.pipeline import AnyToAnyPipeline, SamplingConfig, StudyOutput
@@ -148,19 +147,11 @@ def generate_with_processes(job: GenerationJob, tasks: Sequence[Task], workers: 
 
     Raises UserError where a worker dies; what is done is kept.
     """
-    context = mp.get_context("spawn")
-    names = context.Queue()
-    for i in range(workers):
-        names.put(devices[i % len(devices)])
     longest_first = sorted(tasks, key=lambda t: -len(t.generate))
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_set_up, initargs=(job, names)) as pool:
-            futures = [pool.submit(_generate, task) for task in longest_first]
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-            finally:  # after an error the tasks that are left are not tried
-                pool.shutdown(wait=False, cancel_futures=True)
+        with worker_pool(workers, _set_up, job, devices) as pool:
+            for future in as_completed([pool.submit(_generate, task) for task in longest_first]):
+                yield future.result()
     except BrokenProcessPool:
         raise UserError(
             "A worker died, most likely because memory ran out. What is done is kept: run the same command with fewer --workers."

@@ -7,11 +7,10 @@ at all. A shard that exists is done, so the same command resumes; the manifest i
 from __future__ import annotations
 
 import json
-import multiprocessing as mp
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, sha256, write_json
 from omnicxr.data.prepare import MANIFEST, write_manifest
-from omnicxr.data.processes import end_with_parent
+from omnicxr.data.processes import end_with_parent, worker_pool
 from omnicxr.data.shards import shard_notes
 from omnicxr.domain import Task, UserError
 from omnicxr.models.judge import Judge
@@ -165,22 +164,14 @@ def _with_processes(job: _Job, todo: list[tuple[range, Path]], workers: int, dev
     """Shards in worker processes; a pool that a dying worker has broken is made anew for what is left."""
     deaths = 0
     while todo:
-        count = min(workers, len(todo))
-        context = mp.get_context("spawn")
-        names = context.Queue()
-        for i in range(count):
-            names.put(devices[i % len(devices)])
         finished = set()
         try:
-            with ProcessPoolExecutor(count, mp_context=context, initializer=_set_up, initargs=(job, names)) as pool:
+            with worker_pool(min(workers, len(todo)), _set_up, job, devices) as pool:
                 futures = {pool.submit(_make, items, path): path for items, path in todo}
-                try:
-                    for future in as_completed(futures):
-                        made = future.result()
-                        finished.add(futures[future])
-                        yield made
-                finally:  # after an error such as a full disk, the shards that are left are not tried
-                    pool.shutdown(wait=False, cancel_futures=True)
+                for future in as_completed(futures):
+                    made = future.result()
+                    finished.add(futures[future])
+                    yield made
         except BrokenProcessPool:
             deaths = 1 if finished else deaths + 1
             if deaths >= MAX_DEATHS:
