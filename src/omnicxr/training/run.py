@@ -30,7 +30,7 @@ from omnicxr.models.texture import Texture
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import Preset
-from omnicxr.training.latents import encode_share, join_shares, load_latents
+from omnicxr.training.latents import Latents, encode_share, join_shares, load_latents
 from omnicxr.training.loop import LoopConfig, Report, Stage, processes, train_stage
 from omnicxr.training.origin import READS_REPORTS, Origin, component_of
 from omnicxr.training.stages.generator import GeneratorStage
@@ -68,12 +68,9 @@ class TrainingRun:
         self._claim(data)
         for name in STAGES if stage == "all" else (stage,):
             self._settle(self.out / name / "config.json", asdict(self.preset.optimization[name]) | {"from": self._start})
-            if name == "generator":
-                self._encode(data)
             torch.manual_seed(self.loop.seed)
-            with processes().main_process_first():
-                built = self._build(name, data, held_out)
-                self._take_over(name, built)
+            built = self._build(name, data, held_out)
+            self._take_over(name, built)
             model = train_stage(built, self.preset.optimization[name], self._loop(name, stage), self.out / name,
                                 report=self.report, on_checkpoint=self.on_checkpoint)  # fmt: skip
             if processes().is_main_process:
@@ -99,10 +96,6 @@ class TrainingRun:
     @property
     def tokenizer_folder(self) -> Path:
         return self.out / "model" / "tokenizer"
-
-    @property
-    def latents_folder(self) -> Path:
-        return self.out / "latents"
 
     def _open(self, split: str) -> PreparedDataset:
         data = PreparedDataset(self.data, split)
@@ -138,28 +131,29 @@ class TrainingRun:
         common = {"seed": self.loop.seed, "world_size": processes().num_processes}
         if name == "image-autoencoder":
             return ImageAutoencoderStage(self.preset, data, held_out, **common)
-        if name == "texture":
-            return TextureStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
-        tokenizer = self._tokenizer(data)
-        if name != "generator":
-            kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
-            return kind(self.preset, data, held_out, tokenizer, **common)
-        parts = self._pipeline(tokenizer, Generator(self.preset.generator_config()))
-        return GeneratorStage(self.preset, data, held_out, load_latents(data, self.latents_folder), parts.to(_device()), **common)
-
-    def _encode(self, data: PreparedDataset) -> None:
-        """Latents of every study, each process its share."""
-        with processes().main_process_first():
-            tokenizer = self._tokenizer(data)
-            parts = self._pipeline(tokenizer, Generator(self.preset.generator_config()))
+        if name == "generator":
+            with processes().main_process_first():
+                parts = self._pipeline(self._tokenizer(data), Generator(self.preset.generator_config()))
             self._check_latents(parts)
-        parts, team = parts.to(_device()), processes()
-        encode_share(data, parts.image_autoencoder, parts.report_autoencoder, parts.prompts, tokenizer, self.latents_folder,
+            parts = parts.to(processes().device or torch.device("cpu"))
+            return GeneratorStage(self.preset, data, held_out, self._latents(data, parts), parts, **common)
+        with processes().main_process_first():
+            if name == "texture":
+                return TextureStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
+            tokenizer = self._tokenizer(data)
+        kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
+        return kind(self.preset, data, held_out, tokenizer, **common)
+
+    def _latents(self, data: PreparedDataset, parts: AnyToAnyPipeline) -> Latents:
+        """Of every study; each process works out its share."""
+        folder, team = self.out / "latents", processes()
+        encode_share(data, parts.image_autoencoder, parts.report_autoencoder, parts.prompts, parts.tokenizer, folder,
                      team.process_index, team.num_processes)  # fmt: skip
         team.wait_for_everyone()
         if team.is_main_process:
-            join_shares(data, self.latents_folder, team.num_processes)
+            join_shares(data, folder, team.num_processes)
         team.wait_for_everyone()
+        return load_latents(data, folder)
 
     def _take_over(self, name: str, built: Stage) -> None:
         if self.origin:
@@ -201,10 +195,6 @@ class TrainingRun:
         provenance = {"preset": self.preset.name, "seed": self.loop.seed, "data_manifest": data.manifest_hash,
                       "studies": len(data), "version": omnicxr.__version__, "commit": commit(), "from": self._start}  # fmt: skip
         pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
-
-
-def _device() -> torch.device:
-    return processes().device or torch.device("cpu")
 
 
 def commit() -> str:
