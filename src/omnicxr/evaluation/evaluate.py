@@ -181,8 +181,7 @@ class Evaluation:
             made = self.source.task(task, self.rows)
             save_parts(self.model.path(task), made)
             return made
-        self.model.everything(task, self._prompts, self.config.size.samples)
-        return self.model.task(task)
+        return self.model.everything(task, self._prompts, self.config.size.samples)
 
     @property
     def _prompts(self) -> int:

@@ -73,11 +73,11 @@ class ModelGenerations:
             save_parts(path, self._run(task, self.real, 1, self.seed, progress))
         return load_parts(path)
 
-    def everything(self, task: Task, prompts: int, each: int) -> None:
-        """Both, as far as they are not there yet: one output for each study, and `samples` where the task generates views."""
+    def everything(self, task: Task, prompts: int, each: int) -> Parts:
+        """`task`, after `samples` where the task generates views: both are there then."""
         if any(m.is_image for m in task.generate):
             self.samples(task, prompts, each)
-        self.task(task)
+        return self.task(task)
 
     def samples(self, task: Task, prompts: int, each: int) -> Parts:
         """Several outputs for each of the first studies: [prompts * each, ...], those of a study after each other."""

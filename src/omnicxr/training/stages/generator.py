@@ -11,7 +11,7 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task
-from omnicxr.flow.path import add_noise, coarse_to_fine_error, sample_diffusion_times, sample_times, velocity_target
+from omnicxr.flow.path import add_noise, coarse_to_fine_error, noise_from_velocity, sample_diffusion_times, sample_times, velocity_target
 from omnicxr.models.generator import Generator
 from omnicxr.models.prompts import symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
@@ -59,10 +59,12 @@ class GeneratorStage:
         noise = {m: torch.randn(x.shape).to(model.device) for m, x in x_0.items()}
         given = {m: self.latents.rows(m, rows).to(model.device) for m in task.given}
         prompt = None if tokens_only else self.latents.prompt(task.given, rows)
-        out = model(given, {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}, t, None if prompt is None else prompt.to(model.device))
-        errors = {m: out.velocity[m] - velocity_target(x, noise[m]) for m, x in x_0.items()}
-        if self.diffusion:  # the error of the noise is (1 - t) that of the velocity
-            errors = {m: e * (1 - t[m].reshape(-1, *[1] * (e.ndim - 1))) for m, e in errors.items()}
+        x_t = {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}
+        out = model(given, x_t, t, None if prompt is None else prompt.to(model.device))
+        if self.diffusion:
+            errors = {m: noise_from_velocity(x_t[m], out.velocity[m], t[m]) - noise[m] for m in x_0}
+        else:
+            errors = {m: out.velocity[m] - velocity_target(x, noise[m]) for m, x in x_0.items()}
         parts = [coarse_to_fine_error(e, self.coarse_levels) if m.is_image else (e**2).mean() for m, e in errors.items()]
         loss = torch.stack(parts).mean()
         result: Losses = {f"{self.model.config.prediction}_{m}": (e.detach() ** 2).mean() for m, e in errors.items()}
