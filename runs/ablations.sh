@@ -5,7 +5,7 @@
 set -euo pipefail
 run=$1 data=$2 out=$3
 preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda}
-variants=${VARIANTS:-base none pooled no-contrast always-prompt full-attention raw-flow noise-prediction one-latent sixteen-latents}
+variants=${VARIANTS:-base none pooled no-contrast always-prompt full-attention raw-flow noise-prediction one-draw near-noise one-latent sixteen-latents no-mirrored}
 tasks="report->frontal+lateral,frontal->lateral,frontal->lateral+report,frontal+lateral->report,nothing->frontal+lateral+report"
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
 
@@ -19,21 +19,25 @@ for name in $variants; do
         full-attention) settings="given_sees_generated=true" ;;
         raw-flow) settings="preconditioned=false" ;;
         noise-prediction) settings="preconditioned=false,prediction=noise" ;;
+        one-draw) settings="report_draws=1" ;;
+        near-noise) settings="time_shift=0.4,time_spread=1.2" ;;
         one-latent) settings="report_autoencoder.latent_tokens=1" ;;
         sixteen-latents) settings="report_autoencoder.latent_tokens=16" ;;
+        no-mirrored) settings="mirrored_negatives=false" ;;
         *) echo "unknown variant $name" >&2; exit 2 ;;
     esac
+    case $name in *latent*) own_stage=report-autoencoder ;; no-mirrored) own_stage=prompts ;; *) own_stage="" ;; esac
     folder=$out/$name
     if [ ! -d "$folder/run/model" ]; then
         rm -rf "$folder/copy"
         mkdir -p "$folder/run" "$folder/copy"
         cp -r "$run/model/"* "$folder/copy"
         rm -rf "$folder/copy/generator" "$folder/copy/model_index.json"
-        case $name in *latent*) rm -rf "$folder/copy/report_autoencoder" ;; esac
+        if [ "$own_stage" ]; then rm -rf "$folder/copy/${own_stage//-/_}"; fi
         mv "$folder/copy" "$folder/run/model"
     fi
     train=("$omnicxr" train --preset "$preset" --set "$settings" --mixed-precision "$precision" --data "$data" --out "$folder/run")
-    if [ ! -d "$folder/run/model/report_autoencoder" ]; then "${train[@]}" report-autoencoder; fi
+    if [ "$own_stage" ] && [ ! -d "$folder/run/model/${own_stage//-/_}" ]; then "${train[@]}" "$own_stage"; fi
     "${train[@]}" generator --steps "$steps"
     "$omnicxr" evaluate --model "$folder/run/model" --data "$data" --num "$studies" --device "$device" --tasks "$tasks" --out "$folder/evaluation"
     if [ "$name" != base ] && [ -d "$out/base/evaluation" ]; then

@@ -34,7 +34,7 @@ def test_generate_writes_items_and_record(monkeypatch: pytest.MonkeyPatch, model
                    "--model", model_folder, "--num", 2, "--steps", 3, "--seed", 5) == 0  # fmt: skip
     record = json.loads((out / "generation.json").read_text())
     assert record["task"] == "report->frontal+lateral"
-    assert (record["seed"], record["steps"], len(record["model_hash"])) == (5, 3, 64)
+    assert (record["seed"], record["sampling"]["num_inference_steps"], len(record["model_hash"])) == (5, 3, 64)
     for item in record["items"]:
         for modality in ("frontal", "lateral"):
             assert Image.open(out / item["files"][modality]).size == (64, 64)

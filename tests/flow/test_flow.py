@@ -39,6 +39,8 @@ def test_times_are_inside_and_centred() -> None:
     t = sample_times(20_000, torch.Generator().manual_seed(0))
     assert 0 < t.min() < 0.05 < 0.95 < t.max() < 1
     assert float(t.mean()) == pytest.approx(0.5, abs=0.01)
+    logits = torch.logit(sample_times(20_000, torch.Generator().manual_seed(0), shift=0.7, spread=1.4))
+    assert (float(logits.mean()), float(logits.std())) == pytest.approx((0.7, 1.4), abs=0.03)
 
 
 def test_coarse_errors_count_more_than_white_ones() -> None:

@@ -65,6 +65,31 @@ def test_what_a_stream_sees(coupling: str, sees_other: bool, sees_given: bool) -
     assert (not torch.allclose(base, fresh, atol=1e-5)) == sees_given
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("settings", [{}, {"given_sees_generated": True}, {"coupling": "pooled"}, {"coupling": "none"}], ids=str)
+def test_draws_are_as_if_the_study_were_given_again_for_each(settings: dict[str, Any]) -> None:
+    model, draws = make(**settings), 2
+    given, prompt = latents(model, 1), torch.randn(BATCH, 12, generator=torch.Generator().manual_seed(4))
+    x, t = torch.cat([latents(model, 2)[R], latents(model, 3)[R]]), torch.linspace(0.1, 0.9, draws * BATCH)
+    once = model({m: given[m] for m in (F, L)}, {R: x}, {R: t}, prompt, draws)
+    again = model({m: given[m].repeat_interleave(draws, 0) for m in (F, L)}, {R: x}, {R: t}, prompt.repeat_interleave(draws, 0))
+    torch.testing.assert_close(once.velocity[R], again.velocity[R])
+    assert once.features.keys() == again.features.keys()
+    for m, feature in once.features.items():
+        torch.testing.assert_close(feature, again.features[m])
+
+
+@torch.no_grad()
+def test_draws_of_one_study_share_what_is_given_and_no_other_study_sees_it() -> None:
+    model = make()
+    given, x = latents(model, 1)[F], torch.randn(2 * BATCH, *model.config.latent_shape(R), generator=torch.Generator().manual_seed(2))
+    changed = torch.cat([-given[:1], given[1:]])
+    t, prompt = torch.full((2 * BATCH,), 0.5), torch.ones(BATCH, 12)
+    before, after = (model({F: g}, {R: x}, {R: t}, prompt, 2).velocity[R] for g in (given, changed))
+    same = [torch.allclose(a, b, atol=1e-6) for a, b in zip(before, after, strict=True)]
+    assert same == [False, False, *[True] * (2 * BATCH - 2)]
+
+
 def test_given_tokens_do_not_depend_on_what_is_generated_or_on_time() -> None:
     """The cache is exact: keys and values of the given tokens, worked out once, serve every step."""
     model = make()

@@ -64,6 +64,7 @@ def test_provenance_in_every_picture(made: Path, model_folder: Path) -> None:
             assert provenance["item"] == i
             assert provenance["model_hash"] == model_hash(model_folder)
             assert len(provenance["prompt_hash"]) == 64
+            assert provenance["sampling"]["num_inference_steps"] == CONFIG.steps
 
 
 def test_number_of_workers_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
-from omnicxr.models.prompts import symmetric_contrastive_loss
+from omnicxr.models.prompts import HardNegatives, symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import get_preset
 from omnicxr.training.latents import encode_share, join_shares, load_latents
@@ -48,13 +48,16 @@ def mean_loss(stage: Stage, step: int) -> torch.Tensor:
 
 def contrast_over_all(stage: PromptsStage, step: int) -> torch.Tensor:
     """Every study is told from those of all processes."""
-    embeds = []
+    embeds, negatives = [], []
     for rank in range(PROCESSES):
-        parts, rows = stage.sampler.batch(step, rank)
         torch.manual_seed(step_seed(0, step, rank))
-        embeds.append(stage.model(study_inputs(stage.data, rows, parts, stage.tokenizer)))
+        own, hard = stage.embed(stage.model, *stage.sampler.batch(step, rank))
+        embeds.append(own)
+        negatives.append(hard[Modality.REPORT])
+    assert any(n.there.any() for n in negatives)
     joined = {m: torch.cat([e[m] for e in embeds]) for m in embeds[0]}
-    return symmetric_contrastive_loss(joined, stage.model.logit_scale)
+    hard_joined = HardNegatives(torch.cat([n.embeds for n in negatives]), torch.cat([n.there for n in negatives]))
+    return symmetric_contrastive_loss(joined, stage.model.logit_scale, {Modality.REPORT: hard_joined})
 
 
 def train_alone(stage: Stage, loss, name: str) -> dict[str, torch.Tensor]:  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,9 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
     output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress)  # type: ignore[arg-type]
     check_writable(out)
     record = {
-        "task": str(task), "seed": config.seed, "steps": pipe.sampling.num_inference_steps,
-        "guidance": pipe.sampling.guidance_scale, "order": pipe.sampling.order,
-        "model_hash": model_hash(config.model), "image_size": pipe.image_size,
-        "given": {str(m): str(files[m]) for m in task.given}, "note": "Synthetic. For research and teaching, not for diagnosis.",
+        "task": str(task), "seed": config.seed, "sampling": asdict(pipe.sampling), "model_hash": model_hash(config.model),
+        "image_size": pipe.image_size, "given": {str(m): str(files[m]) for m in task.given},
+        "note": "Synthetic. For research and teaching, not for diagnosis.",
     }  # fmt: skip
     _write(output, task, config.num, record, out)
 

@@ -48,9 +48,9 @@ def coarse_to_fine_error(error: Tensor, levels: int) -> Tensor:
     return total / (1 + levels)
 
 
-def sample_times(batch: int, generator: torch.Generator, *, shift: float = 0.0) -> Tensor:
-    """Training times [batch] in 0..1, logit-normal (Esser et al. 2024, eq. 19): sigmoid(n + shift), n standard normal."""
-    return torch.sigmoid(torch.randn(batch, generator=generator) + shift)
+def sample_times(batch: int, generator: torch.Generator, *, shift: float = 0.0, spread: float = 1.0) -> Tensor:
+    """Training times [batch] in 0..1, logit-normal (Esser et al. 2024, eq. 19): sigmoid(spread n + shift), n standard normal."""
+    return torch.sigmoid(spread * torch.randn(batch, generator=generator) + shift)
 
 
 def diffusion_times() -> Tensor:

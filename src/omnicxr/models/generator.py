@@ -38,6 +38,16 @@ class GivenCache:
     latents: Streams = field(default_factory=dict)
     """Given latents that have to go through the layers with those being generated; empty unless `given_sees_generated`."""
 
+    def repeated(self, times: int) -> GivenCache:
+        """The same with every study `times` times, one after the other."""
+
+        def repeat(x: Tensor) -> Tensor:
+            return x.repeat_interleave(times, 0)
+
+        layers = None if self.layers is None else [(repeat(k), repeat(v)) for k, v in self.layers]
+        features, latents = ({m: repeat(x) for m, x in streams.items()} for streams in (self.features, self.latents))
+        return GivenCache(layers, features, repeat(self.summary) if isinstance(self.summary, Tensor) else self.summary, latents)
+
 
 @dataclass(frozen=True)
 class GeneratorOutput:
@@ -66,15 +76,18 @@ class Generator(Component):
     def layer(self, modality: Modality, index: int) -> StreamLayer:
         return cast(StreamLayer, self.stream(modality).layers[index])
 
-    def forward(self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None) -> GeneratorOutput:
+    def forward(self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1) -> GeneratorOutput:
         """Velocity of every stream in `x_t`.
 
         given: clean latents of the given modalities; x_t: noised latents of those being generated; t: [b] in 0..1 for each
-        of them; prompt_embeds: mean prompt embedding of what is given, or None for nothing.
+        of them; prompt_embeds: mean prompt embedding of what is given, or None for nothing. With `draws`, x_t and t have so many rows, one
+        after the other, for each study of `given` and `prompt_embeds`, and what is given is worked out once for all of them.
         """
-        batch = len(next(iter(x_t.values())))
-        prompt_embeds = self.prompts_or_null(prompt_embeds, batch)
-        return self.velocity(self.given_cache(given, prompt_embeds), x_t, t, prompt_embeds)
+        prompt_embeds = self.prompts_or_null(prompt_embeds, len(next(iter(x_t.values()))) // draws)
+        cache = self.given_cache(given, prompt_embeds)
+        if draws > 1:
+            cache, prompt_embeds = cache.repeated(draws), prompt_embeds.repeat_interleave(draws, 0)
+        return self.velocity(cache, x_t, t, prompt_embeds)
 
     def prompts_or_null(self, prompt_embeds: Tensor | None, batch: int) -> Tensor:
         return self.null_embeds.expand(batch, -1) if prompt_embeds is None else prompt_embeds * prompt_embeds.shape[-1] ** 0.5

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 
 import torch
 import torch.nn.functional as F
@@ -55,14 +56,37 @@ class PromptEncoders(Component):
         return {m: self.embed(m, x) for m, x in inputs.items()}
 
 
-def info_nce(a: Float[Tensor, "b d"], b: Float[Tensor, "n d"], logit_scale: Tensor, *, offset: int = 0) -> Tensor:
-    """Cross entropy of each row of `a` against its partner in `b` (row + offset), van den Oord et al. 2018."""
-    logits = logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * a @ b.T
+@dataclass(frozen=True)
+class HardNegatives:
+    """One more wrong partner for each study, hard to tell from the right one."""
+
+    embeds: Float[Tensor, "b d"]
+    there: Float[Tensor, " b"]
+    """1 where the study has one, else 0."""
+
+
+def info_nce(
+    a: Float[Tensor, "b d"], b: Float[Tensor, "n d"], logit_scale: Tensor, *, offset: int = 0, negatives: HardNegatives | None = None
+) -> Tensor:
+    """Cross entropy of each row of `a` against its partner in `b` (row + offset), van den Oord et al. 2018.
+
+    Each row is told from its own hard negative, too, where it has one (as Yuksekgonul et al. 2023 do with captions).
+    """
+    scale = logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+    logits = scale * a @ b.T
+    if negatives is not None:
+        hard = scale * (a * negatives.embeds).sum(-1)
+        logits = torch.cat([logits, hard.masked_fill(negatives.there == 0, -torch.inf)[:, None]], 1)
     return F.cross_entropy(logits, torch.arange(len(a), device=a.device) + offset)
 
 
-def symmetric_contrastive_loss(embeds: dict[Modality, Tensor], logit_scale: Tensor) -> Tensor:
-    """Mean over all pairs of modalities of the InfoNCE in both directions; embeddings have length 1."""
-    pairs = list(combinations(embeds, 2))
-    losses = [info_nce(embeds[a], embeds[b], logit_scale) + info_nce(embeds[b], embeds[a], logit_scale) for a, b in pairs]
-    return torch.stack(losses).mean() / 2
+def symmetric_contrastive_loss(
+    embeds: dict[Modality, Tensor], logit_scale: Tensor, negatives: Mapping[Modality, HardNegatives] | None = None
+) -> Tensor:
+    """Mean over all pairs of modalities of the InfoNCE in both directions; embeddings have length 1.
+
+    `negatives`: of a modality, for the others.
+    """
+    hard = negatives or {}
+    losses = [info_nce(embeds[a], embeds[b], logit_scale, negatives=hard.get(b)) for a, b in permutations(embeds, 2)]
+    return torch.stack(losses).mean()

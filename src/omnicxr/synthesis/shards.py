@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class Maker:
         task, name = self.recipe.task, f"syn{index:09d}"
         provenance = {
             "generator": f"omnicxr {omnicxr.__version__}", "model_hash": self.recipe.model_hash, "task": str(task), "seed": self.recipe.seed,
-            "item": index, "prompt_hash": self._prompt_hash(given), **quality,
+            "item": index, "prompt_hash": self._prompt_hash(given), "sampling": asdict(self.pipe.sampling), **quality,
         }  # fmt: skip
         shown: dict[Modality, Any] = {**self._kept(given), **made}
         columns: dict[str, list[Any]] = {}

@@ -66,10 +66,16 @@ class Preset:
     image_kl: float = 1e-6
     """Weight of the nats of a picture's latents in the autoencoder's loss."""
     report_kl: float = 0.004
+    mirrored_negatives: bool = True
+    """Prompt encoders tell each view from its own report with left and right exchanged, beside other studies' reports."""
     contrastive_weight: float = 0.02
     """Weight of the contrastive term between streams in the generator's loss."""
+    report_draws: int = 4
+    """Times and noises drawn for each study where its report alone is generated; what is given, the costly part, is worked out once for them."""
     time_shift: float = 0.0
     """Mean of the logit-normal training times: above 0 trains more near noise, where the coarse structure is decided."""
+    time_spread: float = 1.0
+    """Standard deviation of their logits: above 1 trains more at both ends."""
     coarse_levels: int = 0
     """Levels of the coarse-to-fine error of image latents; 0 is the plain mean square."""
     drop_given: float = 0.1

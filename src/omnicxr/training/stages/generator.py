@@ -35,9 +35,10 @@ class GeneratorStage:
         self.model = parts.generator
         self.parts, self.held_out, self.latents = parts, held_out, latents
         self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
+        self.report_draws = preset.report_draws
         self.drop_prompt = preset.drop_prompt if preset.coupling != "none" else 0.0  # without coupling the prompt is all that there is
         self.diffusion = preset.prediction == "noise"
-        self.time_shift, self.coarse_levels = preset.time_shift, preset.coarse_levels
+        self.time_shift, self.time_spread, self.coarse_levels = preset.time_shift, preset.time_spread, preset.coarse_levels
         for m in (m for m in Modality if len(data.having(m))):
             if preconditioner := self.model.stream(m).preconditioner:
                 preconditioner.set_statistics(*latents.statistics(m, data.having(m)))
@@ -50,17 +51,18 @@ class GeneratorStage:
         common = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step, 8]).generate_state(1)[0]))
         dropped, tied, tokens_only = (torch.rand(3, generator=common) < torch.tensor([self.drop_given, TIED_TIMES, self.drop_prompt])).tolist()
         task = Task((), task.generate) if dropped else task
-        own = torch.default_generator
-        shared_t = self._times(len(rows), own)
+        draws = self.report_draws if task.generate == (Modality.REPORT,) else 1
+        count, own = len(rows) * draws, torch.default_generator
+        shared_t = self._times(count, own)
         x_0, t = {}, {}
         for m in task.generate:
-            x_0[m] = self.latents.rows(m, rows).to(model.device)
-            t[m] = (shared_t if tied else self._times(len(rows), own)).to(model.device)
+            x_0[m] = self.latents.rows(m, rows).repeat_interleave(draws, 0).to(model.device)
+            t[m] = (shared_t if tied else self._times(count, own)).to(model.device)
         noise = {m: torch.randn(x.shape).to(model.device) for m, x in x_0.items()}
         given = {m: self.latents.rows(m, rows).to(model.device) for m in task.given}
         prompt = None if tokens_only else self.latents.prompt(task.given, rows)
         x_t = {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}
-        out = model(given, x_t, t, None if prompt is None else prompt.to(model.device))
+        out = model(given, x_t, t, None if prompt is None else prompt.to(model.device), draws)
         if self.diffusion:
             errors = {m: noise_from_velocity(x_t[m], out.velocity[m], t[m]) - noise[m] for m in x_0}
         else:
@@ -69,13 +71,15 @@ class GeneratorStage:
         loss = torch.stack(parts).mean()
         result: Losses = {f"{self.model.config.prediction}_{m}": (e.detach() ** 2).mean() for m, e in errors.items()}
         if len(out.features) > 1 and self.contrastive_weight:
-            contrast = symmetric_contrastive_loss(out.features, model.logit_scale)
+            contrast = symmetric_contrastive_loss({m: f[::draws] for m, f in out.features.items()}, model.logit_scale)
             result["contrastive"] = contrast.detach()
             loss = loss + self.contrastive_weight * contrast
         return {"loss": loss, **result}
 
     def _times(self, batch: int, generator: torch.Generator) -> Tensor:
-        return sample_diffusion_times(batch, generator) if self.diffusion else sample_times(batch, generator, shift=self.time_shift)
+        if self.diffusion:
+            return sample_diffusion_times(batch, generator)
+        return sample_times(batch, generator, shift=self.time_shift, spread=self.time_spread)
 
     def finish(self) -> None:
         pass

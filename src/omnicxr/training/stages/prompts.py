@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
 from omnicxr.models.image_autoencoder import pixels_from_uint8
-from omnicxr.models.prompts import PromptEncoders, PromptEncodersConfig, symmetric_contrastive_loss
+from omnicxr.models.prompts import HardNegatives, PromptEncoders, PromptEncodersConfig, symmetric_contrastive_loss
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.training.batches import GroupSampler, studies_by_parts
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
+
+_SIDE = re.compile(r"\b(left|right)\b")
 
 
 def study_inputs(data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], tokenizer: ReportTokenizer) -> dict[Modality, Tensor]:
@@ -29,8 +32,19 @@ def study_inputs(data: PreparedDataset, rows: np.ndarray, modalities: tuple[Moda
     }
 
 
+def mirrored(report: str) -> str:
+    """The report with left and right exchanged, in lower case; the report itself where that may mean the same ("left and right effusions")."""
+    words = _SIDE.split(report.lower())
+    exchanged = [{"left": "right", "right": "left"}.get(w, w) for w in words]
+    return report if sorted(exchanged) == sorted(words) else "".join(exchanged)
+
+
 class PromptsStage:
-    """Loss: symmetric InfoNCE over every pair of modalities that the studies of the micro-batch share."""
+    """Loss: symmetric InfoNCE over every pair of modalities that the studies of the micro-batch share.
+
+    A view has to be told from its report with left and right exchanged, too: among other patients' reports the side hardly ever decides, and an
+    embedding that leaves it out cannot bring it to the generator (docs/ablations.md).
+    """
 
     name = "prompts"
 
@@ -39,15 +53,32 @@ class PromptsStage:
         config = PromptEncodersConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, dim=preset.prompt_dim,
                                       image_channels=preset.image_channels)  # fmt: skip
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
+        self.data, self.held_out, self.tokenizer, self.mirrored_negatives = data, held_out, tokenizer, preset.mirrored_negatives
         batch = preset.optimization[self.name].batch_size
         self.sampler = GroupSampler(studies_by_parts(data, at_least=2), batch, seed=seed, world_size=world_size, by_size=True)
 
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
-        parts, rows = self.sampler.batch(step, rank)
-        inputs = study_inputs(self.data, rows, parts, self.tokenizer)
-        embeds = {m: gather(e) for m, e in model({m: x.to(model.device) for m, x in inputs.items()}).items()}
-        return {"loss": symmetric_contrastive_loss(embeds, model.logit_scale), "logit_scale": model.logit_scale.detach()}
+        embeds, negatives = self.embed(model, *self.sampler.batch(step, rank))
+        embeds = {m: gather(e) for m, e in embeds.items()}
+        negatives = {m: HardNegatives(gather(n.embeds), gather(n.there)) for m, n in negatives.items()}
+        loss = symmetric_contrastive_loss(embeds, model.logit_scale, negatives)
+        return {"loss": loss, "logit_scale": model.logit_scale.detach()}
+
+    def embed(
+        self, model: PromptEncoders, parts: tuple[Modality, ...], rows: np.ndarray
+    ) -> tuple[dict[Modality, Tensor], dict[Modality, HardNegatives]]:
+        """Embeddings of some studies, and those of their mirrored reports."""
+        inputs = {m: x.to(model.device) for m, x in study_inputs(self.data, rows, parts, self.tokenizer).items()}
+        if not (self.mirrored_negatives and Modality.REPORT in parts):
+            return model(inputs), {}
+        reports = [self.data.reports[i] for i in rows]
+        others = [mirrored(r) for r in reports]
+        changed = [i for i, report in enumerate(reports) if others[i] != report]
+        embeds = model(inputs | {Modality.REPORT: self.tokenizer.encode(reports + [others[i] for i in changed]).to(model.device)})
+        embeds[Modality.REPORT], hard = embeds[Modality.REPORT].split([len(rows), len(changed)])
+        wrong, there = hard.new_zeros(len(rows), hard.shape[1]), hard.new_zeros(len(rows))
+        wrong[changed], there[changed] = hard, 1.0
+        return embeds, {Modality.REPORT: HardNegatives(wrong, there)}
 
     def finish(self) -> None:
         pass
