@@ -3,7 +3,7 @@
 For simulated data, whose continuous truth is known; regressions are fitted on training studies and scored on validation studies. Three tables:
 
 1. where the side of a one-sided lesion can be read by a straight line, and how often the prompt embedding of a view is nearer to that of its own
-   report than to that of the report with left and right exchanged (chance is 0.5): what a stream gets to see of it;
+   report than to that of the report with left and right exchanged (chance is 0.5): what a stream gets to see of it; rare lesions are left out;
 2. mean square error of the velocity by time, given nothing / the tokens / tokens and prompt embedding, on training and on validation studies;
 3. share of the variance of the data that is known from pure noise (t = 1) and what is given: by the generator, and by a ridge regression on
    the prompt embeddings of the same parts, which a trained generator should beat.
@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task
 from omnicxr.domain.measures import MEASURES, PLACES
+from omnicxr.evaluation.metrics import MIN_CASES
 from omnicxr.flow.path import add_noise, data_from_velocity, velocity_target
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.stages.prompts import mirrored, study_inputs
@@ -75,6 +76,8 @@ def sides(train: Split, held_out: Split) -> None:
     print("| lesion on one side | validation studies | " + " | ".join(names) + " |\n|---|---|" + "---|" * len(names))
     for kind in PLACES:
         (known, left), (asked, answer) = (one_sided(s.measures, kind) for s in (train, held_out))
+        if asked.sum() < MIN_CASES:
+            continue
         scores = []
         for kept, m in sources:
             x, y = (getattr(s, kept)[m].flatten(1).numpy() for s in (train, held_out))
