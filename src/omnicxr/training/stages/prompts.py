@@ -43,7 +43,7 @@ class PromptsStage:
     """Loss: symmetric InfoNCE over every pair of modalities that the studies of the micro-batch share.
 
     A view has to be told from its report with left and right exchanged, too: among other patients' reports the side hardly ever decides, and an
-    embedding that leaves it out cannot bring it to the generator (docs/ablations.md).
+    embedding that leaves it out cannot bring it to the generator (LOG.md, ninth session).
     """
 
     name = "prompts"
@@ -68,13 +68,15 @@ class PromptsStage:
         self, model: PromptEncoders, parts: tuple[Modality, ...], rows: np.ndarray
     ) -> tuple[dict[Modality, Tensor], dict[Modality, HardNegatives]]:
         """Embeddings of some studies, and those of their mirrored reports."""
-        inputs = {m: x.to(model.device) for m, x in study_inputs(self.data, rows, parts, self.tokenizer).items()}
-        if not (self.mirrored_negatives and Modality.REPORT in parts):
-            return model(inputs), {}
+        mirror = self.mirrored_negatives and Modality.REPORT in parts
+        inputs = study_inputs(self.data, rows, tuple(m for m in parts if m.is_image or not mirror), self.tokenizer)
+        if not mirror:
+            return model({m: x.to(model.device) for m, x in inputs.items()}), {}
         reports = [self.data.reports[i] for i in rows]
         others = [mirrored(r) for r in reports]
         changed = [i for i, report in enumerate(reports) if others[i] != report]
-        embeds = model(inputs | {Modality.REPORT: self.tokenizer.encode(reports + [others[i] for i in changed]).to(model.device)})
+        inputs[Modality.REPORT] = self.tokenizer.encode(reports + [others[i] for i in changed])
+        embeds = model({m: x.to(model.device) for m, x in inputs.items()})
         embeds[Modality.REPORT], hard = embeds[Modality.REPORT].split([len(rows), len(changed)])
         wrong, there = hard.new_zeros(len(rows), hard.shape[1]), hard.new_zeros(len(rows))
         wrong[changed], there[changed] = hard, 1.0
