@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
 from omnicxr.domain import Modality, UserError
+from omnicxr.evaluation.efficientnet import EfficientNetLite0, fuse_norms
 from omnicxr.evaluation.extractors import frechet_name, load_extractor
 from omnicxr.evaluation.fidelity import frechet_distance
 
@@ -20,6 +22,23 @@ def test_default_extractor_sees_pictures() -> None:
     assert np.isfinite(a).all()
     assert np.allclose(extract(Modality.LATERAL, smooth[:3]), a[:3], atol=1e-4)
     assert frechet_distance(a[:30].repeat(2, 0), a[30:].repeat(2, 0)) < frechet_distance(a, b)
+
+
+def test_normalisations_in_the_convolutions_change_no_feature() -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite0().eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):  # unlike those of a fresh one
+            for values in (module.running_mean, module.running_var, module.weight, module.bias):
+                assert values is not None
+                nn.init.uniform_(values, 0.5, 1.5)
+    x = torch.randn(2, 3, 64, 72)
+    with torch.no_grad():
+        before = network(x)
+        fuse_norms(network)
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+        assert torch.allclose(network(x), before, atol=1e-4)
+        assert before.std() > 0.01
 
 
 @pytest.mark.parametrize(

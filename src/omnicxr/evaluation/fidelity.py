@@ -68,13 +68,27 @@ def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0, subset_size:
     check_features(a, b)
     rng = np.random.default_rng(seed)
     size = subset_size or min(KERNEL_SUBSET_SIZE, len(a) // 2, len(b) // 2)
-    values = []
-    for _ in range(KERNEL_SUBSETS):
-        x, y = (v[rng.choice(len(v), size, replace=False)].astype(np.float64) for v in (a, b))
-        xx, yy, xy = ((p @ q.T / p.shape[1] + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
-        within = sum((k.sum() - np.trace(k)) / (size * (size - 1)) for k in (xx, yy))
-        values.append(within - 2 * xy.mean())
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    in_a, in_b = np.zeros((KERNEL_SUBSETS, len(a))), np.zeros((KERNEL_SUBSETS, len(b)))
+    for subset in zip(in_a, in_b, strict=True):
+        for members in subset:
+            members[rng.choice(len(members), size, replace=False)] = 1
+    within = sum((_kernel_sums(x, x, i, i) - i @ _kernel((x**2).sum(1), x)) / (size * (size - 1)) for x, i in ((a, in_a), (b, in_b)))
+    values = within - 2 * _kernel_sums(a, b, in_a, in_b) / size**2
     return Spread(float(np.mean(values)), float(np.std(values)))
+
+
+def _kernel(products: np.ndarray, features: np.ndarray) -> np.ndarray:
+    return (products / features.shape[1] + 1) ** 3
+
+
+def _kernel_sums(x: np.ndarray, y: np.ndarray, in_x: np.ndarray, in_y: np.ndarray) -> np.ndarray:
+    """Sum of the kernel over all pairs of a row of `x` and a row of `y` in each subset; `in_x` [subsets, n] and `in_y` [subsets, m] say which are.
+
+    Every pair's kernel is worked out once for all subsets.
+    """
+    chunks = [slice(i, i + _CHUNK) for i in range(0, len(x), _CHUNK)]
+    return sum(((in_x[:, c] @ _kernel(x[c] @ y.T, x)) * in_y).sum(1) for c in chunks)  # pyright: ignore[reportReturnType]
 
 
 @dataclass(frozen=True)
