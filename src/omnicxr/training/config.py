@@ -157,7 +157,7 @@ PRESETS = {
         image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
-        optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(700, 64, 1e-3),
+        optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(2000, 64, 1e-3),
                              texture=(300, 16, 2e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3)),
     ),
     "small": Preset(
@@ -177,7 +177,7 @@ PRESETS = {
                              texture=(3000, 64, 1e-3), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4)),
     ),
 }  # fmt: skip
-"""nano: tests. tiny: 128 px, 2 CPU cores, about three and a half hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""
+"""nano: tests. tiny: 128 px, 2 CPU cores, about five hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""
 
 
 def get_preset(name: str) -> Preset:
