@@ -1,11 +1,13 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.domain import Task, UserError
-from omnicxr.training.batches import EpochSampler, GroupSampler, studies_by_parts, studies_by_task
+from omnicxr.domain import Modality, Task, UserError
+from omnicxr.training.batches import EpochSampler, GroupSampler, by_number_of_parts, by_size, studies_by_parts, studies_by_task
 
 
 @given(n=st.integers(1, 40), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5))
@@ -41,6 +43,28 @@ def test_only_studies_that_have_what_the_task_needs(prepared, monkeypatch: pytes
         GroupSampler(studies_by_task(data, Task.all()), 4, seed=0)
 
 
+def test_tasks_of_several_parts_come_up_in_their_share(prepared) -> None:
+    data = PreparedDataset(prepared, "train")
+    groups = studies_by_task(data, (*Task.all(), Task.from_nothing()))
+    steps = 400
+
+    def drawn(share: float) -> Counter[Task]:
+        sampler = GroupSampler(groups, 4, seed=0, weights=by_number_of_parts(groups, share))
+        return Counter(sampler.batch(step)[0] for step in range(steps))
+
+    counts = drawn(0.25)
+    together = {t: n for t, n in counts.items() if len(t.generate) > 1}
+    assert len(together) == 4
+    assert sum(together.values()) == pytest.approx(steps / 4, rel=0.2)
+    alone = [n for t, n in counts.items() if t not in together]
+    assert len(alone) == 9
+    assert min(alone) > 0.5 * max(alone)
+    assert {len(t.generate) for t in drawn(0)} == {1}
+    without_lateral = {t: rows if Modality.LATERAL not in t.modalities else rows[:0] for t, rows in groups.items()}
+    weights = by_number_of_parts(without_lateral, 0.25)
+    assert {str(t): w for t, w in weights.items()} == {"frontal->report": 0.375, "report->frontal": 0.375}
+
+
 def test_every_study_as_often_whatever_its_parts(prepared) -> None:
     """A few studies without a lateral view are not shown more often than the many that have all three."""
     data = PreparedDataset(prepared, "train")
@@ -51,7 +75,7 @@ def test_every_study_as_often_whatever_its_parts(prepared) -> None:
     groups = studies_by_parts(data, at_least=2)
     assert {tuple(map(str, parts)): rows.tolist() for parts, rows in groups.items()} == {
         ("frontal", "report"): [0, 1, 2, 3], ("frontal", "lateral", "report"): list(range(5, len(data)))}  # fmt: skip
-    sampler = GroupSampler(groups, 4, seed=0, by_size=True)
+    sampler = GroupSampler(groups, 4, seed=0, weights=by_size(groups))
     steps = 400
     drawn = np.concatenate([sampler.batch(step)[1] for step in range(steps)])
     each = 4 * steps / (len(data) - 1)

@@ -33,6 +33,7 @@ def test_values_change_only_what_they_name() -> None:
         ("generator_depth", "2.5", "does not fit"),
         ("image_channels", "16", "not one number or word"),
         ("optimization.generator.steps", "0", "at least 1"),
+        ("together_share", "30", "choose a share from 0 to 1"),
     ],
 )
 def test_values_that_do_not_fit(name: str, value: str, said: str) -> None:

@@ -55,6 +55,24 @@ def test_one_command_fine_tunes_the_generator(model_folder: Path, prepared: Path
         replace(run, origin=None).train("generator")
 
 
+def test_a_decoder_alone_is_trained_on_and_latents_stay(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """Encoder and the statistics of the latents keep every bit, so that the generator still fits; pictures come back better for the decoder."""
+    preset = NANO.with_values({"image_decoder_only": "true", "optimization.image-autoencoder.learning_rate": "0.002"})
+    run = TrainingRun(preset, LoopConfig(), prepared, tmp_path / "run", Origin(model_folder))
+    run.train("image-autoencoder")
+    ours, theirs = weights(tmp_path / "run" / "model", "image_autoencoder"), weights(model_folder, "image_autoencoder")
+    kept = {name for name, value in theirs.items() if torch.equal(ours[name], value)}
+    assert kept == {name for name in theirs if not name.startswith("decoder.")}
+    losses = [json.loads(line) for line in (tmp_path / "run" / "image-autoencoder" / "metrics.jsonl").read_text().splitlines()]
+    assert losses[-1]["l1"] < losses[0]["l1"]
+    assert "kl" not in losses[0]
+    with pytest.raises(UserError, match="add --from MODEL"):
+        TrainingRun(preset, LoopConfig(), prepared, tmp_path / "chance").train("image-autoencoder")
+    six = preset.with_values({"image_autoencoder.latent_channels": "6"})
+    with pytest.raises(UserError, match="other sizes than the preset wants"):
+        TrainingRun(six, LoopConfig(), prepared, tmp_path / "six", Origin(model_folder)).train("image-autoencoder")
+
+
 def test_weights_that_cannot_be_gone_on_from(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     origin = Origin(model_folder)
     with pytest.raises(UserError, match=r"Most of 'generator' .* other shapes"):

@@ -34,17 +34,19 @@ Group = TypeVar("Group")
 
 
 class GroupSampler(Generic[Group]):
-    """One group of studies per micro-batch, the same on every process: all groups as often, or each study as often (`by_size`)."""
+    """One group of studies per micro-batch, the same on every process, drawn by `weights`; without them all groups as often."""
 
-    def __init__(self, groups: Mapping[Group, np.ndarray], batch_size: int, *, seed: int, world_size: int = 1, by_size: bool = False) -> None:
+    def __init__(
+        self, groups: Mapping[Group, np.ndarray], batch_size: int, *, seed: int, world_size: int = 1, weights: Mapping[Group, float] | None = None
+    ) -> None:
         """`groups`: rows of a data set; empty ones never come up. Raises UserError where all are empty."""
         self.seed, self.rows = seed, {group: rows for group, rows in groups.items() if len(rows)}
         self.groups = list(self.rows)
         if not self.groups:
             raise UserError("The training split has no studies with the parts that this stage needs: check which modalities the data set has "
                             "(`omnicxr inspect`), and see `omnicxr prepare --describe` for data without reports.")  # fmt: skip
-        sizes = np.array([len(rows) if by_size else 1 for rows in self.rows.values()], float)
-        self.shares = sizes / sizes.sum()
+        weight = np.array([weights[group] if weights else 1 for group in self.rows], float)
+        self.shares = weight / weight.sum()
         self.samplers = {g: EpochSampler(len(rows), batch_size, seed=seed, world_size=world_size) for g, rows in self.rows.items()}
 
     def batch(self, step: int, rank: int = 0) -> tuple[Group, np.ndarray]:
@@ -57,6 +59,19 @@ class GroupSampler(Generic[Group]):
 def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[Task, np.ndarray]:
     """Task => the studies that have all that it touches; a study may be under many."""
     return {t: data.having(*t.modalities) for t in tasks}
+
+
+def by_number_of_parts(groups: Mapping[Task, np.ndarray], together_share: float) -> dict[Task, float]:
+    """Weights for tasks: those that generate several parts at once get `together_share`, those that generate one the rest, each kind equally."""
+    there = [task for task, rows in groups.items() if len(rows)]
+    kinds = {several: [t for t in there if (len(t.generate) > 1) == several] for several in (True, False)}
+    shares = {True: together_share, False: 1 - together_share}
+    return {task: shares[several] / len(tasks) for several, tasks in kinds.items() for task in tasks}
+
+
+def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
+    """Weights with which every study comes up as often."""
+    return {group: float(len(rows)) for group, rows in groups.items()}
 
 
 def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[tuple[Modality, ...], np.ndarray]:

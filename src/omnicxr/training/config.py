@@ -65,11 +65,15 @@ class Preset:
     local_channels: int = 64
     image_kl: float = 1e-6
     """Weight of the nats of a picture's latents in the autoencoder's loss."""
+    image_decoder_only: bool = False
+    """The stage `image-autoencoder` trains the decoder of the model it starts from and leaves encoder and latents as they are."""
     report_kl: float = 0.004
     mirrored_negatives: bool = True
     """Prompt encoders tell each view from its own report with left and right exchanged, beside other studies' reports."""
     contrastive_weight: float = 0.02
     """Weight of the contrastive term between streams in the generator's loss."""
+    together_share: float = 0.3
+    """Share of the micro-batches that generate several parts at once; they cost most, and sampling in turn (`SamplingConfig.order`) never does so."""
     report_draws: int = 4
     """Times and noises drawn for each study where its report alone is generated; what is given, the costly part, is worked out once for them."""
     time_shift: float = 0.0
@@ -88,6 +92,8 @@ class Preset:
 
     def __post_init__(self) -> None:
         self.generator_config()  # refuses what does not go together, before anything is trained
+        if not 0 <= self.together_share <= 1:
+            raise UserError(f"together_share is {self.together_share}: choose a share from 0 to 1.")
 
     def generator_config(self) -> GeneratorConfig:
         return GeneratorConfig(

@@ -130,7 +130,7 @@ class TrainingRun:
     def _build(self, name: str, data: PreparedDataset, held_out: PreparedDataset) -> Stage:
         common = {"seed": self.loop.seed, "world_size": processes().num_processes}
         if name == "image-autoencoder":
-            return ImageAutoencoderStage(self.preset, data, held_out, **common)
+            return ImageAutoencoderStage(self.preset, data, held_out, decoder_of=self._decoder_of(), **common)
         if name == "generator":
             with processes().main_process_first():
                 parts = self._pipeline(self._tokenizer(data), Generator(self.preset.generator_config()))
@@ -143,6 +143,18 @@ class TrainingRun:
             tokenizer = self._tokenizer(data)
         kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
         return kind(self.preset, data, held_out, tokenizer, **common)
+
+    def _decoder_of(self) -> ImageAutoencoder | None:
+        """The autoencoder whose decoder alone is trained, if the preset asks for that."""
+        if not self.preset.image_decoder_only:
+            return None
+        if self.origin is None:
+            raise UserError("image_decoder_only trains the decoder of a model that there is: add --from MODEL.")
+        whole = self.origin.component("image-autoencoder", ImageAutoencoder)
+        if whole.config != self.preset.image_autoencoder:
+            raise UserError(f"The image autoencoder of {self.origin.folder} has other sizes than the preset wants: to train its decoder on, "
+                            "choose the preset it was trained with.")  # fmt: skip
+        return whole
 
     def _latents(self, data: PreparedDataset, parts: AnyToAnyPipeline) -> Latents:
         """Of every study; each process works out its share."""

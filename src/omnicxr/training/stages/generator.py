@@ -15,7 +15,7 @@ from omnicxr.flow.path import add_noise, coarse_to_fine_error, noise_from_veloci
 from omnicxr.models.generator import Generator
 from omnicxr.models.prompts import symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
-from omnicxr.training.batches import GroupSampler, studies_by_task
+from omnicxr.training.batches import GroupSampler, by_number_of_parts, studies_by_task
 from omnicxr.training.config import Preset
 from omnicxr.training.latents import Latents
 from omnicxr.training.loop import Losses
@@ -43,7 +43,9 @@ class GeneratorStage:
             if preconditioner := self.model.stream(m).preconditioner:
                 preconditioner.set_statistics(*latents.statistics(m, data.having(m)))
         batch = preset.optimization[self.name].batch_size
-        self.sampler = GroupSampler(studies_by_task(data, (*Task.all(), Task.from_nothing())), batch, seed=seed, world_size=world_size)
+        groups = studies_by_task(data, (*Task.all(), Task.from_nothing()))
+        weights = by_number_of_parts(groups, preset.together_share)
+        self.sampler = GroupSampler(groups, batch, seed=seed, world_size=world_size, weights=weights)
         self.seed = seed
 
     def losses(self, model: Generator, step: int, rank: int) -> Losses:

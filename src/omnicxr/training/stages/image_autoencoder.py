@@ -26,12 +26,17 @@ class ImageAutoencoderStage:
 
     The scale term asks latents at half size to decode to the picture at half size (as in EQ-VAE, arXiv 2502.09509): latents become smooth over
     the picture, which the generator learns faster.
+
+    With `decoder_of` only the decoder of that autoencoder is trained on, by the terms that are about pictures: latents stay what they are, and with
+    them the generator that was trained on them.
     """
 
     name = "image-autoencoder"
 
-    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, *, seed: int, world_size: int) -> None:
-        self.model = ImageAutoencoder(preset.image_autoencoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, *, seed: int, world_size: int,
+                 decoder_of: ImageAutoencoder | None = None) -> None:  # fmt: skip
+        model, self.decoder_only = decoder_of or ImageAutoencoder(preset.image_autoencoder), decoder_of is not None
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.kl_weight = data, held_out, preset.image_kl
         self.items = [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
         batch = preset.optimization[self.name].batch_size
@@ -43,17 +48,21 @@ class ImageAutoencoderStage:
 
     def losses(self, model: ImageAutoencoder, step: int, rank: int) -> Losses:
         x = self._pixels(self.sampler.batch(step, rank))
-        mean, logvar = model.moments(x)
-        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
+            mean, logvar = model.moments(x)
+            z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
         y = model.decode_raw(z)
         l1 = (y - x).abs().mean()
         edges = (differences(y) - differences(x)).abs().mean()
         ssim = structural_similarity(x, y).mean()
+        psnr = 10 * torch.log10(4 / ((y.detach() - x) ** 2).mean())
+        loss = l1 + EDGE_WEIGHT * edges + SSIM_WEIGHT * (1 - ssim)
+        losses = {"l1": l1.detach(), "ssim": ssim.detach(), "psnr": psnr}
+        if self.decoder_only:
+            return {"loss": loss, **losses}
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
         scale = (model.decode_raw(F.avg_pool2d(z, 2)) - F.avg_pool2d(x, 2)).abs().mean()
-        loss = l1 + EDGE_WEIGHT * edges + SSIM_WEIGHT * (1 - ssim) + self.kl_weight * kl + SCALE_WEIGHT * scale
-        psnr = 10 * torch.log10(4 / ((y.detach() - x) ** 2).mean())
-        return {"loss": loss, "l1": l1.detach(), "ssim": ssim.detach(), "kl": kl.detach(), "scale": scale.detach(), "psnr": psnr}
+        return {"loss": loss + self.kl_weight * kl + SCALE_WEIGHT * scale, **losses, "kl": kl.detach(), "scale": scale.detach()}
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -63,6 +72,8 @@ class ImageAutoencoderStage:
         error of the generator does up to 18 times more harm in one than in another. Channels are therefore scaled by the root of what they do to
         the pixels: half-way between unit variance and pixels. All together they have variance 1.
         """
+        if self.decoder_only:
+            return
         chosen = np.linspace(0, len(self.items) - 1, min(STATISTICS_IMAGES, len(self.items))).astype(int)
         moments = [self.model.moments(self._pixels(chosen[i : i + 32]))[0] for i in range(0, len(chosen), 32)]
         latents = torch.cat(moments)

@@ -13,7 +13,7 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, studies_by_parts
+from omnicxr.training.batches import GroupSampler, by_size, studies_by_parts
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.stages.prompts import study_inputs
@@ -37,7 +37,8 @@ class JudgeStage:
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
         batch = preset.optimization[self.name].batch_size
-        self.sampler = GroupSampler(studies_by_parts(data, at_least=1), batch, seed=seed, world_size=world_size, by_size=True)
+        groups = studies_by_parts(data, at_least=1)
+        self.sampler = GroupSampler(groups, batch, seed=seed, world_size=world_size, weights=by_size(groups))
 
     def losses(self, model: Judge, step: int, rank: int) -> Losses:
         parts, rows = self.sampler.batch(step, rank)

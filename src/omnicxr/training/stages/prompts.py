@@ -16,7 +16,7 @@ from omnicxr.domain import Modality
 from omnicxr.models.image_autoencoder import pixels_from_uint8
 from omnicxr.models.prompts import HardNegatives, PromptEncoders, PromptEncodersConfig, symmetric_contrastive_loss
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, studies_by_parts
+from omnicxr.training.batches import GroupSampler, by_size, studies_by_parts
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
@@ -55,7 +55,8 @@ class PromptsStage:
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer, self.mirrored_negatives = data, held_out, tokenizer, preset.mirrored_negatives
         batch = preset.optimization[self.name].batch_size
-        self.sampler = GroupSampler(studies_by_parts(data, at_least=2), batch, seed=seed, world_size=world_size, by_size=True)
+        groups = studies_by_parts(data, at_least=2)
+        self.sampler = GroupSampler(groups, batch, seed=seed, world_size=world_size, weights=by_size(groups))
 
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
         embeds, negatives = self.embed(model, *self.sampler.batch(step, rank))
