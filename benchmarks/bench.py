@@ -1,7 +1,8 @@
 """Speed as ratios measured in one run: `make bench`.
 
-Given-token caching on / off, 20 steps against 50, our generator against a Stable-Diffusion-1.x-size U-Net per denoising step
-(with guidance, on the 4 x 32 x 32 latents of a 256 px view), and simulated studies per second. Random weights where weights do not matter.
+Given-token caching on / off, 20 steps against 50, training steps compiled or not, our generator against a Stable-Diffusion-1.x-size U-Net
+per denoising step (with guidance, on the 4 x 32 x 32 latents of a 256 px view), and simulated studies per second. Random weights where weights
+do not matter.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import torch
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task
 from omnicxr.models.component import count_parameters
 from omnicxr.models.generator import Generator
+from omnicxr.models.streams import GeneratorConfig
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.render import render
 from omnicxr.simulation.sampling import sample_truth
+from omnicxr.training.compiling import compile_blocks
 from omnicxr.training.config import PRESETS
 
 
@@ -60,6 +63,21 @@ def steps_ratio(pipe: AnyToAnyPipeline) -> float:
     return seconds(runs[0]) / seconds(runs[1])
 
 
+def compiled_ratio(config: GeneratorConfig, batch: int = 16) -> float:
+    """Time of training steps (forward and backward) as they are over that of compiled ones, four tasks in turn."""
+    tasks = [Task.parse(text) for text in ("report->frontal", "frontal->lateral", "frontal+report->lateral", "lateral->report")]
+
+    def steps(model: Generator) -> None:
+        for task in tasks:
+            given, x = ({m: torch.randn(batch, *config.latent_shape(m)) for m in parts} for parts in (task.given, task.generate))
+            out = model(given, x, {m: torch.rand(batch) for m in x}, torch.randn(batch, config.prompt_dim))
+            torch.stack([v.square().mean() for v in out.velocity.values()]).sum().backward()
+
+    plain, compiled = Generator(config), Generator(config)
+    compile_blocks(compiled)
+    return seconds(partial(steps, plain)) / seconds(partial(steps, compiled))
+
+
 @torch.no_grad()
 def unet_ratio(preset: str) -> tuple[float, float, float]:
     """U-Net time for both views over ours for both views, per guided denoising step at 256 px; and both sizes in millions."""
@@ -92,6 +110,7 @@ def main() -> None:
     for text in ("report->frontal", "frontal+lateral->report", "frontal+report->lateral"):
         print(f"given-token caching, {text}: {caching(pipe.generator, Task.parse(text)):.2f}x faster than without")
     print(f"20 steps against 50, sentence to both views: {steps_ratio(pipe):.2f}x faster")
+    print(f"training steps of the generator, preset tiny, compiled: {compiled_ratio(pipe.generator.config):.2f}x faster")
     for preset in ("small", "base"):
         ratio, unet_size, size = unet_ratio(preset)
         names = f"preset {preset} ({size:.0f} M) against SD-1.x U-Net ({unet_size:.0f} M)"

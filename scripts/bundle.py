@@ -9,16 +9,14 @@ import sys
 from pathlib import Path
 
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED, IN_TURN, AnyToAnyPipeline, SamplingConfig, model_hash, model_provenance
-
-SAMPLING = SamplingConfig(num_inference_steps=12, guidance_scale=3.0, order=IN_TURN)
+from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, SamplingConfig, model_hash, model_provenance
 
 
 def main() -> None:
     """Read the folder named on the command line and write the bundled model."""
     folder = Path(sys.argv[1])
     pipe = AnyToAnyPipeline.from_pretrained(folder)
-    pipe.sampling = SAMPLING
+    pipe.sampling = SamplingConfig()  # of this version, not of the one that trained the model
     pipe.save_pretrained(BUNDLED, half=True, provenance=model_provenance(folder))
     Judge.load(folder / "judge").save(BUNDLED / "judge", half=True)
     size = sum(p.stat().st_size for p in BUNDLED.rglob("*") if p.is_file()) / 1e6

@@ -39,12 +39,12 @@ T = TypeVar("T")
 class SamplingConfig:
     """How the flow is integrated. The values here are a model's defaults and travel with it."""
 
-    num_inference_steps: int = 20
-    guidance_scale: float = 1.5
+    num_inference_steps: int = 12
+    guidance_scale: float = 3.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     solver: str = "euler"
     time_shift: float = 1.0
-    order: str = TOGETHER
+    order: str = IN_TURN
     """How several parts of a study are generated: `together`; `report-first`, then the views together; `in-turn`: report, frontal, lateral. What was
     generated in an earlier turn counts as given in the next."""
 

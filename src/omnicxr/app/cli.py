@@ -105,6 +105,7 @@ def train(
     start: Annotated[str, arg(name="from", help="Start from this model folder's weights, or bundled; stages not trained here come from it.")] = "",
     seed: Seed = 0,
     mixed_precision: Literal["no", "bf16", "fp16"] = "no",
+    compiled: Annotated[bool, arg(name="compile", help="Compile the networks' blocks: minutes at the start, then quicker steps.")] = False,
     checkpoint_minutes: float = 4.0,
     budget_minutes: Annotated[float | None, arg(help="Time for the stage, or for all of them together; none: the preset's steps.")] = None,
     measure: Annotated[int, arg(help="With all: evaluate on so many test studies at the end, to OUT/evaluation.")] = 0,
@@ -130,7 +131,8 @@ def train(
         begun = origin.folder if origin else "chance"
         dry_run_table(chosen, data=data, out=out, stage=stage, start=begun, seed=seed, mixed_precision=mixed_precision)
         return
-    loop = LoopConfig(seed=seed, checkpoint_minutes=checkpoint_minutes, mixed_precision=mixed_precision, budget_minutes=budget_minutes)
+    loop = LoopConfig(seed=seed, checkpoint_minutes=checkpoint_minutes, compile=compiled, mixed_precision=mixed_precision,
+                      budget_minutes=budget_minutes)  # fmt: skip
     with progress_bar("Training") as progress:
         TrainingRun(chosen, loop, data, out, origin, report=progress.training, on_checkpoint=plot_losses).train(stage)
     if not processes().is_main_process:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from omnicxr.models.component import Component
 from omnicxr.training.checkpoint import Reached, load_checkpoint, save_checkpoint
+from omnicxr.training.compiling import compile_blocks, uncompiled
 from omnicxr.training.config import OptimizationConfig
 from omnicxr.training.throughput import Throughput
 
@@ -59,6 +60,8 @@ class LoopConfig:
     seed: int = 0
     log_every: int = 20
     checkpoint_minutes: float = 4.0
+    compile: bool = False
+    """Compile the blocks that a network repeats (`compiling.py`): minutes at the start, quicker steps, other roundings."""
     mixed_precision: str = "no"
     """"no", "bf16" or "fp16", as accelerate takes it."""
     budget_minutes: float | None = None
@@ -118,8 +121,10 @@ def train_stage(
     optimizer = torch.optim.AdamW(params, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
     reached = load_checkpoint(folder, stage.model, ema, optimizer)
     clock = _Clock(accelerator, reached.seconds, loop.budget_minutes)
+    if loop.compile:
+        compile_blocks(stage.model)
     wrapped, optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
-    throughput = Throughput(accelerator.device, loop.mixed_precision)
+    throughput = Throughput(accelerator.device, loop.mixed_precision, compiled=loop.compile)
     log = _Log(folder / "metrics.jsonl", reached.step, loop.log_every) if accelerator.is_main_process else None
     studies = config.batch_size * accelerator.num_processes
     saved = time.monotonic()
@@ -145,7 +150,7 @@ def train_stage(
                 report(stage.name, step + 1, config.steps if spent == 0 else min(config.steps, round((step + 1) / spent)), figures)
         if accelerator.is_main_process and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
             save_checkpoint(folder, Reached(step + 1, clock.seconds, last), stage.model, ema, optimizer)
-            with _averaged(params, ema, stage.model):
+            with _averaged(params, ema, stage.model), uncompiled(loop.compile):
                 if last:
                     stage.finish()
                 stage.sample_sheet(folder / f"samples-{step + 1:06d}.png")
@@ -160,7 +165,8 @@ def train_stage(
             p.copy_(average)
     stage.model.eval().requires_grad_(False)
     if finished:
-        stage.finish()
+        with uncompiled(loop.compile):
+            stage.finish()
     return stage.model
 
 

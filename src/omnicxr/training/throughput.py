@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from omnicxr.training.compiling import uncompiled
+
 EVERY, FIRST = 50, 3
 """Operations are counted in the first steps and then in one of so many: counting takes time, and tasks differ. Counting changes roundings, so it is
 always done in the same steps, whether a run was interrupted or not."""
@@ -18,10 +20,11 @@ REPEATS = 5
 class Throughput:
     """Counted operations per step of this process, beside its measured peak (a large matrix product in the training's precision)."""
 
-    def __init__(self, device: torch.device, mixed_precision: str) -> None:
+    def __init__(self, device: torch.device, mixed_precision: str, *, compiled: bool = False) -> None:
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(mixed_precision, torch.float32)
         self.peak = measured_peak(device, dtype)
         self.counted: list[int] = []
+        self.compiled = compiled
 
     @contextmanager
     def step(self, number: int) -> Iterator[None]:
@@ -29,7 +32,7 @@ class Throughput:
         if number >= FIRST and number % EVERY:
             yield
             return
-        with FlopCounterMode(display=False) as counter:
+        with uncompiled(self.compiled), FlopCounterMode(display=False) as counter:
             yield
         self.counted.append(counter.get_total_flops())
 
