@@ -164,7 +164,7 @@ def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepar
         synthesize(replace(CONFIG, seed=1), model_folder, made)
     slower = Path(shutil.copytree(model_folder, tmp_path / "slower"))  # the same weights and other defaults of sampling
     index = json.loads((slower / "model_index.json").read_text())
-    (slower / "model_index.json").write_text(json.dumps(index | {"sampling": index["sampling"] | {"order": "in-turn"}}))
+    (slower / "model_index.json").write_text(json.dumps(index | {"sampling": index["sampling"] | {"order": "together"}}))
     with pytest.raises(UserError, match="other settings"):
         synthesize(CONFIG, slower, made)
     with pytest.raises(UserError, match="1 to 1000"):
