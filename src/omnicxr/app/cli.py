@@ -105,7 +105,7 @@ def train(
     start: Annotated[str, arg(name="from", help="Start from this model folder's weights, or bundled; stages not trained here come from it.")] = "",
     seed: Seed = 0,
     mixed_precision: Literal["no", "bf16", "fp16"] = "no",
-    compiled: Annotated[bool, arg(name="compile", help="Compile the networks' blocks: minutes at the start, then quicker steps.")] = False,
+    compiled: Annotated[bool, arg(name="compile", help="Compile the networks' blocks; for GPUs.")] = False,
     checkpoint_minutes: float = 4.0,
     budget_minutes: Annotated[float | None, arg(help="Time for the stage, or for all of them together; none: the preset's steps.")] = None,
     measure: Annotated[int, arg(help="With all: evaluate on so many test studies at the end, to OUT/evaluation.")] = 0,

@@ -61,7 +61,7 @@ class LoopConfig:
     log_every: int = 20
     checkpoint_minutes: float = 4.0
     compile: bool = False
-    """Compile the blocks that a network repeats (`compiling.py`): minutes at the start, quicker steps, other roundings."""
+    """Compile the blocks that a network repeats (`compiling.py`): slow at the start, other roundings; for GPUs."""
     mixed_precision: str = "no"
     """"no", "bf16" or "fp16", as accelerate takes it."""
     budget_minutes: float | None = None
