@@ -18,6 +18,7 @@ from omnicxr.domain import Modality
 from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.clinical import truth_errors
 from omnicxr.evaluation.reader import Reader, truth_of
+from omnicxr.evaluation.tables import number
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, study_seed
 
@@ -40,12 +41,10 @@ def main(prepared: Path, model: Path, split: str) -> None:
         generators = [torch.Generator().manual_seed(study_seed(0, int(i))) for i in chunk]
         made = pipe(report=[data.reports[i] for i in chunk], generate=("frontal",), generator=generators).frontal or []
         measures.append(reader.read(Modality.FRONTAL, np.stack([np.asarray(picture) for picture in made])).measures)
-    patients = np.array(data.table.column("subject_id").to_pylist())[rows]
-    shares = truth_errors(np.concatenate(measures), truth, patients)["side"]
+    shares = truth_errors(np.concatenate(measures), truth, data.patients[rows])["side"]
     print("| lesion | studies | on its side |\n|---|---|---|")
     for kind in KINDS:
-        share = shares[kind]
-        print(f"| {kind} | {share['studies']} | {share['value']:.2f} ({share['low']:.2f}-{share['high']:.2f}) |")
+        print(f"| {kind} | {shares[kind]['studies']} | {number(shares[kind], 2)} |")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ class PreparedDataset:
         return self.table.column("report").to_pylist()
 
     @cached_property
+    def patients(self) -> np.ndarray:
+        """str [n]: whose study it is."""
+        return np.array(self.table.column("subject_id").to_pylist())
+
+    @cached_property
     def labels(self) -> np.ndarray:
         """float32 [n, 14] with 1, 0, -1 and NaN for not mentioned."""
         columns = [self.table.column(c).to_numpy(zero_copy_only=False).astype(np.float32) for c in LABEL_COLUMNS]

@@ -94,7 +94,7 @@ class DownstreamStudy:
     def _real_rows(self, cell: Cell) -> np.ndarray:
         """Of the share of patients, in an order that the seed draws; of a rare finding only `keep` positive studies."""
         data = self.real["train"]
-        patients = np.array(data.table.column("subject_id").to_pylist())
+        patients = data.patients
         rng = np.random.default_rng([cell.seed, 17])
         order = rng.permutation(np.unique(patients))
         share = set(order[: max(1, round(cell.share * len(order)))].tolist())
@@ -149,7 +149,7 @@ class DownstreamStudy:
         """The scores of every finished cell of a view."""
         test = self.real["test"]
         rows = test.having(view)
-        patients = np.array(test.table.column("subject_id").to_pylist())[rows]
+        patients = test.patients[rows]
         cells = {}
         for cell in self.spec.cells():
             if cell.view is view:

@@ -62,7 +62,7 @@ class Suite:
         self.real = parts_of(test, rows, modalities)
         self.readings = reader.read_all(self.real)
         self.labels = test.labels[rows] == 1
-        self.patients = np.array(test.table.column("subject_id").to_pylist())[rows]
+        self.patients = test.patients[rows]
         self.truth = truth_of(test, rows)
         self.extractors = {name: self._extractor(name, device) for name in size.extractors}
         self._real_features: dict[tuple[str, Modality], tuple[np.ndarray, np.ndarray]] = {}

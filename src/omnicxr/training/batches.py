@@ -64,9 +64,8 @@ def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[Task, 
 def by_number_of_parts(groups: Mapping[Task, np.ndarray], together_share: float) -> dict[Task, float]:
     """Weights for tasks: those that generate several parts at once get `together_share`, those that generate one the rest, each kind equally."""
     there = [task for task, rows in groups.items() if len(rows)]
-    kinds = {several: [t for t in there if (len(t.generate) > 1) == several] for several in (True, False)}
-    shares = {True: together_share, False: 1 - together_share}
-    return {task: shares[several] / len(tasks) for several, tasks in kinds.items() for task in tasks}
+    together, alone = [t for t in there if len(t.generate) > 1], [t for t in there if len(t.generate) == 1]
+    return {t: together_share / len(together) for t in together} | {t: (1 - together_share) / len(alone) for t in alone}
 
 
 def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
