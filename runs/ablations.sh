@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Generators that differ in one setting, trained on the same data for as many steps and measured on the same studies: docs/ablations.md.
 # bash runs/ablations.sh runs-out/small/run runs-out/small/prepared runs-out/ablations; run again to resume.
-# RUN is a finished training run; its other stages are taken over. PRESET, STEPS, STUDIES, PRECISION, DEVICE and VARIANTS change what is written below.
+# RUN is a finished training run; its other stages and its latents are taken over. PRESET, STEPS, STUDIES, PRECISION, DEVICE, WORKERS and VARIANTS change
+# what is written below; SETTINGS (as `train --set` takes them) holds for all variants.
 set -euo pipefail
 run=$1 data=$2 out=$3
-preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda}
+preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda} common=${SETTINGS:-}
 variants=${VARIANTS:-base none pooled no-contrast always-prompt full-attention raw-flow noise-prediction one-draw near-noise one-part one-latent sixteen-latents no-mirrored}
 tasks="report->frontal+lateral,frontal->lateral,frontal->lateral+report,frontal+lateral->report,nothing->frontal+lateral+report"
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
@@ -36,11 +37,13 @@ for name in $variants; do
         rm -rf "$folder/copy/generator" "$folder/copy/model_index.json"
         if [ "$own_stage" ]; then rm -rf "$folder/copy/${own_stage//-/_}"; fi
         mv "$folder/copy" "$folder/run/model"
+        if [ ! "$own_stage" ] && [ -d "$run/latents" ]; then cp -r "$run/latents" "$folder/run"; fi
     fi
+    if [ "$common" ] && [ "$settings" ]; then settings=$common,$settings; else settings=$common$settings; fi
     train=("$omnicxr" train --preset "$preset" --set "$settings" --mixed-precision "$precision" --data "$data" --out "$folder/run")
     if [ "$own_stage" ] && [ ! -d "$folder/run/model/${own_stage//-/_}" ]; then "${train[@]}" "$own_stage"; fi
     "${train[@]}" generator --steps "$steps"
-    "$omnicxr" evaluate --model "$folder/run/model" --data "$data" --num "$studies" --device "$device" --tasks "$tasks" --out "$folder/evaluation"
+    "$omnicxr" evaluate --model "$folder/run/model" --data "$data" --num "$studies" --device "$device" ${WORKERS:+--workers "$WORKERS"} --tasks "$tasks" --out "$folder/evaluation"
     if [ "$name" != base ] && [ -d "$out/base/evaluation" ]; then
         "$omnicxr" evaluate --compare "$out/base/evaluation" "$folder/evaluation" --out "$folder/against-base"
     fi
