@@ -6,7 +6,7 @@
 set -euo pipefail
 run=$1 data=$2 out=$3
 preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda} common=${SETTINGS:-}
-variants=${VARIANTS:-base none pooled no-contrast always-prompt full-attention raw-flow noise-prediction one-draw near-noise one-part one-latent sixteen-latents no-mirrored}
+variants=${VARIANTS:-base none pooled no-contrast always-prompt no-prompt full-attention raw-flow noise-prediction one-draw near-noise one-part one-latent sixteen-latents no-mirrored}
 tasks="report->frontal+lateral,frontal->lateral,frontal->lateral+report,frontal+lateral->report,nothing->frontal+lateral+report"
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
 
@@ -17,6 +17,7 @@ for name in $variants; do
         pooled) settings="coupling=pooled" ;;
         no-contrast) settings="contrastive_weight=0" ;;
         always-prompt) settings="drop_prompt=0" ;;
+        no-prompt) settings="prompted=false" ;;
         full-attention) settings="given_sees_generated=true" ;;
         raw-flow) settings="preconditioned=false" ;;
         noise-prediction) settings="preconditioned=false,prediction=noise" ;;

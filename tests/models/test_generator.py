@@ -104,6 +104,18 @@ def test_given_tokens_do_not_depend_on_what_is_generated_or_on_time() -> None:
             assert all(torch.equal(cached[m], fresh[m]) for m in x)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("prompted", [True, False])
+def test_prompt_counts_unless_it_is_off(prompted: bool) -> None:
+    model = make(prompted=prompted)
+    given, x = latents(model, 1), latents(model, 2)
+    t = {F: torch.full((BATCH,), 0.4)}
+    with_prompt, without = (model({R: given[R]}, {F: x[F]}, t, p).velocity[F] for p in (torch.ones(BATCH, 12), None))
+    assert torch.equal(with_prompt, without) != prompted
+    other = model({R: -given[R]}, {F: x[F]}, t, None).velocity[F]
+    assert not torch.allclose(without, other, atol=1e-5), "tokens that are given count all the same"
+
+
 def test_given_tokens_that_see_what_is_generated() -> None:
     """One attention over all tokens without a mask: the given stream runs beside the others, and what it says depends on them."""
     model = make(given_sees_generated=True)
@@ -187,6 +199,8 @@ def test_each_stream_has_its_own_time() -> None:
 def test_unknown_coupling() -> None:
     with pytest.raises(UserError, match="'tight'"):
         GeneratorConfig(coupling="tight")
+    with pytest.raises(UserError, match="leave prompted=true"):
+        GeneratorConfig(coupling="none", prompted=False)
 
 
 def test_preconditioner_alone_samples_the_gaussian_of_its_statistics() -> None:

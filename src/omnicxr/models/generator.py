@@ -3,7 +3,7 @@
 Tokens of *given* modalities attend only to each other, so their keys and values do not depend on the sampling step:
 `given_cache` works them out once and `velocity` reuses them; `given_sees_generated` gives that up, for comparison. Tokens
 being generated attend to everything (`joint`), to themselves and one mean token of each other stream (`pooled`), or to
-themselves alone (`none`); the prompt reaches every stream through its modulation in all three.
+themselves alone (`none`); the prompt reaches every stream through its modulation in all three, unless `prompted` is off.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Generator(Component):
         return self.velocity(cache, x_t, t, prompt_embeds)
 
     def prompts_or_null(self, prompt_embeds: Tensor | None, batch: int) -> Tensor:
-        return self.null_embeds.expand(batch, -1) if prompt_embeds is None else prompt_embeds * prompt_embeds.shape[-1] ** 0.5
+        if prompt_embeds is None or not self.config.prompted:
+            return self.null_embeds.expand(batch, -1)
+        return prompt_embeds * prompt_embeds.shape[-1] ** 0.5
 
     def given_cache(self, given: Streams, prompt_embeds: Tensor) -> GivenCache:
         """Run the given streams (t = 0) through all layers, once per sample."""

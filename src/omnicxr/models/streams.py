@@ -34,6 +34,8 @@ class GeneratorConfig:
     coupling: str = "joint"
     given_sees_generated: bool = False
     """Given tokens attend to those being generated, too, and are worked out anew at every step; else to each other alone, once for all steps."""
+    prompted: bool = True
+    """Streams are told the prompt embedding of what is given; else its tokens, and what these say of themselves, are all that they know of it."""
     prediction: str = "velocity"
     """What the networks work out: the `velocity` of the flow, or the `noise` (Ho et al. 2020), from which the velocity follows for t < 1."""
     preconditioned: bool = False
@@ -47,6 +49,8 @@ class GeneratorConfig:
             raise UserError(f"Unknown coupling '{self.coupling}': choose from {', '.join(COUPLINGS)}.")
         if self.prediction not in PREDICTIONS:
             raise UserError(f"Unknown prediction '{self.prediction}': choose from {', '.join(PREDICTIONS)}.")
+        if self.coupling == "none" and not self.prompted:
+            raise UserError("With coupling=none the prompt embedding is all that streams know of what is given: leave prompted=true.")
         if self.prediction == "noise" and self.preconditioned:
             raise UserError("The preconditioner is made for velocities: set preconditioned=false, then prediction=noise.")
         for what, whole, part in (("generator width", self.width, self.heads), ("size of the latents", self.latent_size, self.patch)):

@@ -60,6 +60,7 @@ class Preset:
     patch: int = 2
     coupling: str = "joint"
     given_sees_generated: bool = False
+    prompted: bool = True
     prediction: str = "velocity"
     preconditioned: bool = True
     local_channels: int = 64
@@ -100,7 +101,7 @@ class Preset:
             image_channels=self.image_autoencoder.latent_channels, latent_size=self.image_size // 8, patch=self.patch,
             report_tokens=self.report_autoencoder.latent_tokens, report_channels=self.report_autoencoder.latent_channels,
             prompt_dim=self.prompt_dim, width=self.generator_width, depth=self.generator_depth, heads=self.generator_heads,
-            coupling=self.coupling, given_sees_generated=self.given_sees_generated, prediction=self.prediction,
+            coupling=self.coupling, given_sees_generated=self.given_sees_generated, prompted=self.prompted, prediction=self.prediction,
             preconditioned=self.preconditioned, local_channels=self.local_channels,
         )  # fmt: skip
 
@@ -115,20 +116,23 @@ class Preset:
 
         Raises UserError for an unknown name and for a value that does not fit.
         """
-        preset = self
-        for name, text in values.items():
-            preset = _changed(preset, name.split("."), name, text)
-        return preset
+        return _changed(self, values)
 
 
-def _changed(of: Any, path: list[str], name: str, text: str) -> Any:
-    """`of` (a dataclass, or a dict of them) with the field at `path` read from `text`."""
-    first, *rest = path
+def _changed(of: Any, values: Mapping[str, str], within: str = "") -> Any:
+    """`of` (a dataclass, or a dict of them) with fields read from texts, all at once, so that only the whole has to go together."""
     known = of if isinstance(of, dict) else vars(of) if is_dataclass(of) else {}
-    if first not in known:
-        raise UserError(f"A preset has no setting '{name}'" + (f": choose from {', '.join(known)}." if known else "."))
-    value = _changed(known[first], rest, name, text) if rest else _read(known[first], name, text)
-    return {**of, first: value} if isinstance(of, dict) else replace(of, **{first: value})  # pyright: ignore[reportArgumentType]
+    fields: dict[str, dict[str, str]] = {}
+    for name, text in values.items():
+        first, _, rest = name.partition(".")
+        if first not in known:
+            raise UserError(f"A preset has no setting '{within}{name}'" + (f": choose from {', '.join(known)}." if known else "."))
+        fields.setdefault(first, {})[rest] = text
+    new = {
+        name: _read(known[name], within + name, texts[""]) if list(texts) == [""] else _changed(known[name], texts, f"{within}{name}.")
+        for name, texts in fields.items()
+    }
+    return {**of, **new} if isinstance(of, dict) else replace(of, **new)
 
 
 def _read(old: Any, name: str, text: str) -> Any:
