@@ -45,7 +45,7 @@ for name in $variants; do
     if [ "$own_stage" ] && [ ! -d "$folder/run/model/${own_stage//-/_}" ]; then "${train[@]}" "$own_stage"; fi
     "${train[@]}" generator --steps "$steps"
     "$omnicxr" evaluate --model "$folder/run/model" --data "$data" --num "$studies" --device "$device" ${WORKERS:+--workers "$WORKERS"} --tasks "$tasks" --out "$folder/evaluation"
-    if [ "$name" != base ] && [ -d "$out/base/evaluation" ]; then
+    if [ "$name" != base ] && [ -f "$out/base/evaluation/metrics.json" ]; then
         "$omnicxr" evaluate --compare "$out/base/evaluation" "$folder/evaluation" --out "$folder/against-base"
     fi
 done
