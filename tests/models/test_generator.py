@@ -201,40 +201,5 @@ def test_unknown_coupling() -> None:
         GeneratorConfig(coupling="tight")
     with pytest.raises(UserError, match="leave prompted=true"):
         GeneratorConfig(coupling="none", prompted=False)
-
-
-def test_preconditioner_alone_samples_the_gaussian_of_its_statistics() -> None:
-    """With a network that says nothing the flow is exact for independent Gaussian latents."""
-    from omnicxr.flow.samplers import euler, timesteps
-    from omnicxr.models.streams import Preconditioner
-
-    torch.manual_seed(0)
-    part = Preconditioner((2, 3))
-    mean, std = torch.randn(2, 3), torch.rand(2, 3) + 0.2
-    part.set_statistics(mean, std)
-    noise = torch.randn(20_000, 2, 3)
-
-    def velocity(x: dict[str, torch.Tensor], t: float) -> dict[str, torch.Tensor]:
-        return {"a": part.output(x["a"], torch.full((len(x["a"]),), t), torch.zeros_like(x["a"]))}
-
-    x = euler(velocity, {"a": noise}, timesteps(400))["a"]
-    assert torch.allclose(x.mean(0), mean, atol=0.05)
-    assert torch.allclose(x.std(0), std, rtol=0.05)
-
-
-def test_preconditioned_target_has_unit_variance() -> None:
-    from omnicxr.flow.path import add_noise, velocity_target
-    from omnicxr.models.streams import Preconditioner
-
-    torch.manual_seed(0)
-    part = Preconditioner((4,))
-    part.set_statistics(torch.tensor([0.0, 1.0, -2.0, 0.5]), torch.tensor([1.0, 0.3, 2.0, 0.1]))
-    x_0 = part.mean + part.std * torch.randn(50_000, 4)
-    noise = torch.randn(50_000, 4)
-    for time in (0.05, 0.4, 0.9):
-        t = torch.full((len(x_0),), time)
-        x_t = add_noise(x_0, noise, t)
-        assert torch.allclose(part.input(x_t, t).std(0), torch.ones(4), atol=0.02)
-        slope = part.output(x_t, t, torch.ones(4)) - part.output(x_t, t, torch.zeros(4))
-        target = (velocity_target(x_0, noise) - part.output(x_t, t, torch.zeros(4))) / slope
-        assert torch.allclose(target.std(0), torch.ones(4), atol=0.02)
+    with pytest.raises(UserError, match="principal_axes belong to the preconditioner"):
+        GeneratorConfig(principal_axes=4)

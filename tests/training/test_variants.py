@@ -12,7 +12,8 @@ from omnicxr.training.config import get_preset
 from omnicxr.training.loop import LoopConfig
 from omnicxr.training.run import TrainingRun
 
-DESIGNS = [{"coupling": "pooled"}, {"given_sees_generated": "true"}, {"prompted": "false"}, {"preconditioned": "false", "prediction": "noise"}]
+DESIGNS = [{"coupling": "pooled"}, {"given_sees_generated": "true"}, {"prompted": "false"}, {"principal_axes": "16"},
+           {"preconditioned": "false", "prediction": "noise"}]  # fmt: skip
 
 
 @pytest.mark.parametrize("settings", DESIGNS, ids=lambda s: list(s)[-1])

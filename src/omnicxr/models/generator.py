@@ -115,7 +115,7 @@ class Generator(Component):
     def velocity(self, cache: GivenCache, x_t: Streams, t: Streams, prompt_embeds: Tensor) -> GeneratorOutput:
         """One evaluation for the streams being generated, given the cache; `prompt_embeds` as `prompts_or_null` gives them."""
         states = self._enter_given(cache.latents, prompt_embeds)
-        states |= {m: self.stream(m).enter(x, t[m], prompt_embeds, cache.summary) for m, x in x_t.items()}
+        states |= {m: self.stream(m).enter(x, t[m], prompt_embeds, self.null_embeds, cache.summary) for m, x in x_t.items()}
         tokens = {m: s.tokens for m, s in states.items()}
         features = dict(cache.features)
         for i in range(self.config.depth):
@@ -130,7 +130,7 @@ class Generator(Component):
     def _enter_given(self, given: Streams, prompt_embeds: Tensor) -> dict[Modality, StreamState]:
         """Clean latents: time 0."""
         zero = torch.zeros(len(prompt_embeds), device=prompt_embeds.device)
-        return {m: self.stream(m).enter(x, zero, prompt_embeds) for m, x in given.items()}
+        return {m: self.stream(m).enter(x, zero, prompt_embeds, self.null_embeds) for m, x in given.items()}
 
     def _project(self, layer: int, tokens: Streams, states: Mapping[Modality, StreamState]) -> tuple[Streams, Streams, Streams]:
         projected = {m: self.layer(m, layer).project(x, states[m].condition) for m, x in tokens.items()}

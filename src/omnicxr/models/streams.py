@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from omnicxr.domain import Modality, UserError
 from omnicxr.models.layers import MLP, ResidualBlock, split_heads, timestep_embedding
+from omnicxr.models.preconditioner import Preconditioner
 
 COUPLINGS = ("joint", "pooled", "none")
 PREDICTIONS = ("velocity", "noise")
@@ -39,7 +41,9 @@ class GeneratorConfig:
     prediction: str = "velocity"
     """What the networks work out: the `velocity` of the flow, or the `noise` (Ho et al. 2020), from which the velocity follows for t < 1."""
     preconditioned: bool = False
-    """Networks work out only what a linear estimate from the statistics of the latents cannot tell, see `Preconditioner`."""
+    """Networks work out only what a linear estimate from the statistics of the latents cannot tell, see `preconditioner.py`."""
+    principal_axes: int = 0
+    """Axes of the latents along which that estimate is taken, and along which it depends on the prompt; 0: each element by itself."""
     local_channels: int = 0
     """Channels of the convolutions before and after the tokens of images; 0 for none."""
     contrastive_dim: int = 64
@@ -51,6 +55,8 @@ class GeneratorConfig:
             raise UserError(f"Unknown prediction '{self.prediction}': choose from {', '.join(PREDICTIONS)}.")
         if self.coupling == "none" and not self.prompted:
             raise UserError("With coupling=none the prompt embedding is all that streams know of what is given: leave prompted=true.")
+        if self.principal_axes and not self.preconditioned:
+            raise UserError("principal_axes belong to the preconditioner: set preconditioned=true, or principal_axes=0.")
         if self.prediction == "noise" and self.preconditioned:
             raise UserError("The preconditioner is made for velocities: set preconditioned=false, then prediction=noise.")
         for what, whole, part in (("generator width", self.width, self.heads), ("size of the latents", self.latent_size, self.patch)):
@@ -62,6 +68,10 @@ class GeneratorConfig:
 
     def token_channels(self, modality: Modality) -> int:
         return self.image_channels * self.patch**2 if modality.is_image else self.report_channels
+
+    def axes(self, modality: Modality) -> int:
+        """Principal axes of one modality's latents that the preconditioner knows."""
+        return min(self.principal_axes, math.prod(self.latent_shape(modality)))
 
     def latent_shape(self, modality: Modality) -> tuple[int, ...]:
         """Shape of one study's latents: (c, h, w) or (K, c)."""
@@ -81,43 +91,6 @@ def positions(tokens: int, width: int) -> Tensor:
     place = timestep_embedding(torch.arange(side) / 1000, width // 2)
     grid = torch.cat([place.repeat_interleave(side, 0), place.repeat(side, 1)], -1)
     return F.pad(grid - grid.mean(0), (0, width - grid.shape[1]))
-
-
-class Preconditioner(nn.Module):
-    """What is known of one modality's velocity from mean and spread of its latents alone (as Karras et al. 2022 for diffusion, here for the flow).
-
-    With x_t = (1 - t) x_0 + t eps, x_0 of mean m and standard deviation s per element, y = x_t - (1 - t) m has variance w = (1 - t)^2 s^2 + t^2, the
-    best linear estimate of the velocity is (t - (1 - t) s^2) / w y - m, and what remains has variance s^2 / w. The network sees y / sqrt(w) and gives
-    what remains in units of its spread.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("std", torch.ones(shape))
-
-    @torch.no_grad()
-    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Both in the shape of one study's latents; the spread is kept at 0.05 at least."""
-        self.mean.copy_(mean)
-        self.std.copy_(std.clamp(min=0.05))
-
-    def _centred(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        t = t.reshape(-1, *[1] * (x.ndim - 1))
-        return x - (1 - t) * self.mean, ((1 - t) * self.std) ** 2 + t**2, t
-
-    def input(self, x: Tensor, t: Tensor) -> Tensor:
-        """Noised latents => network input of unit variance."""
-        y, variance, _ = self._centred(x, t)
-        return y / variance.sqrt()
-
-    def output(self, x: Tensor, t: Tensor, network: Tensor) -> Tensor:
-        """Network output => velocity."""
-        y, variance, t = self._centred(x, t)
-        return (t - (1 - t) * self.std**2) / variance * y - self.mean + self.std / variance.sqrt() * network
 
 
 class StreamLayer(nn.Module):
@@ -159,6 +132,8 @@ class StreamState:
     t: Tensor
     features: Tensor
     """What the tokens were cut from."""
+    linear: Tensor | None
+    """What the preconditioner knows of the velocity."""
 
 
 class LocalLayers(nn.Module):
@@ -194,7 +169,10 @@ class Stream(nn.Module):
         self.local = LocalLayers(config.image_channels, local, w) if local else None
         channels = local * config.patch**2 if local else channels
         self.config, self.modality = config, modality
-        self.preconditioner = Preconditioner(config.latent_shape(modality)) if config.preconditioned else None
+        self.preconditioner = (
+            Preconditioner(config.latent_shape(modality), config.axes(modality), config.prompt_dim) if config.preconditioned else None
+        )
+        self.estimate = self._estimate_layer(local) if config.axes(modality) else None
         self.embed = nn.Linear(channels, w)
         self.position = nn.Parameter(positions(tokens, w) if modality.is_image else 0.02 * torch.randn(tokens, w))
         self.time = nn.Sequential(nn.Linear(256, w), nn.SiLU(), nn.Linear(w, w))
@@ -209,12 +187,25 @@ class Stream(nn.Module):
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
 
-    def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor, summary: Tensor | float = 0.0) -> StreamState:
-        """Latents at time t [b], the prompt [b, prompt_dim] and the summary [b, d] of what is given => the stream before its first layer."""
+    def _estimate_layer(self, local: int) -> nn.Module:
+        """What the preconditioner tells of the latents => features; says nothing at first."""
+        channels = self.config.image_channels if self.modality.is_image else self.config.report_channels
+        layer = nn.Conv2d(channels, local or channels, 3, padding=1) if self.modality.is_image else nn.Linear(channels, channels)
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        return layer
+
+    def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor, null: Tensor, summary: Tensor | float = 0.0) -> StreamState:
+        """Latents at time t [b], the prompt [b, prompt_dim], what it is where nothing is known [prompt_dim], the summary [b, d] of what is given =>
+        the stream before its first layer."""
         c = self.time(timestep_embedding(t, 256)) + self.prompt(prompt_embeds) + summary
-        x = self.preconditioner.input(x_t, t) if self.preconditioner else x_t
+        known = self.preconditioner
+        x, linear = (known.input(x_t, t), known.linear(x_t, t, prompt_embeds - null)) if known else (x_t, None)
         features = self.local.before(x) if self.local else x
-        return StreamState(self.embed(self.to_tokens(features)) + self.position, self.condition(c).unflatten(-1, (6, -1)), c, x_t, t, features)
+        if self.estimate and known and linear is not None:
+            features = features + self.estimate(known.estimate(x_t, t, linear))
+        tokens, condition = self.embed(self.to_tokens(features)) + self.position, self.condition(c).unflatten(-1, (6, -1))
+        return StreamState(tokens, condition, c, x_t, t, features, linear)
 
     def leave(self, tokens: Tensor, state: StreamState) -> Tensor:
         """Tokens [b, n, d] after the last layer => velocity in the shape of the latents."""
@@ -223,7 +214,9 @@ class Stream(nn.Module):
         out = self.local.leave(out, state.features, state.vector) if self.local else out
         if self.config.prediction == "noise":
             return (out - state.x_t) / (1 - state.t.reshape(-1, *[1] * (out.ndim - 1)))  # v = (eps - x_t) / (1 - t)
-        return self.preconditioner.output(state.x_t, state.t, out) if self.preconditioner else out
+        if self.preconditioner and state.linear is not None:
+            return self.preconditioner.output(state.x_t, state.t, state.linear, out)
+        return out
 
     def summarise(self, tokens: Tensor) -> Tensor:
         """Tokens [b, n, d] after the last layer => [b, d], for the conditioning of other streams."""

@@ -63,6 +63,7 @@ class Preset:
     prompted: bool = True
     prediction: str = "velocity"
     preconditioned: bool = True
+    principal_axes: int = 0
     local_channels: int = 64
     image_kl: float = 1e-6
     """Weight of the nats of a picture's latents in the autoencoder's loss."""
@@ -102,7 +103,7 @@ class Preset:
             report_tokens=self.report_autoencoder.latent_tokens, report_channels=self.report_autoencoder.latent_channels,
             prompt_dim=self.prompt_dim, width=self.generator_width, depth=self.generator_depth, heads=self.generator_heads,
             coupling=self.coupling, given_sees_generated=self.given_sees_generated, prompted=self.prompted, prediction=self.prediction,
-            preconditioned=self.preconditioned, local_channels=self.local_channels,
+            preconditioned=self.preconditioned, principal_axes=self.principal_axes, local_channels=self.local_channels,
         )  # fmt: skip
 
     def with_steps(self, steps: int | None) -> Preset:
@@ -132,7 +133,7 @@ def _changed(of: Any, values: Mapping[str, str], within: str = "") -> Any:
         name: _read(known[name], within + name, texts[""]) if list(texts) == [""] else _changed(known[name], texts, f"{within}{name}.")
         for name, texts in fields.items()
     }
-    return {**of, **new} if isinstance(of, dict) else replace(of, **new)
+    return {**of, **new} if isinstance(of, dict) else replace(of, **new)  # pyright: ignore[reportArgumentType]
 
 
 def _read(old: Any, name: str, text: str) -> Any:

@@ -18,7 +18,7 @@ from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.training.stages.prompts import study_inputs
 
-CHUNK, STATISTICS_ROWS = 64, 4096
+CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,6 @@ class Latents:
 
     def rows(self, modality: Modality, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self.latents[modality][rows].astype(np.float32))
-
-    def statistics(self, modality: Modality, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of every latent over `STATISTICS_ROWS` of the rows, evenly chosen, in the shape of one study's latents."""
-        chosen = rows[np.linspace(0, len(rows) - 1, min(STATISTICS_ROWS, len(rows))).astype(int)]
-        values = self.rows(modality, chosen).double()
-        return values.mean(0).float(), values.std(0).float()
 
     def prompt(self, modalities: tuple[Modality, ...], rows: np.ndarray) -> Tensor | None:
         """Mean prompt embedding [b, d] of some modalities; None for none."""

@@ -20,6 +20,7 @@ from omnicxr.training.config import Preset
 from omnicxr.training.latents import Latents
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
+from omnicxr.training.statistics import latent_statistics
 
 TIED_TIMES = 0.7
 """Share of micro-batches in which all generated streams have the same time, as in sampling; else each has its own."""
@@ -41,7 +42,7 @@ class GeneratorStage:
         self.time_shift, self.time_spread, self.coarse_levels = preset.time_shift, preset.time_spread, preset.coarse_levels
         for m in (m for m in Modality if len(data.having(m))):
             if preconditioner := self.model.stream(m).preconditioner:
-                preconditioner.set_statistics(*latents.statistics(m, data.having(m)))
+                preconditioner.set_statistics(latent_statistics(latents, data, m, self.model))
         batch = preset.optimization[self.name].batch_size
         groups = studies_by_task(data, (*Task.all(), Task.from_nothing()))
         weights = by_number_of_parts(groups, preset.together_share)

@@ -1,0 +1,104 @@
+"""What the generator need not learn: the best linear estimate of the velocity from the statistics of the latents."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """Of one modality's latents over a training set, in the shape of one study's latents."""
+
+    mean: Tensor
+    std: Tensor
+    axes: Tensor | None = None
+    """[elements, rank], orthonormal: the principal axes."""
+    axis_std: Tensor | None = None
+    rest_std: Tensor | None = None
+    """Of each element, without what lies along the axes."""
+    regression: Tensor | None = None
+    """[prompt_dim, rank]: prompt embedding, as streams see it, => mean along the axes."""
+
+    def named(self, rank: int) -> dict[str, Tensor]:
+        """What a preconditioner of that rank keeps; raises ValueError where it is missing."""
+        found = {"mean": self.mean, "std": self.std}
+        if rank:
+            found |= {name: value for name in ("axes", "axis_std", "rest_std", "regression") if (value := getattr(self, name)) is not None}
+            if len(found) < 6:
+                raise ValueError("A preconditioner with principal axes needs statistics with them.")
+        return found
+
+
+class Preconditioner(nn.Module):
+    """What is known of one modality's velocity from the Gaussian with the statistics of its latents: networks work out the rest.
+
+    With x_t = (1 - t) x_0 + t eps, x_0 of mean m and variance s^2, y = x_t - (1 - t) m has variance w = (1 - t)^2 s^2 + t^2, the best linear
+    estimate of the velocity is (t - (1 - t) s^2) / w y - m, and what remains has variance s^2 / w. The estimate is taken along the `rank` principal
+    axes of the latents, and element by element for what these leave. Along the axes m depends on the prompt embedding, linearly. The network sees
+    y / sqrt(w) and gives what remains in units of s / sqrt(w), both with mean and variance of each element alone (for diffusion: Karras et al. 2022).
+    """
+
+    mean: Tensor
+    std: Tensor
+    axes: Tensor
+    axis_std: Tensor
+    rest_std: Tensor
+    regression: Tensor
+
+    def __init__(self, shape: tuple[int, ...], rank: int = 0, prompt_dim: int = 0) -> None:
+        super().__init__()
+        self.rank = rank
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
+        if rank:
+            self.register_buffer("axes", torch.eye(math.prod(shape))[:, :rank].contiguous())
+            self.register_buffer("axis_std", torch.ones(rank))
+            self.register_buffer("rest_std", torch.ones(shape))
+            self.register_buffer("regression", torch.zeros(prompt_dim, rank))
+
+    @torch.no_grad()
+    def set_statistics(self, statistics: LatentStatistics) -> None:
+        """Spreads are kept at 0.05 at least."""
+        for name, value in statistics.named(self.rank).items():
+            self.get_buffer(name).copy_(value.clamp(min=0.05) if name.endswith("std") else value)
+
+    def _centred(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        t = t.reshape(-1, *[1] * (x.ndim - 1))
+        return x - (1 - t) * self.mean, ((1 - t) * self.std) ** 2 + t**2, t
+
+    def input(self, x: Tensor, t: Tensor) -> Tensor:
+        """Noised latents => network input of unit variance."""
+        y, variance, _ = self._centred(x, t)
+        return y / variance.sqrt()
+
+    def linear(self, x: Tensor, t: Tensor, prompt: Tensor | None = None) -> Tensor:
+        """The linear estimate of the velocity; prompt: [b, prompt_dim], zero where nothing is known."""
+        y, _, t = self._centred(x, t)
+        return (self._along_axes(y, t, prompt) if self.rank else _slope(self.std, t) * y) - self.mean
+
+    def estimate(self, x: Tensor, t: Tensor, linear: Tensor) -> Tensor:
+        """The linear estimate of the latents x_0 = x_t - t v, in their own spread about their mean."""
+        return (x - t.reshape(-1, *[1] * (x.ndim - 1)) * linear - self.mean) / self.std
+
+    def output(self, x: Tensor, t: Tensor, linear: Tensor, network: Tensor) -> Tensor:
+        """Linear estimate and network output => velocity."""
+        _, variance, _ = self._centred(x, t)
+        return linear + self.std / variance.sqrt() * network
+
+    def _along_axes(self, y: Tensor, t: Tensor, prompt: Tensor | None) -> Tensor:
+        with torch.autocast(y.device.type, enabled=False):
+            y, flat_t = y.float(), t.flatten()[:, None]
+            along = y.flatten(1) @ self.axes
+            rest = y - (along @ self.axes.T).view_as(y)
+            shift = 0.0 if prompt is None else prompt.float() @ self.regression
+            found = _slope(self.axis_std, flat_t) * (along - (1 - flat_t) * shift) - shift
+            return (found @ self.axes.T).view_as(y) + _slope(self.rest_std, t) * rest
+
+
+def _slope(std: Tensor, t: Tensor) -> Tensor:
+    """Velocity per unit of x_t - (1 - t) m, the best linear estimate for latents of this spread."""
+    return (t - (1 - t) * std**2) / (((1 - t) * std) ** 2 + t**2)
