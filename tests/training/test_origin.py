@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from omnicxr.domain import UserError
 from omnicxr.models.component import Component
+from omnicxr.models.generator import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline, model_hash, model_provenance
@@ -53,6 +54,19 @@ def test_one_command_fine_tunes_the_generator(model_folder: Path, prepared: Path
     assert model_provenance(tmp_path / "model")["from"] == model_hash(model_folder)
     with pytest.raises(UserError, match="another from"):
         replace(run, origin=None).train("generator")
+
+
+def test_a_generator_that_counts_from_another_estimate_begins_with_that(model_folder: Path) -> None:
+    """Its last layers are zero, and named as anew, beside the layers that see the estimate; all else is taken over."""
+    theirs = weights(model_folder, "generator")
+    model = Generator(NANO.with_values({"principal_axes": "8"}).generator_config())
+    anew = Origin(model_folder).take_over("generator", model, None)
+    last = {f"streams.{m}.{part}.{kind}" for m, part in (("frontal", "local.after.4"), ("lateral", "local.after.4"), ("report", "head"))
+            for kind in ("weight", "bias")}  # fmt: skip
+    assert last == {name for name in anew if ".estimate." not in name} == model.last_layers()
+    for name, p in model.named_parameters():
+        assert not p.any() if name in anew else torch.equal(p, theirs[name])
+    assert all(theirs[name].any() for name in last), "or the test above says nothing"
 
 
 def test_a_decoder_alone_is_trained_on_and_latents_stay(model_folder: Path, prepared: Path, tmp_path: Path) -> None:

@@ -76,6 +76,10 @@ class Generator(Component):
     def layer(self, modality: Modality, index: int) -> StreamLayer:
         return cast(StreamLayer, self.stream(modality).layers[index])
 
+    def last_layers(self) -> set[str]:
+        """Names of the parameters that give the streams' results; all zero before training."""
+        return {f"streams.{m}.{name}" for m in Modality for name in self.stream(m).last_layer()}
+
     def forward(self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1) -> GeneratorOutput:
         """Velocity of every stream in `x_t`.
 

@@ -187,6 +187,11 @@ class Stream(nn.Module):
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
 
+    def last_layer(self) -> list[str]:
+        """Names of the parameters that give the result; zero before training."""
+        layer = f"local.after.{len(self.local.after) - 1}" if self.local else "head"
+        return [f"{layer}.weight", f"{layer}.bias"]
+
     def _estimate_layer(self, local: int) -> nn.Module:
         """What the preconditioner tells of the latents => features; says nothing at first."""
         channels = self.config.image_channels if self.modality.is_image else self.config.report_channels

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from omnicxr.domain import UserError
-from omnicxr.models.component import WEIGHTS, Component, read_weights
+from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_config, read_weights
+from omnicxr.models.generator import Generator, GeneratorConfig
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import BUNDLED, INDEX, model_hash
 
@@ -53,7 +54,8 @@ class Origin:
     def take_over(self, stage: str, model: Component, tokenizer: ReportTokenizer | None) -> list[str]:
         """Copy into `model` every parameter that has the same name and shape here; returns the names of those that start anew.
 
-        Buffers are not copied: they are statistics, worked out on the data at hand. Raises UserError if less than half of the network fits, and
+        Buffers are not copied: they are statistics, worked out on the data at hand. A generator that counts from another linear estimate than
+        before begins with that estimate: its last layers start anew. Raises UserError if less than half of the network fits, and
         for weights that go with another tokenizer than the run's, which is given for stages that read reports.
         """
         if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
@@ -62,7 +64,14 @@ class Origin:
         fitting = {name for name, p in ours.items() if name in theirs and theirs[name].shape == p.shape}
         if 2 * sum(ours[name].numel() for name in fitting) < sum(p.numel() for p in ours.values()):
             raise UserError(f"Most of '{stage}' in {self.folder} has other shapes than the preset wants: choose the preset it was trained with.")
+        if isinstance(model, Generator) and self._principal_axes() != model.config.principal_axes:
+            fitting -= model.last_layers()
         with torch.no_grad():
             for name in fitting:
                 ours[name].copy_(theirs[name])
         return sorted(set(ours) - fitting)
+
+    def _principal_axes(self) -> int:
+        """Of the generator's preconditioner."""
+        settings = read_config(self.folder / component_of("generator") / CONFIG, GeneratorConfig)
+        return GeneratorConfig(**settings).principal_axes
