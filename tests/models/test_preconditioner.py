@@ -126,23 +126,24 @@ class Present:
 
 def test_statistics_of_latents_against_numpy() -> None:
     frontal, lateral, report = Modality
-    rng, count, tokens, channels = np.random.default_rng(0), 400, 2, 5
+    rng, count, shape = np.random.default_rng(0), 400, (5, 2, 1)
     embeds = {m: rng.standard_normal((count, PROMPT)).astype(np.float32) for m in Modality}
-    mixing = rng.standard_normal((PROMPT, tokens * channels)) * 0.5
-    values = rng.standard_normal((count, 10)) * np.linspace(0.2, 2, 10) + embeds[frontal] @ mixing + 3
-    latents = Latents({m: values.reshape(count, tokens, channels).astype(np.float32) for m in Modality}, embeds)
-    there = {frontal: np.ones(count, bool), lateral: np.arange(count) < 0, report: np.arange(count) % 4 > 0}
-    network = Generator(GeneratorConfig(latent_size=2, patch=1, report_tokens=tokens, report_channels=channels, prompt_dim=PROMPT, width=8, depth=1,
-                                        heads=1, preconditioned=True, principal_axes=6))  # fmt: skip
-    found = latent_statistics(latents, cast(PreparedDataset, cast(Any, Present(there))), report, network)
+    mixing = rng.standard_normal((PROMPT, 10)) * 0.5
+    values = rng.standard_normal((count, 10)) * np.linspace(0.2, 2, 10) + embeds[report] @ mixing + 3
+    latents = Latents({m: values.reshape(count, *shape).astype(np.float32) for m in Modality}, embeds)
+    there = {report: np.ones(count, bool), lateral: np.arange(count) < 0, frontal: np.arange(count) % 4 > 0}
+    network = Generator(GeneratorConfig(latent_size=2, patch=1, prompt_dim=PROMPT, width=8, depth=1, heads=1, preconditioned=True, principal_axes=6))
+    data = cast(PreparedDataset, cast(Any, Present(there)))
+    found = latent_statistics(latents, data, frontal, network)
     assert found.axes is not None and found.axis_std is not None and found.rest_std is not None and found.regression is not None
-    seen = values[there[report]]
+    seen = values[there[frontal]]
     centred = seen - seen.mean(0)
     spread, axes = np.linalg.eigh(np.cov(seen.T))
     np.testing.assert_allclose(np.abs(axes[:, ::-1][:, :6].T @ found.axes.numpy()), np.eye(6), atol=0.02)
     np.testing.assert_allclose(found.axis_std, np.sqrt(spread[::-1][:6]), rtol=1e-3)
     left = centred - centred @ axes[:, ::-1][:, :6] @ axes[:, ::-1][:, :6].T
     np.testing.assert_allclose(found.rest_std.flatten(), left.std(0, ddof=1), rtol=0.02)
-    prompts = embeds[frontal][there[report]] * PROMPT**0.5
+    prompts = embeds[report][there[frontal]] * PROMPT**0.5
     best = np.linalg.lstsq(prompts, centred @ found.axes.numpy(), rcond=None)[0]
     np.testing.assert_allclose(found.regression, best, rtol=0.1, atol=0.05)
+    assert latent_statistics(latents, data, report, network).axes is None

@@ -57,12 +57,11 @@ def test_one_command_fine_tunes_the_generator(model_folder: Path, prepared: Path
 
 
 def test_a_generator_that_counts_from_another_estimate_begins_with_that(model_folder: Path) -> None:
-    """Its last layers are zero, and named as anew, beside the layers that see the estimate; all else is taken over."""
+    """Last layers of the views are zero, and named as anew, beside the layers that see the estimate; all else is taken over."""
     theirs = weights(model_folder, "generator")
     model = Generator(NANO.with_values({"principal_axes": "8"}).generator_config())
     anew = Origin(model_folder).take_over("generator", model, None)
-    last = {f"streams.{m}.{part}.{kind}" for m, part in (("frontal", "local.after.4"), ("lateral", "local.after.4"), ("report", "head"))
-            for kind in ("weight", "bias")}  # fmt: skip
+    last = {f"streams.{m}.local.after.4.{kind}" for m in ("frontal", "lateral") for kind in ("weight", "bias")}
     assert last == {name for name in anew if ".estimate." not in name} == model.last_layers()
     for name, p in model.named_parameters():
         assert not p.any() if name in anew else torch.equal(p, theirs[name])

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnicxr.domain import Modality
+from omnicxr.domain import IMAGE_MODALITIES, Modality
 from omnicxr.models.component import Component
 from omnicxr.models.layers import attend
 from omnicxr.models.streams import GeneratorConfig, Stream, StreamLayer, StreamState
@@ -77,8 +77,8 @@ class Generator(Component):
         return cast(StreamLayer, self.stream(modality).layers[index])
 
     def last_layers(self) -> set[str]:
-        """Names of the parameters that give the streams' results; all zero before training."""
-        return {f"streams.{m}.{name}" for m in Modality for name in self.stream(m).last_layer()}
+        """Names of the parameters that give the image streams' results; all zero before training."""
+        return {f"streams.{m}.{name}" for m in IMAGE_MODALITIES for name in self.stream(m).last_layer()}
 
     def forward(self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1) -> GeneratorOutput:
         """Velocity of every stream in `x_t`.

@@ -43,7 +43,7 @@ class GeneratorConfig:
     preconditioned: bool = False
     """Networks work out only what a linear estimate from the statistics of the latents cannot tell, see `preconditioner.py`."""
     principal_axes: int = 0
-    """Axes of the latents along which that estimate is taken, and along which it depends on the prompt; 0: each element by itself."""
+    """Axes of image latents along which that estimate is taken, and along which it depends on the prompt; 0: each element by itself."""
     local_channels: int = 0
     """Channels of the convolutions before and after the tokens of images; 0 for none."""
     contrastive_dim: int = 64
@@ -70,8 +70,8 @@ class GeneratorConfig:
         return self.image_channels * self.patch**2 if modality.is_image else self.report_channels
 
     def axes(self, modality: Modality) -> int:
-        """Principal axes of one modality's latents that the preconditioner knows."""
-        return min(self.principal_axes, math.prod(self.latent_shape(modality)))
+        """Principal axes of one modality's latents that the preconditioner knows: none of reports, of which a linear estimate tells little."""
+        return min(self.principal_axes, math.prod(self.latent_shape(modality))) if modality.is_image else 0
 
     def latent_shape(self, modality: Modality) -> tuple[int, ...]:
         """Shape of one study's latents: (c, h, w) or (K, c)."""
@@ -194,8 +194,8 @@ class Stream(nn.Module):
 
     def _estimate_layer(self, local: int) -> nn.Module:
         """What the preconditioner tells of the latents => features; says nothing at first."""
-        channels = self.config.image_channels if self.modality.is_image else self.config.report_channels
-        layer = nn.Conv2d(channels, local or channels, 3, padding=1) if self.modality.is_image else nn.Linear(channels, channels)
+        channels = self.config.image_channels
+        layer = nn.Conv2d(channels, local or channels, 3, padding=1)
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         return layer

@@ -55,7 +55,7 @@ class Origin:
         """Copy into `model` every parameter that has the same name and shape here; returns the names of those that start anew.
 
         Buffers are not copied: they are statistics, worked out on the data at hand. A generator that counts from another linear estimate than
-        before begins with that estimate: its last layers start anew. Raises UserError if less than half of the network fits, and
+        before begins with that estimate: the last layers of its image streams start anew. Raises UserError if less than half of the network fits, and
         for weights that go with another tokenizer than the run's, which is given for stages that read reports.
         """
         if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
