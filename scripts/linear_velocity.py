@@ -10,13 +10,13 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
+from omnicxr.evaluation.references import parts_of
 from omnicxr.flow.path import add_noise, velocity_target
 from omnicxr.models.generator import Generator
 from omnicxr.models.preconditioner import Preconditioner
@@ -34,9 +34,7 @@ def main(prepared: Path, latents_folder: Path, model: Path, studies: int) -> Non
     pipe, train, held_out = AnyToAnyPipeline.from_pretrained(model), PreparedDataset(prepared, "train"), PreparedDataset(prepared, "validate")
     latents, rows = load_latents(train, latents_folder), held_out.having(*Modality)[:studies]
     network = pipe.generator
-    parts: dict[Modality, list[Any]] = {m: list(held_out.images(m, rows)) for m in Modality if m.is_image}
-    parts[Modality.REPORT] = [held_out.reports[i] for i in rows]
-    encoded = {m: pipe.encode_given({m: part}) for m, part in parts.items()}
+    encoded = {m: pipe.encode_given({m: list(part)}) for m, part in parts_of(held_out, rows).items()}
     for given, target in PAIRS:
         linear: dict[int, Preconditioner] = {}
         for axes in AXES:

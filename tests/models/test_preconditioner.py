@@ -39,7 +39,8 @@ def sample(part: Preconditioner, noise: torch.Tensor, prompt: torch.Tensor | Non
     """By 400 steps with a network that says nothing."""
 
     def velocity(x: dict[str, torch.Tensor], t: float) -> dict[str, torch.Tensor]:
-        return {"a": part.linear(x["a"], torch.full((len(x["a"]),), t), prompt)}
+        times = torch.full((len(x["a"]),), t)
+        return {"a": part.output(x["a"], times, part.linear(x["a"], times, prompt), torch.zeros_like(x["a"]))}
 
     return euler(velocity, {"a": noise}, timesteps(400))["a"]
 
@@ -105,8 +106,9 @@ def test_target_of_the_network_has_unit_variance() -> None:
         x_t = add_noise(x_0, noise, t)
         assert torch.allclose(part.input(x_t, t).std(0), torch.ones(4), atol=0.02)
         linear = part.linear(x_t, t)
-        slope = part.output(x_t, t, linear, torch.ones(4)) - linear
-        assert torch.allclose(((velocity_target(x_0, noise) - linear) / slope).std(0), torch.ones(4), atol=0.02)
+        nothing = part.output(x_t, t, linear, torch.zeros(4))
+        slope = part.output(x_t, t, linear, torch.ones(4)) - nothing
+        assert torch.allclose(((velocity_target(x_0, noise) - nothing) / slope).std(0), torch.ones(4), atol=0.02)
 
 
 def test_statistics_without_axes_are_refused() -> None:

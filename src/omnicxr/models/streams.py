@@ -85,6 +85,12 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
 
+def start_at_zero(layer: nn.Module) -> None:
+    """A layer that says nothing before training."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 def positions(tokens: int, width: int) -> Tensor:
     """Sinusoids of row and column of a square of tokens, [tokens, width], where learned positions start: rows are alike in both views."""
     side = round(tokens**0.5)
@@ -150,8 +156,7 @@ class LocalLayers(nn.Module):
         self.after = nn.Sequential(
             ResidualBlock(local), ResidualBlock(local), nn.GroupNorm(8, local), nn.SiLU(), nn.Conv2d(local, channels, 3, padding=1)
         )
-        nn.init.zeros_(self.after[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.after[-1].bias)  # type: ignore[arg-type]
+        start_at_zero(self.after[-1])
 
     def leave(self, x: Tensor, skip: Tensor, c: Tensor) -> Tensor:
         """What the tokens gave, features from before them, conditioning vector [b, d] => latents."""
@@ -184,8 +189,7 @@ class Stream(nn.Module):
         self.norm = nn.LayerNorm(w, elementwise_affine=False)
         self.head = nn.Linear(w, channels)
         if not local:
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.head.bias)
+            start_at_zero(self.head)
 
     def last_layer(self) -> list[str]:
         """Names of the parameters that give the result; zero before training."""
@@ -196,8 +200,7 @@ class Stream(nn.Module):
         """What the preconditioner tells of the latents => features; says nothing at first."""
         channels = self.config.image_channels
         layer = nn.Conv2d(channels, local or channels, 3, padding=1)
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        start_at_zero(layer)
         return layer
 
     def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor, null: Tensor, summary: Tensor | float = 0.0) -> StreamState:

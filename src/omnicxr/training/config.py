@@ -117,7 +117,7 @@ class Preset:
 
         Raises UserError for an unknown name and for a value that does not fit.
         """
-        return _changed(self, values)
+        return _changed(self, values) if values else self
 
 
 def _changed(of: Any, values: Mapping[str, str], within: str = "") -> Any:

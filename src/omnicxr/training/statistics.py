@@ -28,7 +28,7 @@ def latent_statistics(latents: Latents, data: PreparedDataset, modality: Modalit
     rows = data.having(modality)
     rows = rows[np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int)]
     values = latents.rows(modality, rows)
-    mean, std = values.double().mean(0).float(), values.double().std(0).float()
+    std, mean = (x.float() for x in torch.std_mean(values.double(), 0))
     rank = network.config.axes(modality)
     if not rank:
         return LatentStatistics(mean, std)
