@@ -76,9 +76,11 @@ class Generator(Component):
     def layer(self, modality: Modality, index: int) -> StreamLayer:
         return cast(StreamLayer, self.stream(modality).layers[index])
 
-    def last_layers(self) -> set[str]:
-        """Names of the parameters that give the image streams' results; all zero before training."""
-        return {f"streams.{m}.{name}" for m in IMAGE_MODALITIES for name in self.stream(m).last_layer()}
+    def distrust_axes(self) -> None:
+        """Count from what is known without principal axes, as a generator trained without them does; training finds its trust in them."""
+        for axes in (self.stream(m).axes for m in IMAGE_MODALITIES):
+            if axes:
+                nn.init.zeros_(axes.trust.bias)
 
     def forward(self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1) -> GeneratorOutput:
         """Velocity of every stream in `x_t`.

@@ -77,8 +77,15 @@ class Preconditioner(nn.Module):
 
     def linear(self, x: Tensor, t: Tensor, prompt: Tensor | None = None) -> Tensor:
         """The linear estimate of the velocity; prompt: [b, prompt_dim], zero where nothing is known."""
+        if not self.rank:
+            return self.by_element(x, t)
         y, _, t = self._centred(x, t)
-        return (self._along_axes(y, t, prompt) if self.rank else _slope(self.std, t) * y) - self.mean
+        return self._along_axes(y, t, prompt) - self.mean
+
+    def by_element(self, x: Tensor, t: Tensor) -> Tensor:
+        """The same, of each element by itself and without the prompt: all that is known without principal axes."""
+        y, _, t = self._centred(x, t)
+        return _slope(self.std, t) * y - self.mean
 
     def estimate(self, x: Tensor, t: Tensor, linear: Tensor) -> Tensor:
         """The linear estimate of the latents x_0 = x_t - t v, in their own spread about their mean."""

@@ -139,7 +139,7 @@ class StreamState:
     features: Tensor
     """What the tokens were cut from."""
     linear: Tensor | None
-    """What the preconditioner knows of the velocity."""
+    """The estimate of the velocity that the result counts from; None without a preconditioner."""
 
 
 class LocalLayers(nn.Module):
@@ -164,6 +164,25 @@ class LocalLayers(nn.Module):
         return self.after(self.norm(x + skip) * (1 + scale) + shift)
 
 
+class AxesLayers(nn.Module):
+    """What the principal axes tell of an image: seen by the network, and the result counts from it as far as it is trusted at that time.
+
+    Trust is 1 before training; 0 is the estimate of each element by itself.
+    """
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__()
+        self.see = nn.Conv2d(channels, features, 3, padding=1)
+        self.trust = nn.Linear(256, 1)
+        start_at_zero(self.see)
+        start_at_zero(self.trust)
+        nn.init.ones_(self.trust.bias)
+
+    def mixed(self, by_element: Tensor, along_axes: Tensor, t: Tensor) -> Tensor:
+        """Both estimates of the velocity [b, c, h, w] at times t [b] => what the result counts from."""
+        return torch.lerp(by_element, along_axes, self.trust(timestep_embedding(t, 256))[:, :, None, None].to(along_axes.dtype))
+
+
 class Stream(nn.Module):
     """One modality: latents <=> tokens, its conditioning and its layers."""
 
@@ -177,7 +196,7 @@ class Stream(nn.Module):
         self.preconditioner = (
             Preconditioner(config.latent_shape(modality), config.axes(modality), config.prompt_dim) if config.preconditioned else None
         )
-        self.estimate = self._estimate_layer(local) if config.axes(modality) else None
+        self.axes = AxesLayers(config.image_channels, local or config.image_channels) if config.axes(modality) else None
         self.embed = nn.Linear(channels, w)
         self.position = nn.Parameter(positions(tokens, w) if modality.is_image else 0.02 * torch.randn(tokens, w))
         self.time = nn.Sequential(nn.Linear(256, w), nn.SiLU(), nn.Linear(w, w))
@@ -191,18 +210,6 @@ class Stream(nn.Module):
         if not local:
             start_at_zero(self.head)
 
-    def last_layer(self) -> list[str]:
-        """Names of the parameters that give the result; zero before training."""
-        layer = f"local.after.{len(self.local.after) - 1}" if self.local else "head"
-        return [f"{layer}.weight", f"{layer}.bias"]
-
-    def _estimate_layer(self, local: int) -> nn.Module:
-        """What the preconditioner tells of the latents => features; says nothing at first."""
-        channels = self.config.image_channels
-        layer = nn.Conv2d(channels, local or channels, 3, padding=1)
-        start_at_zero(layer)
-        return layer
-
     def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor, null: Tensor, summary: Tensor | float = 0.0) -> StreamState:
         """Latents at time t [b], the prompt [b, prompt_dim], what it is where nothing is known [prompt_dim], the summary [b, d] of what is given =>
         the stream before its first layer."""
@@ -210,8 +217,9 @@ class Stream(nn.Module):
         known = self.preconditioner
         x, linear = (known.input(x_t, t), known.linear(x_t, t, prompt_embeds - null)) if known else (x_t, None)
         features = self.local.before(x) if self.local else x
-        if self.estimate and known and linear is not None:
-            features = features + self.estimate(known.estimate(x_t, t, linear))
+        if self.axes and known and linear is not None:
+            features = features + self.axes.see(known.estimate(x_t, t, linear))
+            linear = self.axes.mixed(known.by_element(x_t, t), linear, t)
         tokens, condition = self.embed(self.to_tokens(features)) + self.position, self.condition(c).unflatten(-1, (6, -1))
         return StreamState(tokens, condition, c, x_t, t, features, linear)
 
