@@ -7,6 +7,7 @@ import html
 import io
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def run_demo(out: Path, *, model: Path | None = None, seed: int = 0, progress: C
         {"pictures": _save([nothing.frontal[k], nothing.lateral[k]], out, f"nothing{k}"), "report": nothing.report[k]} for k in range(2)
     ]
     write_json(out / "demo.json", {
-        "seed": seed, "model_hash": model_hash(model), "image_size": pipe.image_size, "steps": pipe.sampling.num_inference_steps,
-        "guidance": pipe.sampling.guidance_scale, "seconds": round(time.monotonic() - start, 1), "sentences": entries, "from_nothing": free,
+        "seed": seed, "model_hash": model_hash(model), "image_size": pipe.image_size, "sampling": asdict(pipe.sampling),
+        "seconds": round(time.monotonic() - start, 1), "sentences": entries, "from_nothing": free,
     })  # fmt: skip
     page = out / "index.html"
     write_text(page, _page(entries, free, out))
