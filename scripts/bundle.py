@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, SamplingConfig, model_hash, model_provenance
+from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, model_hash, model_provenance
 
 
 def main() -> None:

@@ -31,12 +31,12 @@ def generate(pipe: AnyToAnyPipeline, source: Modality, part: list[Any], tokens: 
     given, embeds = pipe.encode_given({source: part})
     assert embeds is not None
     generators = [torch.Generator().manual_seed(study_seed(0, i)) for i in range(len(part))]
-    noise = pipe.noise((TARGET,), generators)[TARGET]
     pictures = []
     for rows in np.array_split(np.arange(len(part)), -(-len(part) // BATCH)):
         prompt = None if prompts is None else embeds[prompts[rows]]
-        latents = pipe.sample({source: given[source][tokens[rows]]}, prompt, {TARGET: noise[rows]}, pipe.sampling)
-        pictures += pipe.decode(latents, [generators[i] for i in rows]).frontal or []
+        own = [generators[i] for i in rows]
+        latents = pipe.sample({source: given[source][tokens[rows]]}, prompt, (TARGET,), pipe.sampling, own)
+        pictures += pipe.decode(latents, own).frontal or []
     return np.stack([np.asarray(p) for p in pictures])
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from omnicxr import AnyToAnyPipeline
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.pipeline import ORDERS, StudyOutput
+from omnicxr.flow.sampling import ORDERS
+from omnicxr.pipeline import StudyOutput
 
 FRONTAL = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100), np.uint8))
 REPORTS = ["Clear lungs.", "Large effusion.", "Cardiomegaly.", "A nodule."]
@@ -130,6 +131,7 @@ def test_save_and_load(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
         ({"generate": ("lateral",), "order": "backwards"}, "'backwards': choose from together"),
         ({"generate": ("lateral",), "guidance_scale": -1.0}, "Guidance"),
         ({"generate": ("lateral",), "guidance_interval": (0.9, 0.1)}, "from time 0.9 to 0.1"),
+        ({"generate": ("lateral",), "guidance_parallel": 1.5}, "parallel share"),
         ({"generate": ("lateral",), "generator": [], "num": 2}, "0 random generators for 2"),
     ],
 )

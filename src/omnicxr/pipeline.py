@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,8 @@ from omnicxr.data.files import sha256, write_json
 from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guide, is_guided
-from omnicxr.flow.samplers import SOLVERS, begin, diffusion_timesteps, timesteps
+from omnicxr.flow.samplers import begin, diffusion_timesteps, solve, timesteps
+from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.models.component import WEIGHTS, Component, known_settings, read_config
 from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
@@ -29,47 +30,9 @@ from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, senten
 BUNDLED = Path(__file__).parent / "bundled"
 INDEX = "model_index.json"
 FORMAT = 1
-TOGETHER, REPORT_FIRST, IN_TURN = ORDERS = ("together", "report-first", "in-turn")
 
 ImageInput = Image.Image | np.ndarray | str | Path
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
-    """How the flow is integrated. The values here are a model's defaults and travel with it."""
-
-    num_inference_steps: int = 12
-    guidance_scale: float = 3.0
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    solver: str = "euler"
-    time_shift: float = 1.0
-    order: str = IN_TURN
-    """How several parts of a study are generated: `together`; `report-first`, then the views together; `in-turn`: report, frontal, lateral. What was
-    generated in an earlier turn counts as given in the next."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.num_inference_steps <= 1000:
-            raise UserError(f"Cannot sample in {self.num_inference_steps} steps: choose 1 to 1000.")
-        if not 0 <= self.guidance_scale <= 50:
-            raise UserError(f"Guidance {self.guidance_scale} is out of range: choose 0 to 50 (1 is none).")
-        first, last = self.guidance_interval
-        if not 0 <= first <= last <= 1:
-            raise UserError(f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1 (noise).")
-        if self.solver not in SOLVERS:
-            raise UserError(f"Unknown solver '{self.solver}': choose from {', '.join(SOLVERS)}.")
-        if self.order not in ORDERS:
-            raise UserError(f"Unknown order '{self.order}': choose from {', '.join(ORDERS)}.")
-
-    def changed(self, **values: Any) -> SamplingConfig:
-        """The same with other values, where they are not None. Raises UserError for those that cannot be used."""
-        return replace(self, **_drop_none(values))
-
-    def turns(self, generate: tuple[Modality, ...]) -> list[tuple[Modality, ...]]:
-        """What is generated together, and in which order."""
-        report, views = (tuple(m for m in generate if m.is_image == image) for image in (False, True))
-        chosen = {TOGETHER: [generate], REPORT_FIRST: [report, views], IN_TURN: [report, *((m,) for m in views)]}[self.order]
-        return [turn for turn in chosen if turn]
 
 
 @dataclass(frozen=True)
@@ -156,6 +119,7 @@ class AnyToAnyPipeline:
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
+        guidance_parallel: float | None = None,
         solver: str | None = None,
         order: str | None = None,
         seed: int = 0,
@@ -176,7 +140,7 @@ class AnyToAnyPipeline:
         inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
         task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
         sampling = self.sampling.changed(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval,
-                                         solver=solver, order=order)  # fmt: skip
+                                         guidance_parallel=guidance_parallel, solver=solver, order=order)  # fmt: skip
         if num < 1:
             raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
         listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
@@ -200,8 +164,7 @@ class AnyToAnyPipeline:
         for start in range(0, len(generators), batch_size):
             rows = range(start, min(start + batch_size, len(generators)))
             given, prompt_embeds = self.encode_given({m: [known[m][i] for i in rows] for m in Modality if m in known})
-            noise = self.noise(generate, [generators[i] for i in rows])
-            parts.append(self.sample(given, prompt_embeds, noise, sampling))
+            parts.append(self.sample(given, prompt_embeds, generate, sampling, [generators[i] for i in rows]))
             if progress:
                 progress(rows.stop)
         return self.decode({m: torch.cat([p[m] for p in parts]) for m in generate}, generators)
@@ -236,9 +199,13 @@ class AnyToAnyPipeline:
         rows = [{m: torch.randn(self.generator.config.latent_shape(m), generator=g) for m in modalities} for g in generators]
         return {m: torch.stack([row[m] for row in rows]).to(self.device) for m in modalities}
 
-    def sample(self, given: Streams, prompt_embeds: Tensor | None, noise: Streams, sampling: SamplingConfig) -> Streams:
-        """Integrate the flow for the streams in `noise`, given clean latents; the given tokens are encoded once."""
-        network, batch = self.generator, len(next(iter(noise.values())))
+    def sample(
+        self, given: Streams, prompt_embeds: Tensor | None, generate: Sequence[Modality], sampling: SamplingConfig,
+        generators: Sequence[torch.Generator],
+    ) -> Streams:  # fmt: skip
+        """Integrate the flow for the streams to be generated, given clean latents; the given tokens are encoded once. Each study's noise comes from
+        its own generator."""
+        network, batch = self.generator, len(generators)
         prompt, null = network.prompts_or_null(prompt_embeds, batch), network.prompts_or_null(None, batch)
         cache, nothing = network.given_cache(given, prompt), network.given_cache({}, null)
 
@@ -247,11 +214,12 @@ class AnyToAnyPipeline:
             v = network.velocity(cache, x, times, prompt).velocity
             if not given or not is_guided(t, sampling.guidance_scale, sampling.guidance_interval):
                 return v
-            return guide(v, network.velocity(nothing, x, times, null).velocity, sampling.guidance_scale)
+            unguided = network.velocity(nothing, x, times, null).velocity
+            return guide(x, t, v, unguided, sampling.guidance_scale, sampling.guidance_parallel)
 
         steps, flow = sampling.num_inference_steps, network.config.prediction == "velocity"
         times = timesteps(steps, sampling.time_shift) if flow else diffusion_timesteps(steps)
-        return SOLVERS[sampling.solver](velocity, begin(noise, times[0]), times)
+        return solve(sampling.solver, velocity, begin(self.noise(generate, generators), times[0]), times, lambda: self.noise(generate, generators))
 
     def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
         """Latents => pictures, with texture from each study's generator, and texts that say nothing twice; pictures one by one: their bytes do not

@@ -15,7 +15,7 @@ from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
 from omnicxr.evaluation.generation import GenerationJob, generate_with_processes, load_parts, task_name
 from omnicxr.evaluation.references import NAMES
 from omnicxr.evaluation.tables import latex, markdown, tables
-from omnicxr.pipeline import SamplingConfig
+from omnicxr.flow.sampling import SamplingConfig
 
 BOTH, WRITE = Task.parse("report->frontal+lateral"), Task.parse("frontal+lateral->report")
 TASKS = (BOTH, WRITE, Task.from_nothing())

@@ -16,7 +16,7 @@ from omnicxr.flow.path import (
     sample_times,
     velocity_target,
 )
-from omnicxr.flow.samplers import SOLVERS, begin, diffusion_timesteps, euler, timesteps
+from omnicxr.flow.samplers import SOLVERS, begin, diffusion_timesteps, euler, solve, timesteps
 
 FLOATS = st.floats(-5, 5)
 
@@ -67,7 +67,7 @@ def test_order_on_an_equation_with_a_known_answer(solver: str, order: int) -> No
 
     def error(steps: int) -> float:
         start = torch.ones(1, dtype=torch.float64)
-        end = SOLVERS[solver](lambda x, t: x, {"x": start}, timesteps(steps))["x"]
+        end = solve(solver, lambda x, t: x, {"x": start}, timesteps(steps), lambda: {})["x"]
         return abs(float(end) - math.exp(-1))
 
     assert error(32) < 0.01
@@ -84,10 +84,29 @@ def test_gaussian_flow_reaches_the_data_distribution(solver: str) -> None:
         centred = x["x"] - (1 - t) * m
         return {"x": t * centred / variance - (m + (1 - t) * s**2 * centred / variance)}
 
-    noise = torch.randn(20_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    out = SOLVERS[solver](velocity, {"x": noise}, timesteps(100))["x"]
+    own = torch.Generator().manual_seed(0)
+    noise = torch.randn(20_000, generator=own, dtype=torch.float64)
+    out = solve(solver, velocity, {"x": noise}, timesteps(100), lambda: {"x": torch.randn(20_000, generator=own, dtype=torch.float64)})["x"]
     assert float(out.mean()) == pytest.approx(m, abs=0.02)
     assert float(out.std()) == pytest.approx(s, abs=0.02)
+
+
+def test_fresh_noise_is_that_of_ancestral_sampling() -> None:
+    """The noise in x at each step, worked out in the coordinates of diffusion; data is the number 2, so that it is known exactly."""
+    times, fresh = [1.0, 0.7, 0.5, 0.3, 0.0], iter([-0.4, 0.9])
+    seen = []
+
+    def velocity(x: dict[str, torch.Tensor], t: float) -> dict[str, torch.Tensor]:
+        seen.append(float((x["x"] - (1 - t) * 2) / t))
+        return {"x": (x["x"] - 2) / t}
+
+    out = solve("ancestral", velocity, {"x": torch.tensor(1.5, dtype=torch.float64)}, times, lambda: {"x": torch.tensor(next(fresh))})
+    before, after = (((1 - t) ** 2 / ((1 - t) ** 2 + t**2)) for t in (0.5, 0.3))  # alpha squared of the same signal-to-noise ratios
+    new = ((1 - after) / (1 - before) * (1 - before / after)) ** 0.5  # Song et al. 2021, eq. 16
+    expected = ((1 - after - new**2) ** 0.5 * 1.5 + new * -0.4) / (1 - after) ** 0.5
+    assert seen == pytest.approx([1.5, 1.5, 1.5, expected])
+    assert float(out["x"]) == pytest.approx(2)
+    assert list(fresh) == [0.9], "noise is drawn once: the last step ends in the data"
 
 
 def test_euler_is_exact_on_a_straight_path_in_one_step() -> None:
@@ -131,11 +150,28 @@ def test_beginning_at_the_noise_changes_nothing() -> None:
     assert torch.equal(begin({"x": noise}, 1.0)["x"], noise)
 
 
+def test_guidance_without_what_is_parallel_to_the_data() -> None:
+    """x_0 = (1, 1) - 0.5 (2, 0) = (0, 1): of the difference (2, 2) the part along it is (0, 2). Each study by itself, and of any shape."""
+    x, t = torch.ones(2, 2), 0.5
+    c, u = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, -2.0], [3.0, 2.0]])
+
+    def guided(parallel: float) -> torch.Tensor:
+        flat = guide({"x": x}, t, {"x": c}, {"x": u}, 3.0, parallel)["x"]
+        shaped = guide({"x": x.view(2, 1, 2)}, t, {"x": c.view(2, 1, 2)}, {"x": u.view(2, 1, 2)}, 3.0, parallel)["x"]
+        assert torch.equal(flat, shaped.flatten(1))
+        return flat
+
+    assert torch.allclose(guided(0.0)[0], torch.tensor([6.0, 0.0]))
+    assert torch.allclose(guided(0.25)[0], torch.tensor([6.0, 1.0]))
+    assert torch.allclose(guided(1.0)[0], torch.tensor([6.0, 4.0]))
+    assert torch.allclose(guided(0.0)[1], torch.tensor([0.0, 2.0])), "x_0 is (1, 0), and so is what would be added"
+
+
 def test_guidance() -> None:
-    c, u = {"x": torch.tensor([3.0])}, {"x": torch.tensor([1.0])}
-    assert float(guide(c, u, 1.0)["x"]) == 3
-    assert float(guide(c, u, 0.0)["x"]) == 1
-    assert float(guide(c, u, 2.5)["x"]) == 6
+    x, t, c, u = {"x": torch.tensor([[0.3]])}, 0.5, {"x": torch.tensor([[3.0]])}, {"x": torch.tensor([[1.0]])}
+    assert float(guide(x, t, c, u, 1.0)["x"]) == 3
+    assert float(guide(x, t, c, u, 0.0)["x"]) == 1
+    assert float(guide(x, t, c, u, 2.5)["x"]) == 6
     assert is_guided(0.5, 2.0, (0.2, 0.5))
     assert not is_guided(0.6, 2.0, (0.2, 0.5))
     assert not is_guided(0.4, 1.0, (0.0, 1.0))

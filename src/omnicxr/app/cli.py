@@ -186,6 +186,8 @@ def evaluate(
     steps: int | None = None,
     guidance: float | None = None,
     guidance_interval: Annotated[str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")] = "",
+    guidance_parallel: Annotated[float | None, arg(help="Share kept of what guidance adds to contrast; 1: plain guidance.")] = None,
+    solver: Annotated[str | None, arg(help="ancestral, euler or heun; default: the model's.")] = None,
     order: Annotated[str | None, arg(help="together, report-first or in-turn: how several parts are generated; default: the model's.")] = None,
     seed: Seed = 0,
     workers: Annotated[int | None, arg(help="Processes that generate; default: one per core, or per GPU.")] = None,
@@ -206,7 +208,7 @@ def evaluate(
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
                               radgraph=radgraph, seed=seed, steps=steps, guidance=guidance,
                               guidance_interval=arguments.between("guidance-interval", guidance_interval),
-                              order=order)  # fmt: skip
+                              guidance_parallel=guidance_parallel, solver=solver, order=order)  # fmt: skip
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return

@@ -76,6 +76,8 @@ class EvaluationConfig:
     steps: int | None = None
     guidance: float | None = None
     guidance_interval: tuple[float, float] | None = None
+    guidance_parallel: float | None = None
+    solver: str | None = None
     order: str | None = None
 
     def __post_init__(self) -> None:
@@ -113,7 +115,8 @@ def evaluate(
                         "are needed.")  # fmt: skip
     pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
     pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance,
-                                          guidance_interval=config.guidance_interval, order=config.order)  # fmt: skip
+                                          guidance_interval=config.guidance_interval, guidance_parallel=config.guidance_parallel,
+                                          solver=config.solver, order=config.order)  # fmt: skip
     if test.image_size != pipe.image_size:
         raise UserError(f"{data} has pictures of {test.image_size} px, the model works at {pipe.image_size}: prepare it again.")
     if not (model / "judge").is_dir():
@@ -262,7 +265,8 @@ def _about(
     sampling, size = pipe.sampling, config.size
     made_by = {
         "seed": config.seed, "steps": sampling.num_inference_steps, "solver": sampling.solver, "time_shift": sampling.time_shift,
-        "guidance": sampling.guidance_scale, "guidance_interval": list(sampling.guidance_interval), "order": sampling.order,
+        "guidance": sampling.guidance_scale, "guidance_interval": list(sampling.guidance_interval),
+        "guidance_parallel": sampling.guidance_parallel, "order": sampling.order,
         "preset": model_provenance(model).get("preset"),
     }  # fmt: skip
     return {

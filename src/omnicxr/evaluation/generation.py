@@ -24,10 +24,11 @@ from omnicxr.data.images import load_image
 from omnicxr.data.processes import end_with_parent, worker_pool
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation.references import Parts, parts_of, take
-from omnicxr.pipeline import AnyToAnyPipeline, SamplingConfig, StudyOutput
+from omnicxr.flow.sampling import SamplingConfig
+from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 CHUNK = 16
-MADE_BY = ("seed", "steps", "solver", "time_shift", "guidance", "guidance_interval", "order")
+MADE_BY = ("seed", "steps", "solver", "time_shift", "guidance", "guidance_interval", "guidance_parallel", "order")
 """Settings that decide what a model generates, as `about` in metrics.json names them."""
 EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
 Progress = Callable[[int, int], None]

@@ -1,4 +1,4 @@
-"""Classifier-free guidance (Ho and Salimans 2022), applied in an interval of time (Kynkaanniemi et al. 2024)."""
+"""Classifier-free guidance (Ho and Salimans 2022), applied in an interval of time (Kynkaanniemi et al. 2024), without what only adds contrast."""
 
 from __future__ import annotations
 
@@ -10,9 +10,27 @@ from torch import Tensor
 Key = TypeVar("Key", bound=Hashable)
 
 
-def guide(conditional: Mapping[Key, Tensor], unconditional: Mapping[Key, Tensor], scale: float) -> dict[Key, Tensor]:
-    """v = v_u + scale (v_c - v_u): scale 1 is no guidance."""
-    return {m: unconditional[m] + scale * (conditional[m] - unconditional[m]) for m in conditional}
+def guide(
+    x_t: Mapping[Key, Tensor], t: float, conditional: Mapping[Key, Tensor], unconditional: Mapping[Key, Tensor], scale: float, parallel: float = 1.0
+) -> dict[Key, Tensor]:
+    """v = v_c + (scale - 1) (v_c - v_u) of every stream, at time t: scale 1 is no guidance.
+
+    The part of the difference that is parallel to the estimate of the data, x_0 = x_t - t v_c, makes it larger as it is, which is contrast; so
+    much of it as `parallel` says is kept (adaptive projected guidance, Sadat et al. 2024, without its momentum and threshold). 1 is plain guidance.
+    """
+    out = {}
+    for m, v in conditional.items():
+        difference = v - unconditional[m]
+        if parallel != 1:
+            difference = difference - (1 - parallel) * _along(difference, x_t[m] - t * v)
+        out[m] = v + (scale - 1) * difference
+    return out
+
+
+def _along(x: Tensor, direction: Tensor) -> Tensor:
+    """The part of each row of x [b, ...] that is parallel to that of `direction`."""
+    axes = tuple(range(1, x.ndim))
+    return (x * direction).sum(axes, keepdim=True) / (direction**2).sum(axes, keepdim=True).clamp(min=1e-12) * direction
 
 
 def is_guided(t: float, scale: float, interval: tuple[float, float]) -> bool:

@@ -1,0 +1,130 @@
+"""Write the figures of an evaluation of the bundled model into its card and docs/evaluation.md: python scripts/document_evaluation.py EVAL
+
+EVAL is what `omnicxr evaluate --data PREPARED --num 300 --out EVAL` wrote. In the card everything from "## Figures" to the end is written anew; in
+docs/evaluation.md everything from "### Bounds" to the end. What the figures mean is written by hand, above them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omnicxr.data.files import write_text
+from omnicxr.domain import IMAGE_MODALITIES, Modality
+from omnicxr.evaluation.tables import Table, markdown, number, tables
+from omnicxr.pipeline import BUNDLED, model_hash
+
+CARD, DOCS = BUNDLED / "README.md", Path(__file__).parents[1] / "docs" / "evaluation.md"
+TABLES = ("Bounds", "How real do", "Agreement of the parts", "Continuous truth, frontal", "Continuous truth, reports", "Copies of training data")
+"""Beginnings of the titles of those that docs/evaluation.md shows, in its order; the others are in what the command writes."""
+VIEW_TASKS = {
+    "report -> this view": "report->{view}",
+    "report -> both views": "report->frontal+lateral",
+    "other view -> this view": "{other}->{view}",
+    "other view and report -> this view": "{given}->{view}",
+    "other view -> this view and report": "{other}->{view}+report",
+    "from nothing (against shuffled truth)": "nothing->frontal+lateral+report",
+}
+REPORT_TASKS = {"frontal -> report": "frontal->report", "lateral -> report": "lateral->report", "both views -> report": "frontal+lateral->report"}
+AGREEMENT_TASKS = {
+    "report -> both views": "report->frontal+lateral",
+    "frontal -> lateral and report": "frontal->lateral+report",
+    "lateral -> frontal and report": "lateral->frontal+report",
+    "from nothing": "nothing->frontal+lateral+report",
+}
+PAIRS = ("frontal+lateral", "frontal+report", "lateral+report")
+
+
+def card_figures(result: dict[str, Any]) -> str:
+    """The last section of the model card."""
+    about, real, made = result["about"], result["real"], result["tasks"]
+    parts = [
+        "## Figures\n",
+        f"`omnicxr evaluate --data DIR --num {about['studies']}`: {about['studies']} held-out simulated studies, {about['steps']} steps, guidance "
+        f"{about['guidance']:g}, 95 % intervals over patients, written here by\n`python scripts/document_evaluation.py`. Everything else (text, F1 "
+        "per finding, truth, privacy, reference predictors) is in that command's tables; [docs/evaluation.md](../../../docs/evaluation.md) says what "
+        "each\nfigure means.\n",
+        _rows(("judge's macro-AUROC", *IMAGE_MODALITIES), [
+            ("real test pictures", *(_short(real[v]["auroc_macro"]) for v in IMAGE_MODALITIES)),
+            *((name, *(_short(made[_task(task, v)][v]["auroc_macro"]) for v in IMAGE_MODALITIES)) for name, task in VIEW_TASKS.items()),
+        ]),
+        _rows(("finding F1, micro, of reports", "by rules", "by judge"), [
+            *((name, *(_short(made[task]["report"][by]["f1_micro"]) for by in ("by_labeler", "by_judge"))) for name, task in REPORT_TASKS.items()),
+            ("report of the nearest training study",
+             _short(result["references"]["nearest"]["frontal+lateral->report"]["report"]["by_labeler"]["f1_micro"]["value"]), ""),
+            ("judge, from the real views", _short(real["judge_from_both_views"]["f1_micro"]), ""),
+        ]),
+        _rows(("agreement: kappa of findings", *(p.replace("+", " and ") for p in PAIRS)), [
+            ("real studies", *(_short(real["consistency"][p]["finding_kappa"]) for p in PAIRS)),
+            *((name, *(_short(made[task]["consistency"][p]["finding_kappa"]) for p in PAIRS)) for name, task in AGREEMENT_TASKS.items()),
+        ]),
+        _sentences(result),
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _task(pattern: str, view: Modality) -> str:
+    other = next(v for v in IMAGE_MODALITIES if v is not view)
+    given = "+".join(m for m in Modality if m in (other, Modality.REPORT))
+    return pattern.format(view=view, other=other, given=given) if "{view}+" not in pattern else f"{other}->" + f"{view}+report"
+
+
+def _sentences(result: dict[str, Any]) -> str:
+    made, autoencoders, floor = result["tasks"], result["autoencoders"], result["floor"]
+    ratio = [result["tasks"][t]["consistency"]["frontal+lateral"]["cardiothoracic_ratio_correlation"]
+             for t in ("report->frontal+lateral", "nothing->frontal+lateral+report")]  # fmt: skip
+    looks = {v: [f[v] for f in made.values() if v in f] for v in IMAGE_MODALITIES}
+    over = {v: [made[_task(t, v)][v]["look"]["efficientnet-lite0"]["frechet_over_floor"] for t in ("report->{view}", "{other}->{view}")]
+            for v in IMAGE_MODALITIES}  # fmt: skip
+
+    def both(value: Any, digits: int) -> str:
+        return " / ".join(number(value(v), digits) for v in IMAGE_MODALITIES)
+
+    def span(value: Any, digits: int = 2) -> str:
+        found = [value(f) for v in IMAGE_MODALITIES for f in looks[v]]
+        return f"{number(min(found), digits)} to {number(max(found), digits)}"
+
+    extractor = "efficientnet-lite0"
+    copies = sum(f["privacy"]["near_copies"] for v in IMAGE_MODALITIES for f in looks[v])
+    return (
+        f"Cardiothoracic ratio read from the two views made from one report: r {_short(ratio[0])}; from nothing {_short(ratio[1])}; real pairs "
+        f"{_short(result['real']['consistency']['frontal+lateral']['cardiothoracic_ratio_correlation'])}.\n"
+        f"Autoencoders alone: PSNR {both(lambda v: autoencoders[v]['psnr'], 1)} dB, SSIM {both(lambda v: autoencoders[v]['ssim'], 3)}".replace(
+            " (", " (") + f", reports unchanged {number(autoencoders['report']['unchanged_share']['value'])}, sides kept "
+        f"{number(autoencoders['report']['sides_kept_share']['value'])}.\n"
+        f"Look (Fréchet distance over the floor of real against other real studies): frontal {number(over[Modality.FRONTAL][0], 1)} from a report, "
+        f"{number(over[Modality.FRONTAL][1], 1)} from a lateral; lateral {number(over[Modality.LATERAL][0], 1)} and "
+        f"{number(over[Modality.LATERAL][1], 1)};\nreal pictures through the autoencoder alone "
+        f"{both(lambda v: autoencoders[v]['look'][extractor]['frechet_over_floor'], 1)}. Recall "
+        f"{span(lambda f: f['look'][extractor]['recall'])} (real {both(lambda v: floor[v][extractor]['recall'], 2)}), coverage "
+        f"{span(lambda f: f['look'][extractor]['coverage'])} (real {both(lambda v: floor[v][extractor]['coverage'], 2)}).\n"
+        f"Near copies of training pictures: {copies}. Share of generated pictures that are nearer to training than an unseen real one is: "
+        f"{span(lambda f: f['privacy']['nearer_share'])} over all tasks, expected 0.5.\n"
+    )
+
+
+def _short(value: Any) -> str:
+    """`0.876 (0.854-0.896)`."""
+    return number(value).replace(" to ", "-")
+
+
+def _rows(columns: Iterable[str], rows: list[tuple[str, ...]]) -> str:
+    return markdown([Table("", "", tuple(columns), rows)]).partition("\n\n\n\n")[2]
+
+
+def main(evaluation: Path) -> None:
+    """Rewrite both files."""
+    result = json.loads((evaluation / "metrics.json").read_text())
+    if result["about"]["model_hash"] != model_hash():
+        raise SystemExit(f"{evaluation} is not an evaluation of the bundled model: run omnicxr evaluate without --model.")
+    shown = sorted((t for t in tables(result) if t.title.startswith(TABLES)), key=lambda t: [t.title.startswith(b) for b in TABLES].index(True))
+    for path, begin, new in ((CARD, "## Figures", card_figures(result)), (DOCS, "### Bounds", markdown(shown).replace("## ", "### "))):
+        text = path.read_text()
+        write_text(path, text[: text.index(begin)] + new)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
