@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ VIEW_TASKS = {
     "report -> this view": "report->{view}",
     "report -> both views": "report->frontal+lateral",
     "other view -> this view": "{other}->{view}",
-    "other view and report -> this view": "{given}->{view}",
+    "other view and report -> this view": "{other}+report->{view}",
     "other view -> this view and report": "{other}->{view}+report",
     "from nothing (against shuffled truth)": "nothing->frontal+lateral+report",
 }
@@ -35,6 +35,7 @@ AGREEMENT_TASKS = {
     "lateral -> frontal and report": "lateral->frontal+report",
     "from nothing": "nothing->frontal+lateral+report",
 }
+EXTRACTOR = "efficientnet-lite0"
 PAIRS = ("frontal+lateral", "frontal+report", "lateral+report")
 
 
@@ -67,42 +68,38 @@ def card_figures(result: dict[str, Any]) -> str:
 
 
 def _task(pattern: str, view: Modality) -> str:
-    other = next(v for v in IMAGE_MODALITIES if v is not view)
-    given = "+".join(m for m in Modality if m in (other, Modality.REPORT))
-    return pattern.format(view=view, other=other, given=given) if "{view}+" not in pattern else f"{other}->" + f"{view}+report"
+    return pattern.format(view=view, other=next(v for v in IMAGE_MODALITIES if v is not view))
 
 
 def _sentences(result: dict[str, Any]) -> str:
     made, autoencoders, floor = result["tasks"], result["autoencoders"], result["floor"]
-    ratio = [result["tasks"][t]["consistency"]["frontal+lateral"]["cardiothoracic_ratio_correlation"]
-             for t in ("report->frontal+lateral", "nothing->frontal+lateral+report")]  # fmt: skip
-    looks = {v: [f[v] for f in made.values() if v in f] for v in IMAGE_MODALITIES}
-    over = {v: [made[_task(t, v)][v]["look"]["efficientnet-lite0"]["frechet_over_floor"] for t in ("report->{view}", "{other}->{view}")]
-            for v in IMAGE_MODALITIES}  # fmt: skip
+    ratio = {task: f["consistency"]["frontal+lateral"]["cardiothoracic_ratio_correlation"] for task, f in (*made.items(), ("real", result["real"]))
+             if "frontal+lateral" in f["consistency"]}  # fmt: skip
+    generated = [f[v] for f in made.values() for v in IMAGE_MODALITIES if v in f]
 
-    def both(value: Any, digits: int) -> str:
+    def of_views(value: Callable[[Modality], Any], digits: int) -> str:
         return " / ".join(number(value(v), digits) for v in IMAGE_MODALITIES)
 
-    def span(value: Any, digits: int = 2) -> str:
-        found = [value(f) for v in IMAGE_MODALITIES for f in looks[v]]
+    def span(value: Callable[[dict[str, Any]], float], digits: int = 2) -> str:
+        found = [value(f) for f in generated]
         return f"{number(min(found), digits)} to {number(max(found), digits)}"
 
-    extractor = "efficientnet-lite0"
-    copies = sum(f["privacy"]["near_copies"] for v in IMAGE_MODALITIES for f in looks[v])
+    def over_floor(view: Modality) -> str:
+        looks = [made[_task(t, view)][view]["look"][EXTRACTOR]["frechet_over_floor"] for t in ("report->{view}", "{other}->{view}")]
+        return f"{view} {looks[0]:.1f} from a report, {looks[1]:.1f} from the other view"
+
     return (
-        f"Cardiothoracic ratio read from the two views made from one report: r {_short(ratio[0])}; from nothing {_short(ratio[1])}; real pairs "
-        f"{_short(result['real']['consistency']['frontal+lateral']['cardiothoracic_ratio_correlation'])}.\n"
-        f"Autoencoders alone: PSNR {both(lambda v: autoencoders[v]['psnr'], 1)} dB, SSIM {both(lambda v: autoencoders[v]['ssim'], 3)}".replace(
-            " (", " (") + f", reports unchanged {number(autoencoders['report']['unchanged_share']['value'])}, sides kept "
-        f"{number(autoencoders['report']['sides_kept_share']['value'])}.\n"
-        f"Look (Fréchet distance over the floor of real against other real studies): frontal {number(over[Modality.FRONTAL][0], 1)} from a report, "
-        f"{number(over[Modality.FRONTAL][1], 1)} from a lateral; lateral {number(over[Modality.LATERAL][0], 1)} and "
-        f"{number(over[Modality.LATERAL][1], 1)};\nreal pictures through the autoencoder alone "
-        f"{both(lambda v: autoencoders[v]['look'][extractor]['frechet_over_floor'], 1)}. Recall "
-        f"{span(lambda f: f['look'][extractor]['recall'])} (real {both(lambda v: floor[v][extractor]['recall'], 2)}), coverage "
-        f"{span(lambda f: f['look'][extractor]['coverage'])} (real {both(lambda v: floor[v][extractor]['coverage'], 2)}).\n"
-        f"Near copies of training pictures: {copies}. Share of generated pictures that are nearer to training than an unseen real one is: "
-        f"{span(lambda f: f['privacy']['nearer_share'])} over all tasks, expected 0.5.\n"
+        f"Cardiothoracic ratio read from the two views made from one report: r {_short(ratio['report->frontal+lateral'])}; from nothing "
+        f"{_short(ratio['nothing->frontal+lateral+report'])}; real pairs {_short(ratio['real'])}.\n"
+        f"Autoencoders alone: PSNR {of_views(lambda v: autoencoders[v]['psnr']['value'], 1)} dB, SSIM "
+        f"{of_views(lambda v: autoencoders[v]['ssim']['value'], 3)}, reports unchanged {number(autoencoders['report']['unchanged_share']['value'])}, "
+        f"sides kept {number(autoencoders['report']['sides_kept_share']['value'])}.\n"
+        f"Look (Fréchet distance over the floor of real against other real studies): {'; '.join(over_floor(v) for v in IMAGE_MODALITIES)};\n"
+        f"real pictures through the autoencoder alone {of_views(lambda v: autoencoders[v]['look'][EXTRACTOR]['frechet_over_floor'], 1)}. Recall "
+        f"{span(lambda f: f['look'][EXTRACTOR]['recall'])} (real {of_views(lambda v: floor[v][EXTRACTOR]['recall'], 2)}), coverage "
+        f"{span(lambda f: f['look'][EXTRACTOR]['coverage'])} (real {of_views(lambda v: floor[v][EXTRACTOR]['coverage'], 2)}).\n"
+        f"Near copies of training pictures: {sum(f['privacy']['near_copies'] for f in generated)}. Share of generated pictures that are nearer to "
+        f"training than an unseen real one is: {span(lambda f: f['privacy']['nearer_share'])} over all tasks, expected 0.5.\n"
     )
 
 
