@@ -88,6 +88,8 @@ def test_trust_in_principal_axes_is_learned(model_folder: Path, prepared: Path, 
     TrainingRun(preset, LoopConfig(), prepared, tmp_path / "first", Origin(model_folder)).train("generator")
     found = weights(tmp_path / "first" / "model", "generator")["streams.frontal.axes.trust.bias"]
     assert 0.005 < found.item() < 1
+    with pytest.raises(UserError, match="train with --set principal_axes=8"):
+        TrainingRun(NANO.with_steps(1), LoopConfig(), prepared, tmp_path / "none", Origin(tmp_path / "first" / "model")).train("generator")
     TrainingRun(preset.with_steps(1), LoopConfig(), prepared, tmp_path / "then", Origin(tmp_path / "first" / "model")).train("generator")
     kept = weights(tmp_path / "then" / "model", "generator")["streams.frontal.axes.trust.bias"]
     assert abs(kept - found).item() < 0.004

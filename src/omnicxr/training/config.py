@@ -167,7 +167,7 @@ PRESETS = {
         name="tiny", image_size=128,
         image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
         report_autoencoder=ReportShape(),
-        prompt_dim=192, image_channels=(32, 64, 128, 192), generator_width=192, generator_depth=6, generator_heads=6,
+        prompt_dim=192, image_channels=(32, 64, 128, 192), principal_axes=256, generator_width=192, generator_depth=6, generator_heads=6,
         optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(2000, 64, 1e-3),
                              texture=(300, 16, 2e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3)),
     ),

@@ -55,8 +55,8 @@ class Origin:
         """Copy into `model` every parameter that has the same name and shape here; returns the names of those that start anew.
 
         Buffers are not copied: they are statistics, worked out on the data at hand. A generator that gets principal axes begins without trust in
-        them, so as good as the one it comes from. Raises UserError if less than half of the network fits, and for weights that go with another
-        tokenizer than the run's, which is given for stages that read reports.
+        them, so as good as the one it comes from. Raises UserError if less than half of the network fits, for a generator that would
+        lose its principal axes, and for weights that go with another tokenizer than the run's, which is given for stages that read reports.
         """
         if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
             raise UserError(f"{self.folder} reads reports with another tokenizer than this run: train '{stage}' without --from.")
@@ -64,8 +64,12 @@ class Origin:
         fitting = {name for name, p in ours.items() if name in theirs and theirs[name].shape == p.shape}
         if 2 * sum(ours[name].numel() for name in fitting) < sum(p.numel() for p in ours.values()):
             raise UserError(f"Most of '{stage}' in {self.folder} has other shapes than the preset wants: choose the preset it was trained with.")
-        if isinstance(model, Generator) and not self._principal_axes():
-            model.distrust_axes()
+        if isinstance(model, Generator):
+            theirs_axes = self._principal_axes()
+            if theirs_axes and not model.config.principal_axes:
+                raise UserError(f"The generator in {self.folder} counts from principal axes: train with --set principal_axes={theirs_axes}.")
+            if not theirs_axes:
+                model.distrust_axes()
         with torch.no_grad():
             for name in fitting:
                 ours[name].copy_(theirs[name])
