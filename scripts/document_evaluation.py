@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omnicxr.data.files import write_text
 from omnicxr.domain import IMAGE_MODALITIES, Modality
-from omnicxr.evaluation.tables import Table, markdown, number, tables
+from omnicxr.evaluation.tables import markdown, markdown_rows, number, tables
 from omnicxr.pipeline import BUNDLED, model_hash
 
 CARD, DOCS = BUNDLED / "README.md", Path(__file__).parents[1] / "docs" / "evaluation.md"
@@ -48,17 +48,17 @@ def card_figures(result: dict[str, Any]) -> str:
         f"{about['guidance']:g}, 95 % intervals over patients, written here by\n`python scripts/document_evaluation.py`. Everything else (text, F1 "
         "per finding, truth, privacy, reference predictors) is in that command's tables; [docs/evaluation.md](../../../docs/evaluation.md) says what "
         "each\nfigure means.\n",
-        _rows(("judge's macro-AUROC", *IMAGE_MODALITIES), [
+        markdown_rows(("judge's macro-AUROC", *IMAGE_MODALITIES), [
             ("real test pictures", *(_short(real[v]["auroc_macro"]) for v in IMAGE_MODALITIES)),
             *((name, *(_short(made[_task(task, v)][v]["auroc_macro"]) for v in IMAGE_MODALITIES)) for name, task in VIEW_TASKS.items()),
         ]),
-        _rows(("finding F1, micro, of reports", "by rules", "by judge"), [
+        markdown_rows(("finding F1, micro, of reports", "by rules", "by judge"), [
             *((name, *(_short(made[task]["report"][by]["f1_micro"]) for by in ("by_labeler", "by_judge"))) for name, task in REPORT_TASKS.items()),
             ("report of the nearest training study",
              _short(result["references"]["nearest"]["frontal+lateral->report"]["report"]["by_labeler"]["f1_micro"]["value"]), ""),
             ("judge, from the real views", _short(real["judge_from_both_views"]["f1_micro"]), ""),
         ]),
-        _rows(("agreement: kappa of findings", *(p.replace("+", " and ") for p in PAIRS)), [
+        markdown_rows(("agreement: kappa of findings", *(p.replace("+", " and ") for p in PAIRS)), [
             ("real studies", *(_short(real["consistency"][p]["finding_kappa"]) for p in PAIRS)),
             *((name, *(_short(made[task]["consistency"][p]["finding_kappa"]) for p in PAIRS)) for name, task in AGREEMENT_TASKS.items()),
         ]),
@@ -80,9 +80,9 @@ def _sentences(result: dict[str, Any]) -> str:
     def of_views(value: Callable[[Modality], Any], digits: int) -> str:
         return " / ".join(number(value(v), digits) for v in IMAGE_MODALITIES)
 
-    def span(value: Callable[[dict[str, Any]], float], digits: int = 2) -> str:
+    def span(value: Callable[[dict[str, Any]], float]) -> str:
         found = [value(f) for f in generated]
-        return f"{number(min(found), digits)} to {number(max(found), digits)}"
+        return f"{min(found):.2f} to {max(found):.2f}"
 
     def over_floor(view: Modality) -> str:
         looks = [made[_task(t, view)][view]["look"][EXTRACTOR]["frechet_over_floor"] for t in ("report->{view}", "{other}->{view}")]
@@ -108,16 +108,13 @@ def _short(value: Any) -> str:
     return number(value).replace(" to ", "-")
 
 
-def _rows(columns: Iterable[str], rows: list[tuple[str, ...]]) -> str:
-    return markdown([Table("", "", tuple(columns), rows)]).partition("\n\n\n\n")[2]
-
-
 def main(evaluation: Path) -> None:
     """Rewrite both files."""
     result = json.loads((evaluation / "metrics.json").read_text())
     if result["about"]["model_hash"] != model_hash():
         raise SystemExit(f"{evaluation} is not an evaluation of the bundled model: run omnicxr evaluate without --model.")
-    shown = sorted((t for t in tables(result) if t.title.startswith(TABLES)), key=lambda t: [t.title.startswith(b) for b in TABLES].index(True))
+    found = tables(result)
+    shown = [table for beginning in TABLES for table in found if table.title.startswith(beginning)]
     for path, begin, new in ((CARD, "## Figures", card_figures(result)), (DOCS, "### Bounds", markdown(shown).replace("## ", "### "))):
         text = path.read_text()
         write_text(path, text[: text.index(begin)] + new)

@@ -58,7 +58,7 @@ def comparison_table(compared: dict[str, Any]) -> Table:
 
 def markdown(found: Iterable[Table]) -> str:
     """Tables with their titles and notes."""
-    return "\n".join(f"## {t.title}\n\n{t.note}\n\n" + _markdown_rows(t) for t in found)
+    return "\n".join(f"## {t.title}\n\n{t.note}\n\n" + markdown_rows(t.columns, t.rows) for t in found)
 
 
 def latex(found: Iterable[Table]) -> str:
@@ -66,8 +66,9 @@ def latex(found: Iterable[Table]) -> str:
     return "\n".join(_latex(t) for t in found)
 
 
-def _markdown_rows(table: Table) -> str:
-    lines = [table.columns, ("---",) * len(table.columns), *table.rows]
+def markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table by itself."""
+    lines = [columns, ("---",) * len(columns), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from omnicxr.flow.path import data_from_velocity
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -22,7 +24,7 @@ def guide(
     for m, v in conditional.items():
         difference = v - unconditional[m]
         if parallel != 1:
-            difference = difference - (1 - parallel) * _along(difference, x_t[m] - t * v)
+            difference = difference - (1 - parallel) * _along(difference, data_from_velocity(x_t[m], v, t))
         out[m] = v + (scale - 1) * difference
     return out
 

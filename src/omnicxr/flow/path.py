@@ -10,14 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def _like(t: Tensor, x: Tensor) -> Tensor:
-    return t.reshape(-1, *[1] * (x.ndim - 1))
+def _like(t: Tensor | float, x: Tensor) -> Tensor | float:
+    """One time for all rows, or [b] for each."""
+    return t.reshape(-1, *[1] * (x.ndim - 1)) if isinstance(t, Tensor) else t
 
 
 def add_noise(x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     """x_t for t [b] in 0..1."""
-    t = _like(t, x_0)
-    return (1 - t) * x_0 + t * noise
+    share = _like(t, x_0)
+    return (1 - share) * x_0 + share * noise
 
 
 def velocity_target(x_0: Tensor, noise: Tensor) -> Tensor:
@@ -25,12 +26,12 @@ def velocity_target(x_0: Tensor, noise: Tensor) -> Tensor:
     return noise - x_0
 
 
-def data_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
+def data_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor | float) -> Tensor:
     """x_0 = x_t - t v."""
     return x_t - _like(t, x_t) * velocity
 
 
-def noise_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
+def noise_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor | float) -> Tensor:
     """eps = x_t + (1 - t) v."""
     return x_t + (1 - _like(t, x_t)) * velocity
 

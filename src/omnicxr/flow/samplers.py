@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from omnicxr.flow.path import diffusion_times
+from omnicxr.flow.path import diffusion_times, noise_from_velocity
 
 Key = TypeVar("Key", bound=Hashable)
 Velocity = Callable[[dict[Key, Tensor], float], Mapping[Key, Tensor]]
 """(x_t of every stream, t) => velocity of every stream."""
 FRESH_BELOW = 0.6
-"""Time from which `ancestral` draws fresh noise; docs/ablations.md, "Guidance and fresh noise"."""
+"""Time from which ancestral steps draw fresh noise; docs/ablations.md, "Guidance and fresh noise"."""
 
 
 def timesteps(steps: int, shift: float = 1.0) -> list[float]:
@@ -34,12 +35,24 @@ def begin(noise: dict[Key, Tensor], t: float) -> dict[Key, Tensor]:
     return {m: x * ((1 - t) ** 2 + t**2) ** 0.5 for m, x in noise.items()}
 
 
-def euler(velocity: Velocity[Key], noise: dict[Key, Tensor], times: list[float]) -> dict[Key, Tensor]:
-    """First-order steps: one evaluation each."""
+def euler(
+    velocity: Velocity[Key], noise: dict[Key, Tensor], times: list[float], fresh: Callable[[], Mapping[Key, Tensor]] | None = None
+) -> dict[Key, Tensor]:
+    """First-order steps: one evaluation each. With `fresh`, which draws standard normal noise of the shape of x, those below `FRESH_BELOW` are
+    ancestral.
+
+    Then eps = x_t + (1 - t) v becomes, at t' after t, sqrt(1 - s^2) eps + s fresh with s^2 = 1 - SNR(t) / SNR(t'), SNR(t) = ((1 - t) / t)^2:
+    ancestral sampling (Ho et al. 2020; DDIM with eta 1, Song et al. 2021, eq. 16) in the coordinates of the flow.
+    """
     x = dict(noise)
     for t, following in pairwise(times):
         v = velocity(x, t)
-        x = {m: x[m] + (following - t) * v[m] for m in x}
+        ahead = {m: x[m] + (following - t) * v[m] for m in x}
+        if fresh and t < FRESH_BELOW and following > 0:
+            share, new = 1 - ((1 - t) / t * following / (1 - following)) ** 2, fresh()
+            for m in ahead:
+                ahead[m] = ahead[m] + following * (((1 - share) ** 0.5 - 1) * noise_from_velocity(x[m], v[m], t) + share**0.5 * new[m])
+        x = ahead
     return x
 
 
@@ -56,34 +69,11 @@ def heun(velocity: Velocity[Key], noise: dict[Key, Tensor], times: list[float]) 
     return x
 
 
-def ancestral(
-    velocity: Velocity[Key], noise: dict[Key, Tensor], times: list[float], fresh: Callable[[], Mapping[Key, Tensor]]
-) -> dict[Key, Tensor]:
-    """Euler steps, and after each that began below `FRESH_BELOW` part of the noise is new: as many evaluations as Euler.
-
-    At t' after t, eps = x_t + (1 - t) v becomes sqrt(1 - s^2) eps + s fresh with s^2 = 1 - SNR(t) / SNR(t'), SNR(t) = ((1 - t) / t)^2: that is
-    ancestral sampling (Ho et al. 2020; DDIM with eta 1, Song et al. 2021, eq. 16) in the coordinates of the flow. `fresh` draws standard normal
-    noise of the shape of x.
-    """
-    x = dict(noise)
-    for t, following in pairwise(times):
-        v = velocity(x, t)
-        ahead = {m: x[m] + (following - t) * v[m] for m in x}
-        if t < FRESH_BELOW and following > 0:
-            share, new = 1 - ((1 - t) / t * following / (1 - following)) ** 2, fresh()
-            for m in ahead:
-                ahead[m] = ahead[m] + following * (((1 - share) ** 0.5 - 1) * (x[m] + (1 - t) * v[m]) + share**0.5 * new[m])
-        x = ahead
-    return x
-
-
 SOLVERS = ("ancestral", "euler", "heun")
 
 
 def solve(
     solver: str, velocity: Velocity[Key], noise: dict[Key, Tensor], times: list[float], fresh: Callable[[], Mapping[Key, Tensor]]
 ) -> dict[Key, Tensor]:
-    """Integrate with one of SOLVERS; only `ancestral` draws fresh noise."""
-    if solver == "ancestral":
-        return ancestral(velocity, noise, times, fresh)
-    return {"euler": euler, "heun": heun}[solver](velocity, noise, times)
+    """Integrate with one of SOLVERS; only `ancestral`, which is Euler with fresh noise, draws any."""
+    return {"ancestral": partial(euler, fresh=fresh), "euler": euler, "heun": heun}[solver](velocity, noise, times)

@@ -139,7 +139,7 @@ class StreamState:
     features: Tensor
     """What the tokens were cut from."""
     linear: Tensor | None
-    """The estimate of the velocity that the result counts from; None without a preconditioner."""
+    """What the preconditioner knows of the velocity; None without one."""
 
 
 class LocalLayers(nn.Module):
@@ -219,7 +219,6 @@ class Stream(nn.Module):
         features = self.local.before(x) if self.local else x
         if self.axes and known and linear is not None:
             features = features + self.axes.see(known.estimate(x_t, t, linear))
-            linear = self.axes.mixed(known.by_element(x_t, t), linear, t)
         tokens, condition = self.embed(self.to_tokens(features)) + self.position, self.condition(c).unflatten(-1, (6, -1))
         return StreamState(tokens, condition, c, x_t, t, features, linear)
 
@@ -230,8 +229,11 @@ class Stream(nn.Module):
         out = self.local.leave(out, state.features, state.vector) if self.local else out
         if self.config.prediction == "noise":
             return (out - state.x_t) / (1 - state.t.reshape(-1, *[1] * (out.ndim - 1)))  # v = (eps - x_t) / (1 - t)
-        if self.preconditioner and state.linear is not None:
-            return self.preconditioner.output(state.x_t, state.t, state.linear, out)
+        known, linear = self.preconditioner, state.linear
+        if known and linear is not None:
+            if self.axes:
+                linear = self.axes.mixed(known.by_element(state.x_t, state.t), linear, state.t)
+            return known.output(state.x_t, state.t, linear, out)
         return out
 
     def summarise(self, tokens: Tensor) -> Tensor:
