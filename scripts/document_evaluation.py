@@ -44,8 +44,9 @@ def card_figures(result: dict[str, Any]) -> str:
     about, real, made = result["about"], result["real"], result["tasks"]
     parts = [
         "## Figures\n",
-        f"`omnicxr evaluate --data DIR --num {about['studies']}`: {about['studies']} held-out simulated studies, {about['steps']} steps, guidance "
-        f"{about['guidance']:g}, 95 % intervals over patients, written here by\n`python scripts/document_evaluation.py`. Everything else (text, F1 "
+        f"`omnicxr evaluate --data DIR --num {about['studies']}`: {about['studies']} held-out simulated studies, "
+        f"{about['num_inference_steps']} steps, guidance {about['guidance_scale']:g}, 95 % intervals over patients, written here by\n"
+        "`python scripts/document_evaluation.py`. Everything else (text, F1 "
         "per finding, truth, privacy, reference predictors) is in that command's tables; [docs/evaluation.md](../../../docs/evaluation.md) says what "
         "each\nfigure means.\n",
         markdown_rows(("judge's macro-AUROC", *IMAGE_MODALITIES), [

@@ -25,7 +25,7 @@ def test_train_and_evaluate(simulated: Path, tmp_path: Path, monkeypatch: pytest
     manifest = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(views=frontal)), simulated, data)
     assert set(manifest["modalities"]) == {"frontal+report"}
     TrainingRun(get_preset("nano").with_steps(2), LoopConfig(), data, run).train("all")
-    evaluate(EvaluationConfig(num=8, steps=2), run / "model", data, out)
+    evaluate(EvaluationConfig(num=8, sampling={"num_inference_steps": 2}), run / "model", data, out)
     result = json.loads((out / "metrics.json").read_text())
     assert set(result["tasks"]) == {"frontal->report", "report->frontal", "nothing->frontal+report"}
     assert "lateral" not in result["real"] and "judge_from_both_views" not in result["real"]

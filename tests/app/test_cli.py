@@ -165,7 +165,7 @@ def test_evaluation_and_comparison(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "| report->frontal+lateral |" in (tmp_path / "a" / "tables.md").read_text()
     assert omnicxr(monkeypatch, "evaluate", "--compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "ab") == 0
     compared = json.loads((tmp_path / "ab" / "comparison.json").read_text())
-    assert [(compared[k]["steps"], compared[k]["guidance_interval"]) for k in "ab"] == [(1, [0.0, 1.0]), (2, [0.2, 0.9])]
+    assert [(compared[k]["num_inference_steps"], compared[k]["guidance_interval"]) for k in "ab"] == [(1, [0.0, 1.0]), (2, [0.2, 0.9])]
     assert "frontal: AUROC, macro" in capsys.readouterr().out
     assert omnicxr(monkeypatch, "evaluate", "--out", tmp_path / "none") == 2
     assert "--data" in capsys.readouterr().err

@@ -19,7 +19,8 @@ from omnicxr.flow.sampling import SamplingConfig
 
 BOTH, WRITE = Task.parse("report->frontal+lateral"), Task.parse("frontal+lateral->report")
 TASKS = (BOTH, WRITE, Task.from_nothing())
-CONFIG = EvaluationConfig(tasks=TASKS, num=8, steps=2, extractors=("prompts",))
+ONE_STEP, TWO_STEPS = {"num_inference_steps": 1}, {"num_inference_steps": 2}
+CONFIG = EvaluationConfig(tasks=TASKS, num=8, sampling=TWO_STEPS, extractors=("prompts",))
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def test_a_worker_that_dies_is_told(prepared: Path, tmp_path: Path) -> None:
 def test_folder_with_other_settings(finished: Path, model_folder: Path, prepared: Path) -> None:
     before = (finished / "metrics.json").read_text()
     with pytest.raises(UserError, match="other settings"):
-        evaluate(EvaluationConfig(tasks=TASKS, num=8, steps=3), model_folder, prepared, finished)
+        evaluate(EvaluationConfig(tasks=TASKS, num=8, sampling={"num_inference_steps": 3}), model_folder, prepared, finished)
     assert (finished / "metrics.json").read_text() == before
 
 
@@ -132,7 +133,7 @@ def test_what_another_system_generated(finished: Path, model_folder: Path, prepa
         del expected[m]["variety"]
         assert result["tasks"][str(BOTH)][m] == expected[m]
     assert result["autoencoders"] is None
-    assert "steps" not in result["about"]
+    assert "num_inference_steps" not in result["about"]
 
 
 def test_comparison_with_itself_and_with_others(finished: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_comparison_with_itself_and_with_others(finished: Path, model_folder: Pa
     assert set(same["tasks"]) == {str(t) for t in TASKS}
     assert all(r["difference"]["value"] == 0 and r["difference"]["p_value"] == 1 for rows in same["tasks"].values() for r in rows
                if np.isfinite(r["a"]))  # fmt: skip
-    evaluate(EvaluationConfig(tasks=(BOTH,), num=3, steps=2, extractors=("prompts",)), model_folder, prepared, tmp_path / "fewer")
+    evaluate(EvaluationConfig(tasks=(BOTH,), num=3, sampling=TWO_STEPS, extractors=("prompts",)), model_folder, prepared, tmp_path / "fewer")
     with pytest.raises(UserError, match="their studies differ"):
         compare_evaluations(finished, tmp_path / "fewer")
     with pytest.raises(UserError, match=r"metrics\.json is missing"):
@@ -148,11 +149,11 @@ def test_comparison_with_itself_and_with_others(finished: Path, model_folder: Pa
 
 
 def test_split_to_choose_settings_on(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    chosen = EvaluationConfig(tasks=(BOTH,), steps=1, num=2, split="validate", extractors=("prompts",))
+    chosen = EvaluationConfig(tasks=(BOTH,), sampling=ONE_STEP, num=2, split="validate", extractors=("prompts",))
     result = evaluate(chosen, model_folder, prepared, tmp_path)
     assert result["about"]["split"] == "validate"
     with pytest.raises(UserError, match="other settings"):
-        evaluate(EvaluationConfig(tasks=(BOTH,), steps=1, num=2, extractors=("prompts",)), model_folder, prepared, tmp_path)
+        evaluate(EvaluationConfig(tasks=(BOTH,), sampling=ONE_STEP, num=2, extractors=("prompts",)), model_folder, prepared, tmp_path)
 
 
 def test_too_few_studies(model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_tasks_are_the_same_on_every_process_and_all_come_up(prepared) -> None:
     samplers = [GroupSampler(studies_by_task(data, Task.all()), 4, seed=3, world_size=2) for _ in range(2)]
     drawn = [[s.batch(step, rank) for step in range(150)] for rank, s in enumerate(samplers)]
     assert [t for t, _ in drawn[0]] == [t for t, _ in drawn[1]]
-    assert {t for t, _ in drawn[0]} == set(Task.all())
+    assert {task for (task, _), _ in drawn[0]} == set(Task.all())
     assert any(not np.array_equal(a[1], b[1]) for a, b in zip(*drawn, strict=True))
 
 
@@ -35,7 +35,7 @@ def test_only_studies_that_have_what_the_task_needs(prepared, monkeypatch: pytes
     data.__dict__["available"] = available
     sampler = GroupSampler(studies_by_task(data, Task.all()), 4, seed=0)
     for step in range(60):
-        task, rows = sampler.batch(step)
+        (task, _), rows = sampler.batch(step)
         if "lateral" in task.given + task.generate:
             assert (rows % 2 == 1).all()
     data.__dict__["available"] = np.zeros_like(available)
@@ -50,7 +50,7 @@ def test_tasks_of_several_parts_come_up_in_their_share(prepared) -> None:
 
     def drawn(share: float) -> Counter[Task]:
         sampler = GroupSampler(groups, 4, seed=0, weights=by_number_of_parts(groups, share))
-        return Counter(sampler.batch(step)[0] for step in range(steps))
+        return Counter(sampler.batch(step)[0][0] for step in range(steps))
 
     counts = drawn(0.25)
     together = {t: n for t, n in counts.items() if len(t.generate) > 1}
@@ -60,9 +60,24 @@ def test_tasks_of_several_parts_come_up_in_their_share(prepared) -> None:
     assert len(alone) == 9
     assert min(alone) > 0.5 * max(alone)
     assert {len(t.generate) for t in drawn(0)} == {1}
-    without_lateral = {t: rows if Modality.LATERAL not in t.modalities else rows[:0] for t, rows in groups.items()}
-    weights = by_number_of_parts(without_lateral, 0.25)
-    assert {str(t): w for t, w in weights.items()} == {"frontal->report": 0.375, "report->frontal": 0.375}
+
+
+def test_studies_without_a_lateral_view_train_as_often_as_whole_ones(prepared) -> None:
+    data = PreparedDataset(prepared, "train")
+    available = np.ones_like(data.available)
+    available[::2, 1] = False
+    available[1, :2] = False  # a report alone, which allows no task
+    data.__dict__["available"] = available
+    groups = studies_by_task(data, (*Task.all(), Task.from_nothing()))
+    weights = by_number_of_parts(groups, 0.25)
+    pair = (Modality.FRONTAL, Modality.REPORT)
+    assert {str(t): w for (t, parts), w in weights.items() if parts == pair} == {
+        "frontal->report": len(data.available[::2]) / 2, "report->frontal": len(data.available[::2]) / 2}  # fmt: skip
+    assert len({t for t, parts in groups if parts == tuple(Modality)}) == 13
+    sampler = GroupSampler(groups, 4, seed=0, weights=weights)
+    drawn = np.concatenate([sampler.batch(step)[1] for step in range(400)])
+    assert 1 not in drawn
+    assert (drawn % 2 == 0).mean() == pytest.approx(len(available[::2]) / (len(available) - 1), rel=0.15)
 
 
 def test_every_study_as_often_whatever_its_parts(prepared) -> None:

@@ -205,10 +205,10 @@ def evaluate(
         raise UserError("Nothing to measure on: give a prepared data set with --data, or two finished evaluations with --compare A B.")
     chosen = () if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(arguments.names_in(extractors))
+    sampling = {"num_inference_steps": steps, "guidance_scale": guidance, "guidance_parallel": guidance_parallel, "solver": solver, "order": order,
+                "guidance_interval": arguments.between("guidance-interval", guidance_interval)}  # fmt: skip
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
-                              radgraph=radgraph, seed=seed, steps=steps, guidance=guidance,
-                              guidance_interval=arguments.between("guidance-interval", guidance_interval),
-                              guidance_parallel=guidance_parallel, solver=solver, order=order)  # fmt: skip
+                              radgraph=radgraph, seed=seed, sampling=sampling)  # fmt: skip
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return

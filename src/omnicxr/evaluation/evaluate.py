@@ -8,8 +8,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,8 @@ class EvaluationConfig:
     radgraph: bool = False
     """Score reports by RadGraph F1 too."""
     seed: int = 0
-    steps: int | None = None
-    guidance: float | None = None
-    guidance_interval: tuple[float, float] | None = None
-    guidance_parallel: float | None = None
-    solver: str | None = None
-    order: str | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `SamplingConfig` to sample with instead of the model's; None leaves one as it is."""
 
     def __post_init__(self) -> None:
         for kind, chosen, names in (("classifier", self.classifier, CLASSIFIERS), ("labeler", self.labeler, LABELERS)):
@@ -114,9 +110,7 @@ def evaluate(
         raise UserError(f"Only {len(rows)} {config.split} studies in {data} have {' and '.join(modalities)}: at least {2 * metrics.MIN_CASES} "
                         "are needed.")  # fmt: skip
     pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
-    pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance,
-                                          guidance_interval=config.guidance_interval, guidance_parallel=config.guidance_parallel,
-                                          solver=config.solver, order=config.order)  # fmt: skip
+    pipe.sampling = pipe.sampling.changed(**config.sampling)
     if test.image_size != pipe.image_size:
         raise UserError(f"{data} has pictures of {test.image_size} px, the model works at {pipe.image_size}: prepare it again.")
     if not (model / "judge").is_dir():
@@ -262,19 +256,13 @@ def _about(
     config: EvaluationConfig, pipe: AnyToAnyPipeline, model: Path, test: PreparedDataset, rows: np.ndarray, generated: Path | None
 ) -> dict[str, Any]:
     """What every result must carry."""
-    sampling, size = pipe.sampling, config.size
-    made_by = {
-        "seed": config.seed, "steps": sampling.num_inference_steps, "solver": sampling.solver, "time_shift": sampling.time_shift,
-        "guidance": sampling.guidance_scale, "guidance_interval": list(sampling.guidance_interval),
-        "guidance_parallel": sampling.guidance_parallel, "order": sampling.order,
-        "preset": model_provenance(model).get("preset"),
-    }  # fmt: skip
+    made_by = {"seed": config.seed, **asdict(pipe.sampling), "preset": model_provenance(model).get("preset")}
     return {
         "version": omnicxr.__version__, "suite": config.suite, "data_manifest": test.manifest_hash, "split": test.split, "studies": len(rows),
         "model_hash": model_hash(model), "scored_by": "judge of the model folder", "judge_hash": sha256(model / "judge" / WEIGHTS),
         "frontal_classifier": config.classifier, "labeler": config.labeler,
         **(made_by if generated is None else {"generated": str(generated)}),
-        "extractors": {name: frechet_name(name) for name in size.extractors}, "findings": list(Finding), "measures": list(MEASURES),
+        "extractors": {name: frechet_name(name) for name in config.size.extractors}, "findings": list(Finding), "measures": list(MEASURES),
         "interval": f"95 %, {uncertainty.RESAMPLES} bootstrap resamples over patients",
     }  # fmt: skip
 
@@ -283,7 +271,7 @@ def _claim(about: dict[str, Any], out: Path) -> None:
     """Say in OUT whose results these are; raises UserError where it holds those of other settings."""
     path = out / "generated" / "settings.json"
     keys = ("model_hash", "data_manifest", "split", "studies", *MADE_BY, "generated")
-    wanted = {k: about.get(k) for k in keys}
+    wanted = json.loads(json.dumps({k: about.get(k) for k in keys}))
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise UserError(f"{out} holds an evaluation with other settings: choose another folder.")
     write_json(path, wanted)

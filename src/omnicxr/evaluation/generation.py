@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 CHUNK = 16
-MADE_BY = ("seed", "steps", "solver", "time_shift", "guidance", "guidance_interval", "guidance_parallel", "order")
+MADE_BY = ("seed", *(field.name for field in fields(SamplingConfig)))
 """Settings that decide what a model generates, as `about` in metrics.json names them."""
 EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
 Progress = Callable[[int, int], None]

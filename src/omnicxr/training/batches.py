@@ -56,16 +56,30 @@ class GroupSampler(Generic[Group]):
         return group, self.rows[group][self.samplers[group].batch(step, rank)]
 
 
-def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[Task, np.ndarray]:
-    """Task => the studies that have all that it touches; a study may be under many."""
-    return {t: data.having(*t.modalities) for t in tasks}
+Parts = tuple[Modality, ...]
 
 
-def by_number_of_parts(groups: Mapping[Task, np.ndarray], together_share: float) -> dict[Task, float]:
-    """Weights for tasks: those that generate several parts at once get `together_share`, those that generate one the rest, each kind equally."""
-    there = [task for task, rows in groups.items() if len(rows)]
-    together, alone = [t for t in there if len(t.generate) > 1], [t for t in there if len(t.generate) == 1]
-    return {t: together_share / len(together) for t in together} | {t: (1 - together_share) / len(alone) for t in alone}
+def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[tuple[Task, Parts], np.ndarray]:
+    """(Task, modalities that studies have, all that the task touches among them) => those studies; a study is under every task it allows."""
+    groups = studies_by_parts(data, at_least=1)
+    return {(t, parts): rows for parts, rows in groups.items() for t in tasks if set(t.modalities) <= set(parts)}
+
+
+def by_number_of_parts(groups: Mapping[tuple[Task, Parts], np.ndarray], together_share: float) -> dict[tuple[Task, Parts], float]:
+    """Weights with which every study comes up as often, whatever parts it has: were all tasks equal, those without a lateral view, which allow two
+    tasks of thirteen, would hardly be learned from.
+
+    Of the tasks that a study allows, those that generate several parts at once get `together_share`, those that generate one the rest, each kind
+    equally.
+    """
+    weights = {}
+    for parts, size in {parts: len(rows) for (_, parts), rows in groups.items()}.items():
+        tasks = [t for t, p in groups if p == parts]
+        together, alone = [t for t in tasks if len(t.generate) > 1], [t for t in tasks if len(t.generate) == 1]
+        shares = {t: together_share / len(together) for t in together} | {t: (1 - together_share) / len(alone) for t in alone}
+        total = sum(shares.values()) or 1  # a study may allow tasks of one kind only
+        weights |= {(t, parts): size * share / total for t, share in shares.items()}
+    return weights
 
 
 def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
@@ -73,9 +87,9 @@ def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
     return {group: float(len(rows)) for group, rows in groups.items()}
 
 
-def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[tuple[Modality, ...], np.ndarray]:
+def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[Parts, np.ndarray]:
     """The modalities that studies have, at least so many => those studies; each is under one."""
-    there: dict[tuple[Modality, ...], list[int]] = {}
+    there: dict[Parts, list[int]] = {}
     for i, row in enumerate(data.available):
         there.setdefault(tuple(m for m, has in zip(Modality, row, strict=True) if has), []).append(i)
     return {parts: np.array(rows) for parts, rows in sorted(there.items()) if len(parts) >= at_least}

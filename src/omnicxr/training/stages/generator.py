@@ -50,7 +50,7 @@ class GeneratorStage:
         self.seed = seed
 
     def losses(self, model: Generator, step: int, rank: int) -> Losses:
-        task, rows = self.sampler.batch(step, rank)
+        (task, _), rows = self.sampler.batch(step, rank)
         common = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step, 8]).generate_state(1)[0]))
         dropped, tied, tokens_only = (torch.rand(3, generator=common) < torch.tensor([self.drop_given, TIED_TIMES, self.drop_prompt])).tolist()
         task = Task((), task.generate) if dropped else task
