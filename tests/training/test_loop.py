@@ -13,7 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from omnicxr.domain import UserError
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Modality, UserError
+from omnicxr.models.judge import Judge
+from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import OptimizationConfig, get_preset
 from omnicxr.training.loop import LoopConfig, learning_rate
@@ -47,9 +50,12 @@ def test_killed_and_started_again_gives_the_same_weights(prepared: Path, tmp_pat
     a, b = (load_file(root / "model" / name / "model.safetensors") for root in (whole, broken))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[k], b[k]) for k in a)
-    logged = [json.loads(line)["step"] for line in (checkpoints / "metrics.jsonl").read_text().splitlines()]
-    assert logged == sorted(set(logged))
-    assert logged[-1] == steps
+    for name in ("metrics", "held-out"):
+        logged = [json.loads(line)["step"] for line in (checkpoints / f"{name}.jsonl").read_text().splitlines()]
+        assert logged == sorted(set(logged))
+        assert logged[-1] == steps
+    last, of_whole = ((root / stage / "held-out.jsonl").read_text().splitlines()[-1] for root in (broken, whole))
+    assert last == of_whole
 
 
 def test_losses_fall(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
@@ -60,14 +66,30 @@ def test_losses_fall(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
 
 
 def test_run_folder_holds_what_the_docs_say(run_folder: Path) -> None:
-    for stage in ("image-autoencoder", "report-autoencoder", "prompts", "generator", "judge"):
-        assert (run_folder / stage / "metrics.jsonl").is_file()
+    for stage in STAGES:
+        trained, held_out = ([*map(json.loads, (run_folder / stage / f"{n}.jsonl").read_text().splitlines())] for n in ("metrics", "held-out"))
+        assert held_out[-1]["step"] == trained[-1]["step"]
+        assert set(held_out[-1]) <= {name for line in trained for name in line}
+        if stage == "generator":  # after so few steps nothing is known by heart
+            assert held_out[-1]["velocity_frontal"] == pytest.approx(trained[-1]["velocity_frontal"], rel=0.4)
         assert len(list((run_folder / stage).glob("step-*"))) == 1
     assert list((run_folder / "generator").glob("samples-*.png"))
     assert list((run_folder / "image-autoencoder").glob("samples-*.png"))
     config = json.loads((run_folder / "config.json").read_text())
     assert config["preset"]["name"] == "nano"
     assert len(config["data"]) == 64
+
+
+def test_held_out_losses_are_of_held_out_studies_and_averaged_weights(run_folder: Path, prepared: Path) -> None:
+    """Against the trained judge's loss on all of them, by hand: there are fewer than the stage takes."""
+    data, judge = PreparedDataset(prepared, "validate"), Judge.load(run_folder / "model" / "judge")
+    line = json.loads((run_folder / "judge" / "held-out.jsonl").read_text().splitlines()[-1])
+    rows = data.having(*Modality)
+    assert len(rows) == len(data) > 0
+    tokenizer = ReportTokenizer.load(run_folder / "model" / "tokenizer", max_tokens=judge.config.max_tokens)
+    logits, _ = judge(Modality.REPORT, tokenizer.encode([data.reports[i] for i in rows]))
+    wanted = finding_loss(logits, torch.from_numpy(data.labels[rows]))
+    assert line["findings_report"] == pytest.approx(float(wanted), rel=1e-3)
 
 
 def test_latents_are_standardised(run_folder: Path) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -51,7 +50,7 @@ def contrast_over_all(stage: PromptsStage, step: int) -> torch.Tensor:
     embeds, negatives = [], []
     for rank in range(PROCESSES):
         torch.manual_seed(step_seed(0, step, rank))
-        own, hard = stage.embed(stage.model, *stage.sampler.batch(step, rank))
+        own, hard = stage.embed(stage.model, stage.data, *stage.sampler.batch(step, rank))
         embeds.append(own)
         negatives.append(hard[Modality.REPORT])
     assert any(n.there.any() for n in negatives)
@@ -108,10 +107,10 @@ def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
     pipe = AnyToAnyPipeline.from_pretrained(tmp_path / "model")
     encode_share(data, pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompts, pipe.tokenizer, whole, 0, 1)
     join_shares(data, whole, 1)
-    assert sorted(p.name for p in whole.iterdir()) == sorted(p.name for p in (tmp_path / "latents").iterdir())
+    assert sorted(p.name for p in whole.iterdir()) == sorted(p.name for p in (tmp_path / "latents").glob("train-*"))
     ours, theirs = load_latents(data, tmp_path / "latents"), load_latents(data, whole)
     for m in Modality:
-        assert np.allclose(ours.latents[m], theirs.latents[m], atol=0.01) and np.allclose(ours.embeds[m], theirs.embeds[m], atol=0.01)
+        assert torch.allclose(ours.latents[m], theirs.latents[m], atol=0.01) and torch.allclose(ours.embeds[m], theirs.embeds[m], atol=0.01)
         assert ours.latents[m].std() > 0.1
 
 

@@ -33,9 +33,9 @@ def test_views_are_told_from_their_own_mirrored_reports(prepared: Path, tmp_path
     rows = data.having(*Modality)
     changed = [data.reports[i] != mirrored(data.reports[i]) for i in rows]
     assert 0 < sum(changed) < len(rows)
-    embeds, negatives = stage.embed(stage.model, tuple(Modality), rows)
+    embeds, negatives = stage.embed(stage.model, data, tuple(Modality), rows)
     assert negatives[Modality.REPORT].there.bool().tolist() == changed
     encoded = stage.model.embed(Modality.REPORT, tokenizer.encode([mirrored(data.reports[i]) for i in rows]))
     torch.testing.assert_close(negatives[Modality.REPORT].embeds[changed], encoded[np.array(changed)])
     assert embeds.keys() == set(Modality) and all(len(e) == len(rows) for e in embeds.values())
-    assert plain.embed(plain.model, tuple(Modality), rows)[1] == {}
+    assert plain.embed(plain.model, data, tuple(Modality), rows)[1] == {}

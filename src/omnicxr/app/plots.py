@@ -20,10 +20,10 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
 
 
 def plot_losses(folder: Path) -> None:
-    """folder/metrics.jsonl => folder/loss.png: every loss over steps, and the learning rate."""
+    """folder/metrics.jsonl and held-out.jsonl => folder/loss.png: every loss over steps, dashed that of held-out studies."""
     import matplotlib.pyplot as plt
 
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows, held_out = ([json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()] for name in ("metrics", "held-out"))
     names = sorted({n for row in rows for n in row} - {"step", "lr", "per_second"})
     if not names:
         return  # no line logged yet
@@ -33,8 +33,9 @@ def plot_losses(folder: Path) -> None:
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes.flat, names, strict=False):
-        points = [(row["step"], row[name]) for row in rows if name in row]
-        axis.plot(*zip(*points, strict=True), linewidth=1.2)
+        for lines, style in ((rows, "-"), (held_out, "o--")):
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            axis.plot([step for step, _ in points], [value for _, value in points], style, linewidth=1.2, markersize=3)
         axis.set_title(name, fontsize=10)
         axis.grid(alpha=0.3)
     figure.suptitle(folder.name)

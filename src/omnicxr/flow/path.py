@@ -49,9 +49,11 @@ def coarse_to_fine_error(error: Tensor, levels: int) -> Tensor:
     return total / (1 + levels)
 
 
-def sample_times(batch: int, generator: torch.Generator, *, shift: float = 0.0, spread: float = 1.0) -> Tensor:
+def sample_times(
+    batch: int, generator: torch.Generator | None = None, *, shift: float = 0.0, spread: float = 1.0, device: torch.device | None = None
+) -> Tensor:
     """Training times [batch] in 0..1, logit-normal (Esser et al. 2024, eq. 19): sigmoid(spread n + shift), n standard normal."""
-    return torch.sigmoid(spread * torch.randn(batch, generator=generator) + shift)
+    return torch.sigmoid(spread * torch.randn(batch, generator=generator, device=device) + shift)
 
 
 def diffusion_times() -> Tensor:
@@ -65,6 +67,6 @@ def diffusion_times() -> Tensor:
     return (sigma / (alpha + sigma)).float()
 
 
-def sample_diffusion_times(batch: int, generator: torch.Generator) -> Tensor:
+def sample_diffusion_times(batch: int, generator: torch.Generator | None = None) -> Tensor:
     """Training times [batch], each of `diffusion_times` equally likely."""
     return diffusion_times()[torch.randint(1000, (batch,), generator=generator)]

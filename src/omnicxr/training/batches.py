@@ -7,9 +7,11 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain import IMAGE_MODALITIES, Modality, Task, UserError
 
 
 class EpochSampler:
@@ -28,6 +30,11 @@ class EpochSampler:
         first = (step * self.world_size + rank) * self.batch_size
         places = np.arange(first, first + self.batch_size)
         return np.array([self.order(int(p // self.n))[p % self.n] for p in places])
+
+
+def evenly(n: int, count: int) -> np.ndarray:
+    """`count` of 0..n-1, evenly chosen, or all where there are fewer."""
+    return np.linspace(0, n - 1, min(count, n)).astype(int)
 
 
 Group = TypeVar("Group")
@@ -85,6 +92,16 @@ def by_number_of_parts(groups: Mapping[tuple[Task, Parts], np.ndarray], together
 def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
     """Weights with which every study comes up as often."""
     return {group: float(len(rows)) for group, rows in groups.items()}
+
+
+def pictures_of(data: PreparedDataset) -> list[tuple[int, Modality]]:
+    """(Row, view) of all pictures."""
+    return [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
+
+
+def pictures(data: PreparedDataset, items: Sequence[tuple[int, Modality]], chosen: np.ndarray) -> Tensor:
+    """Some of what `pictures_of` lists, uint8 [b, s, s]."""
+    return torch.from_numpy(np.stack([data.image(*items[i]) for i in chosen]))
 
 
 def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[Parts, np.ndarray]:

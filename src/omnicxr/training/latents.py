@@ -19,25 +19,27 @@ from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.training.stages.prompts import study_inputs
 
 CHUNK = 64
+DEVICE_SHARE = 0.25
+"""Of a GPU's free memory, that latents may take."""
 
 
 @dataclass(frozen=True)
 class Latents:
-    """float16 arrays, memory-mapped; rows of studies without the modality are zero."""
+    """float16, memory-mapped or on an accelerator; rows of studies without the modality are zero."""
 
-    latents: dict[Modality, np.ndarray]
+    latents: dict[Modality, Tensor]
     """[n, *latent shape]"""
-    embeds: dict[Modality, np.ndarray]
+    embeds: dict[Modality, Tensor]
     """[n, prompt_dim], length 1"""
 
     def rows(self, modality: Modality, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.latents[modality][rows].astype(np.float32))
+        return self.latents[modality][torch.from_numpy(rows)].float()
 
     def prompt(self, modalities: tuple[Modality, ...], rows: np.ndarray) -> Tensor | None:
         """Mean prompt embedding [b, d] of some modalities; None for none."""
         if not modalities:
             return None
-        return torch.from_numpy(np.mean([self.embeds[m][rows].astype(np.float32) for m in modalities], axis=0))
+        return torch.stack([self.embeds[m][torch.from_numpy(rows)].float() for m in modalities]).mean(0)
 
 
 @torch.no_grad()
@@ -79,10 +81,16 @@ def join_shares(data: PreparedDataset, folder: Path, shares: int) -> None:
                 part.unlink()
 
 
-def load_latents(data: PreparedDataset, folder: Path) -> Latents:
-    """What `join_shares` wrote."""
+def load_latents(data: PreparedDataset, folder: Path, device: torch.device | None = None) -> Latents:
+    """What `join_shares` wrote: on a GPU if `device` is one and they take less than `DEVICE_SHARE` of its free memory, else memory-mapped.
+
+    From a memory map and over the bus, the rows of a micro-batch take a GPU longer to get than to learn from.
+    """
     paths = {m: _paths(folder, data, m) for m in _modalities(data)}
-    latents, embeds = ({m: np.load(p[kind], mmap_mode="r", allow_pickle=False) for m, p in paths.items()} for kind in range(2))
+    mapped = [{m: np.load(p[kind], mmap_mode="c", allow_pickle=False) for m, p in paths.items()} for kind in range(2)]
+    size = sum(x.nbytes for arrays in mapped for x in arrays.values())
+    there = device if device and device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] else torch.device("cpu")
+    latents, embeds = ({m: torch.from_numpy(x).to(there) for m, x in arrays.items()} for arrays in mapped)
     return Latents(latents, embeds)
 
 

@@ -44,6 +44,10 @@ class Stage(Protocol):
         """The losses of one micro-batch; anything random comes from torch's global generator, seeded by the loop."""
         ...
 
+    def held_out_losses(self, model: Any) -> list[Losses]:
+        """The same of some micro-batches of held-out studies, always the same ones, on this process alone; none where there are no such studies."""
+        ...
+
     def finish(self) -> None:
         """After training, with the averaged weights in `model`: statistics that travel with the weights."""
         ...
@@ -125,7 +129,7 @@ def train_stage(
         compile_blocks(stage.model)
     wrapped, optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
     throughput = Throughput(accelerator.device, loop.mixed_precision, compiled=loop.compile)
-    log = _Log(folder / "metrics.jsonl", reached.step, loop.log_every) if accelerator.is_main_process else None
+    log = _Log(folder, reached.step, loop.log_every) if accelerator.is_main_process else None
     studies = config.batch_size * accelerator.num_processes
     saved = time.monotonic()
     finished = reached.finished or reached.step == config.steps
@@ -151,6 +155,9 @@ def train_stage(
         if accelerator.is_main_process and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
             save_checkpoint(folder, Reached(step + 1, clock.seconds, last), stage.model, ema, optimizer)
             with _averaged(params, ema, stage.model), uncompiled(loop.compile):
+                if log:
+                    torch.manual_seed(step_seed(loop.seed, 0, 0))  # the same noise every time
+                    log.add_held_out(step, stage.held_out_losses(stage.model))
                 if last:
                     stage.finish()
                 stage.sample_sheet(folder / f"samples-{step + 1:06d}.png")
@@ -214,15 +221,19 @@ class _averaged:
 
 
 class _Log:
-    """metrics.jsonl: one line of means every `every` steps. Lines past the checkpoint that is resumed are cut off."""
+    """metrics.jsonl: one line of means every `every` steps; held-out.jsonl: one line at every checkpoint, of the averaged weights.
 
-    def __init__(self, path: Path, start: int, every: int) -> None:
-        self.path, self.every = path, every
+    Lines past the checkpoint that is resumed are cut off.
+    """
+
+    def __init__(self, folder: Path, start: int, every: int) -> None:
+        self.path, self.held_out, self.every = folder / "metrics.jsonl", folder / "held-out.jsonl", every
         self.values: dict[str, list[Tensor]] = {}
         self.count, self.since = 0, time.monotonic()
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= start]
-        path.write_text("".join(line + "\n" for line in kept))
+        for path in (self.path, self.held_out):
+            lines = path.read_text().splitlines() if path.exists() else []
+            kept = [line for line in lines if json.loads(line)["step"] <= start]
+            path.write_text("".join(line + "\n" for line in kept))
 
     def add(self, step: int, values: dict[str, Tensor], lr: float, studies: int, throughput: Throughput, last: bool) -> dict[str, float] | None:
         for name, value in values.items():
@@ -230,10 +241,22 @@ class _Log:
         self.count += 1
         if (step + 1) % self.every and not last:
             return None
-        figures = {name: float(torch.stack(v).float().mean()) for name, v in self.values.items()}
+        figures = _means(self.values)
         elapsed = time.monotonic() - self.since
         figures |= {"lr": lr, "per_second": self.count * studies / elapsed, **throughput.figures(self.count / elapsed)}
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step + 1, **{k: round(v, 6) for k, v in figures.items()}}) + "\n")
+        _append(self.path, step, figures)
         self.values, self.count, self.since = {}, 0, time.monotonic()
         return figures
+
+    def add_held_out(self, step: int, batches: list[Losses]) -> None:
+        if batches:
+            _append(self.held_out, step, _means({name: [b[name] for b in batches if name in b] for batch in batches for name in batch}))
+
+
+def _means(values: dict[str, list[Tensor]]) -> dict[str, float]:
+    return {name: float(torch.stack(v).float().mean()) for name, v in values.items()}
+
+
+def _append(path: Path, step: int, figures: dict[str, float]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps({"step": step + 1, **{k: round(v, 6) for k, v in figures.items()}}) + "\n")

@@ -136,7 +136,7 @@ class TrainingRun:
                 parts = self._pipeline(self._tokenizer(data), Generator(self.preset.generator_config()))
             self._check_latents(parts)
             parts = parts.to(processes().device or torch.device("cpu"))
-            return GeneratorStage(self.preset, data, held_out, self._latents(data, parts), parts, **common)
+            return GeneratorStage(self.preset, data, held_out, (self._latents(data, parts), self._latents(held_out, parts)), parts, **common)
         with processes().main_process_first():
             if name == "texture":
                 return TextureStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
@@ -165,7 +165,7 @@ class TrainingRun:
         if team.is_main_process:
             join_shares(data, folder, team.num_processes)
         team.wait_for_everyone()
-        return load_latents(data, folder)
+        return load_latents(data, folder, team.device)
 
     def _take_over(self, name: str, built: Stage) -> None:
         if self.origin:

@@ -12,6 +12,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
 from omnicxr.models.generator import Generator
 from omnicxr.models.preconditioner import LatentStatistics
+from omnicxr.training.batches import evenly
 from omnicxr.training.latents import Latents
 
 ROWS = 16_384
@@ -26,8 +27,8 @@ RIDGE = 0.01
 def latent_statistics(latents: Latents, data: PreparedDataset, modality: Modality, network: Generator) -> LatentStatistics:
     """Of the studies that have the modality; principal axes, as many as the network's config asks for, come from torch's global generator."""
     rows = data.having(modality)
-    rows = rows[np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int)]
-    values = latents.rows(modality, rows)
+    rows = rows[evenly(len(rows), ROWS)]
+    values = latents.rows(modality, rows).cpu()
     std, mean = (x.float() for x in torch.std_mean(values.double(), 0))
     rank = network.config.axes(modality)
     if not rank:

@@ -22,6 +22,7 @@ from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
 from omnicxr.training.statistics import latent_statistics
 
+HELD_OUT_BATCHES, HELD_OUT_BATCH_SIZE = 12, 32
 TIED_TIMES = 0.7
 """Share of micro-batches in which all generated streams have the same time, as in sampling; else each has its own."""
 
@@ -31,10 +32,12 @@ class GeneratorStage:
 
     name = "generator"
 
-    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, latents: Latents, parts: AnyToAnyPipeline,
-                 *, seed: int, world_size: int) -> None:  # fmt: skip
+    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, latents: tuple[Latents, Latents],
+                 parts: AnyToAnyPipeline, *, seed: int, world_size: int) -> None:  # fmt: skip
+        """`latents`: those of `data` and of `held_out`."""
         self.model = parts.generator
-        self.parts, self.held_out, self.latents = parts, held_out, latents
+        self.parts, self.held_out = parts, held_out
+        self.latents, self.held_out_latents = latents
         self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
         self.report_draws = preset.report_draws
         self.drop_prompt = preset.drop_prompt if preset.coupling != "none" else 0.0  # without coupling the prompt is all that there is
@@ -42,30 +45,41 @@ class GeneratorStage:
         self.time_shift, self.time_spread, self.coarse_levels = preset.time_shift, preset.time_spread, preset.coarse_levels
         for m in (m for m in Modality if len(data.having(m))):
             if preconditioner := self.model.stream(m).preconditioner:
-                preconditioner.set_statistics(latent_statistics(latents, data, m, self.model))
-        batch = preset.optimization[self.name].batch_size
-        groups = studies_by_task(data, (*Task.all(), Task.from_nothing()))
+                preconditioner.set_statistics(latent_statistics(self.latents, data, m, self.model))
+        self.seed, tasks = seed, (*Task.all(), Task.from_nothing())
+        groups, held_out_groups = studies_by_task(data, tasks), studies_by_task(held_out, tasks)
         weights = by_number_of_parts(groups, preset.together_share)
-        self.sampler = GroupSampler(groups, batch, seed=seed, world_size=world_size, weights=weights)
-        self.seed = seed
+        self.sampler = GroupSampler(groups, preset.optimization[self.name].batch_size, seed=seed, world_size=world_size, weights=weights)
+        weights = by_number_of_parts(held_out_groups, preset.together_share)
+        self.held_out_sampler = GroupSampler(held_out_groups, HELD_OUT_BATCH_SIZE, seed=seed, weights=weights) if weights else None
 
     def losses(self, model: Generator, step: int, rank: int) -> Losses:
         (task, _), rows = self.sampler.batch(step, rank)
+        return self._losses(model, self.latents, task, rows, step)
+
+    def held_out_losses(self, model: Generator) -> list[Losses]:
+        """Tasks come up as in training, apart from chance."""
+        if not self.held_out_sampler:
+            return []
+        batches = [self.held_out_sampler.batch(step) for step in range(HELD_OUT_BATCHES)]
+        return [self._losses(model, self.held_out_latents, task, rows, step) for step, ((task, _), rows) in enumerate(batches)]
+
+    def _losses(self, model: Generator, latents: Latents, task: Task, rows: np.ndarray, step: int) -> Losses:
         common = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step, 8]).generate_state(1)[0]))
         dropped, tied, tokens_only = (torch.rand(3, generator=common) < torch.tensor([self.drop_given, TIED_TIMES, self.drop_prompt])).tolist()
         task = Task((), task.generate) if dropped else task
         draws = self.report_draws if task.generate == (Modality.REPORT,) else 1
-        count, own = len(rows) * draws, torch.default_generator
-        shared_t = self._times(count, own)
+        count, device = len(rows) * draws, model.device
+        shared_t = self._times(count, device)
         x_0, t = {}, {}
         for m in task.generate:
-            x_0[m] = self.latents.rows(m, rows).repeat_interleave(draws, 0).to(model.device)
-            t[m] = (shared_t if tied else self._times(count, own)).to(model.device)
-        noise = {m: torch.randn(x.shape).to(model.device) for m, x in x_0.items()}
-        given = {m: self.latents.rows(m, rows).to(model.device) for m in task.given}
-        prompt = None if tokens_only else self.latents.prompt(task.given, rows)
+            x_0[m] = latents.rows(m, rows).to(device).repeat_interleave(draws, 0)
+            t[m] = shared_t if tied else self._times(count, device)
+        noise = {m: torch.randn_like(x) for m, x in x_0.items()}
+        given = {m: latents.rows(m, rows).to(device) for m in task.given}
+        prompt = None if tokens_only else latents.prompt(task.given, rows)
         x_t = {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}
-        out = model(given, x_t, t, None if prompt is None else prompt.to(model.device), draws)
+        out = model(given, x_t, t, None if prompt is None else prompt.to(device), draws)
         if self.diffusion:
             errors = {m: noise_from_velocity(x_t[m], out.velocity[m], t[m]) - noise[m] for m in x_0}
         else:
@@ -79,10 +93,10 @@ class GeneratorStage:
             loss = loss + self.contrastive_weight * contrast
         return {"loss": loss, **result}
 
-    def _times(self, batch: int, generator: torch.Generator) -> Tensor:
+    def _times(self, batch: int, device: torch.device) -> Tensor:
         if self.diffusion:
-            return sample_diffusion_times(batch, generator)
-        return sample_times(batch, generator, shift=self.time_shift, spread=self.time_spread)
+            return sample_diffusion_times(batch).to(device)
+        return sample_times(batch, shift=self.time_shift, spread=self.time_spread, device=device)
 
     def finish(self) -> None:
         pass

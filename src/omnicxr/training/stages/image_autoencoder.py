@@ -10,15 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.domain import IMAGE_MODALITIES
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
-from omnicxr.training.batches import EpochSampler
+from omnicxr.training.batches import EpochSampler, evenly, pictures, pictures_of
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
 
 SSIM_WEIGHT, EDGE_WEIGHT, SCALE_WEIGHT = 0.1, 0.5, 0.5
-STATISTICS_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 4, 0.3
+STATISTICS_IMAGES, HELD_OUT_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 48, 4, 0.3
 
 
 class ImageAutoencoderStage:
@@ -38,16 +37,23 @@ class ImageAutoencoderStage:
         model, self.decoder_only = decoder_of or ImageAutoencoder(preset.image_autoencoder), decoder_of is not None
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.kl_weight = data, held_out, preset.image_kl
-        self.items = [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
+        self.items = pictures_of(data)
         batch = preset.optimization[self.name].batch_size
         self.sampler = EpochSampler(len(self.items), batch, seed=seed, world_size=world_size)
 
     def _pixels(self, chosen: np.ndarray) -> Tensor:
-        pictures = np.stack([self.data.image(*self.items[i]) for i in chosen])
-        return pixels_from_uint8(torch.from_numpy(pictures)).to(self.model.device)
+        """Of training pictures, [b, 1, s, s]."""
+        return self._input(pictures(self.data, self.items, chosen))
 
     def losses(self, model: ImageAutoencoder, step: int, rank: int) -> Losses:
-        x = self._pixels(self.sampler.batch(step, rank))
+        return self._losses(model, self._pixels(self.sampler.batch(step, rank)))
+
+    def held_out_losses(self, model: ImageAutoencoder) -> list[Losses]:
+        items = pictures_of(self.held_out)
+        chosen = evenly(len(items), HELD_OUT_IMAGES)
+        return [self._losses(model, self._input(pictures(self.held_out, items, chosen[i : i + 16]))) for i in range(0, len(chosen), 16)]
+
+    def _losses(self, model: ImageAutoencoder, x: Tensor) -> Losses:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
             mean, logvar = model.moments(x)
             z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
@@ -74,7 +80,7 @@ class ImageAutoencoderStage:
         """
         if self.decoder_only:
             return
-        chosen = np.linspace(0, len(self.items) - 1, min(STATISTICS_IMAGES, len(self.items))).astype(int)
+        chosen = evenly(len(self.items), STATISTICS_IMAGES)
         moments = [self.model.moments(self._pixels(chosen[i : i + 32]))[0] for i in range(0, len(chosen), 32)]
         latents = torch.cat(moments)
         mean = latents.mean((0, 2, 3))

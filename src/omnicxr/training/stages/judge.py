@@ -13,10 +13,12 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, by_size, studies_by_parts
+from omnicxr.training.batches import GroupSampler, Parts, by_size, evenly, studies_by_parts
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.stages.prompts import study_inputs
+
+HELD_OUT_STUDIES = 256
 
 
 class JudgeStage:
@@ -27,12 +29,10 @@ class JudgeStage:
 
     def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
                  *, seed: int, world_size: int) -> None:  # fmt: skip
-        self.measures = data.measures
         statistics: dict[str, Any] = {}
-        if self.measures is not None:
-            mean, std = np.nanmean(self.measures, 0), np.nanstd(self.measures, 0).clip(1e-3)
+        if data.measures is not None:
+            mean, std = np.nanmean(data.measures, 0), np.nanstd(data.measures, 0).clip(1e-3)
             statistics = {"measure_mean": tuple(map(float, mean)), "measure_std": tuple(map(float, std))}
-            self.measures = (self.measures - mean) / std
         config = JudgeConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, image_channels=preset.image_channels, **statistics)
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
@@ -41,22 +41,35 @@ class JudgeStage:
         self.sampler = GroupSampler(groups, batch, seed=seed, world_size=world_size, weights=by_size(groups))
 
     def losses(self, model: Judge, step: int, rank: int) -> Losses:
-        parts, rows = self.sampler.batch(step, rank)
-        labels = torch.from_numpy(self.data.labels[rows]).to(model.device)
+        return self._losses(model, self.data, *self.sampler.batch(step, rank))
+
+    def held_out_losses(self, model: Judge) -> list[Losses]:
+        groups = studies_by_parts(self.held_out, at_least=1)
+        return [self._losses(model, self.held_out, parts, rows[evenly(len(rows), HELD_OUT_STUDIES)]) for parts, rows in groups.items()]
+
+    def _losses(self, model: Judge, data: PreparedDataset, parts: Parts, rows: np.ndarray) -> Losses:
+        labels = torch.from_numpy(data.labels[rows]).to(model.device)
+        measures = self._standardised(data, rows)
         out: Losses = {"loss": torch.zeros((), device=model.device)}
-        for modality, x in study_inputs(self.data, rows, parts, self.tokenizer).items():
+        for modality, x in study_inputs(data, rows, parts, self.tokenizer).items():
             x = jitter(x).to(model.device) if modality.is_image else x.to(model.device)
-            logits, measures = model(modality, x)
+            logits, read = model(modality, x)
             loss = finding_loss(logits, labels)
             out[f"findings_{modality}"] = loss.detach()
-            if self.measures is not None:
-                target = torch.from_numpy(self.measures[rows]).to(model.device)
-                known = target.isfinite()
-                regression = F.smooth_l1_loss(torch.where(known, measures, 0), torch.where(known, target, 0))
+            if measures is not None:
+                known = measures.isfinite()
+                regression = F.smooth_l1_loss(torch.where(known, read, 0), torch.where(known, measures, 0))
                 out[f"measures_{modality}"] = regression.detach()
                 loss = loss + 0.6 * regression
             out["loss"] = out["loss"] + loss
         return out
+
+    def _standardised(self, data: PreparedDataset, rows: np.ndarray) -> Tensor | None:
+        """Continuous truth of some studies by the mean and spread of training; None where either data set has none."""
+        if data.measures is None or self.data.measures is None:
+            return None
+        mean, std = (np.array(x, np.float32) for x in (self.model.config.measure_mean, self.model.config.measure_std))
+        return torch.from_numpy((data.measures[rows] - mean) / std).to(self.model.device)
 
     def finish(self) -> None:
         pass

@@ -54,26 +54,32 @@ class PromptsStage:
                                       image_channels=preset.image_channels)  # fmt: skip
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer, self.mirrored_negatives = data, held_out, tokenizer, preset.mirrored_negatives
-        batch = preset.optimization[self.name].batch_size
+        self.batch_size = preset.optimization[self.name].batch_size
         groups = studies_by_parts(data, at_least=2)
-        self.sampler = GroupSampler(groups, batch, seed=seed, world_size=world_size, weights=by_size(groups))
+        self.sampler = GroupSampler(groups, self.batch_size, seed=seed, world_size=world_size, weights=by_size(groups))
 
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
-        embeds, negatives = self.embed(model, *self.sampler.batch(step, rank))
+        embeds, negatives = self.embed(model, self.data, *self.sampler.batch(step, rank))
         embeds = {m: gather(e) for m, e in embeds.items()}
         negatives = {m: HardNegatives(gather(n.embeds), gather(n.there)) for m, n in negatives.items()}
         loss = symmetric_contrastive_loss(embeds, model.logit_scale, negatives)
         return {"loss": loss, "logit_scale": model.logit_scale.detach()}
 
+    def held_out_losses(self, model: PromptEncoders) -> list[Losses]:
+        """Of a micro-batch of this process for each set of parts that studies have."""
+        groups = {parts: rows[: self.batch_size] for parts, rows in studies_by_parts(self.held_out, at_least=2).items()}
+        embedded = [self.embed(model, self.held_out, parts, rows) for parts, rows in groups.items() if len(rows) > 1]
+        return [{"loss": symmetric_contrastive_loss(embeds, model.logit_scale, negatives)} for embeds, negatives in embedded]
+
     def embed(
-        self, model: PromptEncoders, parts: tuple[Modality, ...], rows: np.ndarray
+        self, model: PromptEncoders, data: PreparedDataset, parts: tuple[Modality, ...], rows: np.ndarray
     ) -> tuple[dict[Modality, Tensor], dict[Modality, HardNegatives]]:
         """Embeddings of some studies, and those of their mirrored reports."""
         mirror = self.mirrored_negatives and Modality.REPORT in parts
-        inputs = study_inputs(self.data, rows, tuple(m for m in parts if m.is_image or not mirror), self.tokenizer)
+        inputs = study_inputs(data, rows, tuple(m for m in parts if m.is_image or not mirror), self.tokenizer)
         if not mirror:
             return model({m: x.to(model.device) for m, x in inputs.items()}), {}
-        reports = [self.data.reports[i] for i in rows]
+        reports = [data.reports[i] for i in rows]
         others = [mirrored(r) for r in reports]
         changed = [i for i, report in enumerate(reports) if others[i] != report]
         inputs[Modality.REPORT] = self.tokenizer.encode(reports + [others[i] for i in changed])

@@ -17,7 +17,7 @@ from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
-STATISTICS_REPORTS = 4096
+STATISTICS_REPORTS, HELD_OUT_REPORTS = 4096, 256
 RECOMBINED = 0.5
 """Share of reports that are replaced by sentences drawn from two reports of the micro-batch, in a new order."""
 
@@ -61,7 +61,13 @@ class ReportAutoencoderStage:
         self.sampler = EpochSampler(len(self.reports), batch, seed=seed, world_size=world_size)
 
     def losses(self, model: ReportAutoencoder, step: int, rank: int) -> Losses:
-        reports = recombine([self.reports[i] for i in self.sampler.batch(step, rank)], torch.default_generator)
+        return self._losses(model, recombine([self.reports[i] for i in self.sampler.batch(step, rank)], torch.default_generator))
+
+    def held_out_losses(self, model: ReportAutoencoder) -> list[Losses]:
+        """Of whole reports, not recombined."""
+        return [self._losses(model, self.held_out[i : i + 64]) for i in range(0, min(HELD_OUT_REPORTS, len(self.held_out)), 64)]
+
+    def _losses(self, model: ReportAutoencoder, reports: list[str]) -> Losses:
         ids = self.tokenizer.encode(reports).to(model.device)
         mean, logvar = model.moments(ids)
         z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.domain import IMAGE_MODALITIES
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.texture import Texture, TextureConfig, noise_kernel
-from omnicxr.training.batches import EpochSampler
+from omnicxr.training.batches import EpochSampler, evenly, pictures, pictures_of
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
 
-KERNEL_IMAGES = 512
-"""Pictures from which the correlation of the texture is worked out."""
+KERNEL_IMAGES, HELD_OUT_IMAGES = 512, 48
+"""Pictures from which the correlation of the texture is worked out, and held-out ones that it is tried on."""
 
 
 class TextureStage:
@@ -30,28 +28,35 @@ class TextureStage:
                  *, seed: int, world_size: int) -> None:  # fmt: skip
         self.model = Texture(TextureConfig())
         self.autoencoder, self.data, self.held_out = autoencoder, data, held_out
-        self.items = [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
+        self.items = pictures_of(data)
         self.sampler = EpochSampler(len(self.items), preset.optimization[self.name].batch_size, seed=seed, world_size=world_size)
 
     def losses(self, model: Texture, step: int, rank: int) -> Losses:
-        mean, residual = self._lost(self.sampler.batch(step, rank))
+        return self._losses(model, pictures(self.data, self.items, self.sampler.batch(step, rank)))
+
+    def held_out_losses(self, model: Texture) -> list[Losses]:
+        items = pictures_of(self.held_out)
+        chosen = evenly(len(items), HELD_OUT_IMAGES)
+        return [self._losses(model, pictures(self.held_out, items, chosen))] if len(chosen) else []
+
+    def _losses(self, model: Texture, x: Tensor) -> Losses:
+        mean, residual = self._lost(x)
         log_scale = model.log_scale(mean)
         return {"loss": gaussian_loss(log_scale, residual), "scale": log_scale.detach().exp().mean()}
 
     @torch.no_grad()
     def finish(self) -> None:
-        chosen = np.linspace(0, len(self.items) - 1, min(KERNEL_IMAGES, len(self.items))).astype(int)
+        chosen = evenly(len(self.items), KERNEL_IMAGES)
         white = []
         for i in range(0, len(chosen), 32):
-            mean, residual = self._lost(chosen[i : i + 32])
+            mean, residual = self._lost(pictures(self.data, self.items, chosen[i : i + 32]))
             white.append((residual * (-self.model.log_scale(mean)).exp())[:, 0])
         self.model.kernel.copy_(noise_kernel(torch.cat(white), self.model.config.kernel_size))
 
     @torch.no_grad()
-    def _lost(self, items: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _lost(self, uint8: Tensor) -> tuple[Tensor, Tensor]:
         """What the autoencoder gives of some pictures, and what is missing in it: each [b, 1, s, s]."""
-        pictures = np.stack([self.data.image(*self.items[i]) for i in items])
-        x = pixels_from_uint8(torch.from_numpy(pictures)).to(self.model.device)
+        x = pixels_from_uint8(uint8).to(self.model.device)
         mean = self.autoencoder.to(x.device).decode(self.autoencoder.encode(x)).float()
         return mean, x - mean
 
@@ -59,9 +64,8 @@ class TextureStage:
         """Held-out pictures above what comes back of them, with texture."""
         noise = torch.Generator().manual_seed(0)
 
-        def reconstruct(pictures: Tensor) -> Tensor:
-            x = pixels_from_uint8(pictures).to(self.model.device)
-            mean = self.autoencoder.decode(self.autoencoder.encode(x))
+        def reconstruct(uint8: Tensor) -> Tensor:
+            mean, _ = self._lost(uint8)
             return uint8_from_pixels(self.model(mean, torch.randn(mean.shape, generator=noise).to(mean)))
 
         save_reconstructions(self.held_out, reconstruct, path)
