@@ -132,7 +132,8 @@ def test_statistics_of_latents_against_numpy() -> None:
     embeds = {m: rng.standard_normal((count, PROMPT)).astype(np.float32) for m in Modality}
     mixing = rng.standard_normal((PROMPT, 10)) * 0.5
     values = rng.standard_normal((count, 10)) * np.linspace(0.2, 2, 10) + embeds[report] @ mixing + 3
-    latents = Latents({m: values.reshape(count, *shape).astype(np.float32) for m in Modality}, embeds)
+    frontals = torch.from_numpy(values.reshape(count, *shape)).float()
+    latents = Latents(dict.fromkeys(Modality, frontals), {m: torch.from_numpy(e) for m, e in embeds.items()})
     there = {report: np.ones(count, bool), lateral: np.arange(count) < 0, frontal: np.arange(count) % 4 > 0}
     network = Generator(GeneratorConfig(latent_size=2, patch=1, prompt_dim=PROMPT, width=8, depth=1, heads=1, preconditioned=True, principal_axes=6))
     data = cast(PreparedDataset, cast(Any, Present(there)))
