@@ -1,23 +1,22 @@
 """Studies a second and memory of sampling, by batch: `python benchmarks/sampling.py [BATCH ...] [MODEL]`, on a GPU if there is one.
 
 Reports => frontal and lateral views with the model's own steps and guidance, decoding and texture included; in float32 and, on a GPU, in bfloat16.
-The first batch of each kind is not timed.
+Median of three batches, after one that is not timed.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
+from bench import seconds
 
 from omnicxr.domain import IMAGE_MODALITIES
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.prompts import composed
-
-REPEATS = 3
 
 
 def rate(pipe: AnyToAnyPipeline, batch: int, half: bool) -> tuple[float, float]:
@@ -26,12 +25,9 @@ def rate(pipe: AnyToAnyPipeline, batch: int, half: bool) -> tuple[float, float]:
     if gpu:
         torch.cuda.reset_peak_memory_stats()
     with torch.autocast("cuda", torch.bfloat16) if half else nullcontext():
-        seconds = []
-        for seed in range(REPEATS + 1):
-            start = time.perf_counter()
-            pipe(report=reports, generate=IMAGE_MODALITIES, seed=seed, batch_size=batch)  # ends with pictures on the CPU: nothing is still running
-            seconds.append(time.perf_counter() - start)
-    return batch / min(seconds[1:]), torch.cuda.max_memory_allocated() / 2**20 if gpu else 0.0
+        # ends with pictures on the CPU: nothing is still running on the GPU when the time is taken
+        spent = seconds(partial(pipe, report=reports, generate=IMAGE_MODALITIES, batch_size=batch))
+    return batch / spent, torch.cuda.max_memory_allocated() / 2**20 if gpu else 0.0
 
 
 def main() -> None:

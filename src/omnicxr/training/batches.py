@@ -13,6 +13,8 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task, UserError
 
+HELD_OUT_PICTURES, HELD_OUT_BATCH = 48, 16
+
 
 class EpochSampler:
     """Indices 0..n-1 in a new order every epoch, split over steps and processes without repetition inside an epoch."""
@@ -102,6 +104,13 @@ def pictures_of(data: PreparedDataset) -> list[tuple[int, Modality]]:
 def pictures(data: PreparedDataset, items: Sequence[tuple[int, Modality]], chosen: np.ndarray) -> Tensor:
     """Some of what `pictures_of` lists, uint8 [b, s, s]."""
     return torch.from_numpy(np.stack([data.image(*items[i]) for i in chosen]))
+
+
+def held_out_pictures(data: PreparedDataset) -> list[Tensor]:
+    """Some pictures of both views, always the same ones: micro-batches, uint8 [b, s, s]."""
+    items = pictures_of(data)
+    chosen = evenly(len(items), HELD_OUT_PICTURES)
+    return [pictures(data, items, chosen[i : i + HELD_OUT_BATCH]) for i in range(0, len(chosen), HELD_OUT_BATCH)]
 
 
 def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[Parts, np.ndarray]:

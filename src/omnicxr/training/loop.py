@@ -152,12 +152,11 @@ def train_stage(
             figures = log.add(step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], studies, throughput, last)
             if figures and report:
                 report(stage.name, step + 1, config.steps if spent == 0 else min(config.steps, round((step + 1) / spent)), figures)
-        if accelerator.is_main_process and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
+        if log and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
             save_checkpoint(folder, Reached(step + 1, clock.seconds, last), stage.model, ema, optimizer)
             with _averaged(params, ema, stage.model), uncompiled(loop.compile):
-                if log:
-                    torch.manual_seed(step_seed(loop.seed, 0, 0))  # the same noise every time
-                    log.add_held_out(step, stage.held_out_losses(stage.model))
+                torch.manual_seed(step_seed(loop.seed, 0, 0))  # the same noise every time
+                log.add_held_out(step, stage.held_out_losses(stage.model))
                 if last:
                     stage.finish()
                 stage.sample_sheet(folder / f"samples-{step + 1:06d}.png")

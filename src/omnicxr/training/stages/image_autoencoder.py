@@ -11,13 +11,13 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
-from omnicxr.training.batches import EpochSampler, evenly, pictures, pictures_of
+from omnicxr.training.batches import EpochSampler, evenly, held_out_pictures, pictures, pictures_of
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
 
 SSIM_WEIGHT, EDGE_WEIGHT, SCALE_WEIGHT = 0.1, 0.5, 0.5
-STATISTICS_IMAGES, HELD_OUT_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 48, 4, 0.3
+STATISTICS_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 4, 0.3
 
 
 class ImageAutoencoderStage:
@@ -49,9 +49,7 @@ class ImageAutoencoderStage:
         return self._losses(model, self._pixels(self.sampler.batch(step, rank)))
 
     def held_out_losses(self, model: ImageAutoencoder) -> list[Losses]:
-        items = pictures_of(self.held_out)
-        chosen = evenly(len(items), HELD_OUT_IMAGES)
-        return [self._losses(model, self._input(pictures(self.held_out, items, chosen[i : i + 16]))) for i in range(0, len(chosen), 16)]
+        return [self._losses(model, self._input(x)) for x in held_out_pictures(self.held_out)]
 
     def _losses(self, model: ImageAutoencoder, x: Tensor) -> Losses:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):

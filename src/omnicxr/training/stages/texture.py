@@ -10,13 +10,13 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.texture import Texture, TextureConfig, noise_kernel
-from omnicxr.training.batches import EpochSampler, evenly, pictures, pictures_of
+from omnicxr.training.batches import EpochSampler, evenly, held_out_pictures, pictures, pictures_of
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
 
-KERNEL_IMAGES, HELD_OUT_IMAGES = 512, 48
-"""Pictures from which the correlation of the texture is worked out, and held-out ones that it is tried on."""
+KERNEL_IMAGES = 512
+"""Pictures from which the correlation of the texture is worked out."""
 
 
 class TextureStage:
@@ -35,9 +35,7 @@ class TextureStage:
         return self._losses(model, pictures(self.data, self.items, self.sampler.batch(step, rank)))
 
     def held_out_losses(self, model: Texture) -> list[Losses]:
-        items = pictures_of(self.held_out)
-        chosen = evenly(len(items), HELD_OUT_IMAGES)
-        return [self._losses(model, pictures(self.held_out, items, chosen))] if len(chosen) else []
+        return [self._losses(model, x) for x in held_out_pictures(self.held_out)]
 
     def _losses(self, model: Texture, x: Tensor) -> Losses:
         mean, residual = self._lost(x)
