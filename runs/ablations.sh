@@ -37,10 +37,13 @@ for name in $variants; do
         rm -rf "$folder/copy"
         mkdir -p "$folder/run" "$folder/copy"
         cp -r "$run/model/"* "$folder/copy"
-        rm -rf "$folder/copy/generator" "$folder/copy/model_index.json"
-        if [ "$own_stage" ]; then rm -rf "$folder/copy/${own_stage//-/_}"; fi
+        rm -rf "$folder/copy/generator" "$folder/copy/guide" "$folder/copy/model_index.json"
+        if [ -d "$run/latents" ]; then cp -r "$run/latents" "$folder/run"; fi
+        case $own_stage in
+            report-autoencoder) rm -rf "$folder/copy/report_autoencoder" "$folder/run/latents/"*-report-latents.npy ;;
+            prompts) rm -rf "$folder/copy/prompts" "$folder/run/latents/"*-embeds.npy ;;
+        esac
         mv "$folder/copy" "$folder/run/model"
-        if [ ! "$own_stage" ] && [ -d "$run/latents" ]; then cp -r "$run/latents" "$folder/run"; fi
     fi
     if [ "$common" ] && [ "$settings" ]; then settings=$common,$settings; else settings=$common$settings; fi
     train=("$omnicxr" train --preset "$preset" --set "$settings" --mixed-precision "$precision" --data "$data" --out "$folder/run")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from omnicxr.flow.sampling import SamplingConfig
+from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, model_hash, model_provenance
 
@@ -17,7 +17,7 @@ def main() -> None:
     """Read the folder named on the command line and write the bundled model."""
     folder = Path(sys.argv[1])
     pipe = AnyToAnyPipeline.from_pretrained(folder)
-    pipe.sampling = SamplingConfig()  # of this version, not of the one that trained the model
+    pipe.sampling = SamplingConfig(autoguidance_scale=AUTOGUIDANCE if pipe.guide else 1.0)  # of this version, not of the one that trained it
     pipe.save_pretrained(BUNDLED, half=True, provenance=model_provenance(folder))
     Judge.load(folder / "judge").save(BUNDLED / "judge", half=True)
     size = sum(p.stat().st_size for p in BUNDLED.rglob("*") if p.is_file()) / 1e6

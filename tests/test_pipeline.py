@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from PIL import Image
 
 from omnicxr import AnyToAnyPipeline
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.flow.sampling import ORDERS
-from omnicxr.pipeline import StudyOutput
+from omnicxr.flow.sampling import AUTOGUIDANCE, ORDERS
+from omnicxr.pipeline import StudyOutput, model_hash
 
 FRONTAL = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100), np.uint8))
 REPORTS = ["Clear lungs.", "Large effusion.", "Cardiomegaly.", "A nodule."]
@@ -79,8 +80,34 @@ def test_guidance_scale_one_is_no_guidance(pipe: AnyToAnyPipeline) -> None:
     def run(**k: object) -> StudyOutput:
         return pipe(report="Clear.", generate=("frontal",), num_inference_steps=3, **k)  # type: ignore[arg-type]
 
-    assert same(run(guidance_scale=1.0), run(guidance_scale=4.0, guidance_interval=(0.01, 0.02)))
-    assert not same(run(guidance_scale=1.0), run(guidance_scale=6.0))
+    plain = run(guidance_scale=1.0, autoguidance_scale=1.0)
+    assert same(plain, run(guidance_scale=4.0, autoguidance_scale=3.0, guidance_interval=(0.01, 0.02)))
+    assert not same(plain, run(guidance_scale=6.0, autoguidance_scale=1.0))
+    assert not same(plain, run(guidance_scale=1.0, autoguidance_scale=3.0))
+
+
+@pytest.mark.parametrize("inputs", [{}, {"report": "Clear."}], ids=["from nothing", "from a report"])
+def test_autoguidance_leads_away_from_the_guide(pipe: AnyToAnyPipeline, inputs: dict[str, Any]) -> None:
+    """A generator that is its own guide is not led anywhere; a worse one leads somewhere, from nothing too; none at all is refused."""
+    assert pipe.guide and pipe.sampling.autoguidance_scale == AUTOGUIDANCE
+    task: dict[str, Any] = {**inputs, "generate": ("frontal", "lateral"), "num_inference_steps": 3}
+    unled = pipe(**task, autoguidance_scale=1.0)
+    assert not same(pipe(**task), unled)
+    own = AnyToAnyPipeline(**{**pipe.components(), "guide": pipe.generator}, tokenizer=pipe.tokenizer, image_size=64)  # type: ignore[arg-type]
+    assert same(own(**task, autoguidance_scale=3.0), unled)
+    alone = AnyToAnyPipeline(**{**pipe.components(), "guide": None}, tokenizer=pipe.tokenizer, image_size=64)  # type: ignore[arg-type]
+    assert same(alone(**task), unled)
+    with pytest.raises(UserError, match="no guide"):
+        alone(**task, autoguidance_scale=2.0)
+
+
+def test_a_model_folder_may_have_no_guide(pipe: AnyToAnyPipeline, model_folder: Path, tmp_path: Path) -> None:
+    alone = AnyToAnyPipeline(**{**pipe.components(), "guide": None}, tokenizer=pipe.tokenizer, image_size=64)  # type: ignore[arg-type]
+    alone.save_pretrained(tmp_path / "m", half=False)
+    assert not (tmp_path / "m" / "guide").exists()
+    loaded = AnyToAnyPipeline.from_pretrained(tmp_path / "m")
+    assert loaded.guide is None
+    assert model_hash(tmp_path / "m") != model_hash(model_folder)
 
 
 def test_one_part_after_the_other(pipe: AnyToAnyPipeline) -> None:
@@ -132,6 +159,7 @@ def test_save_and_load(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
         ({"generate": ("lateral",), "guidance_scale": -1.0}, "Guidance"),
         ({"generate": ("lateral",), "guidance_interval": (0.9, 0.1)}, "from time 0.9 to 0.1"),
         ({"generate": ("lateral",), "guidance_parallel": 1.5}, "parallel share"),
+        ({"generate": ("lateral",), "autoguidance_scale": -1.0}, "Autoguidance"),
         ({"generate": ("lateral",), "generator": [], "num": 2}, "0 random generators for 2"),
     ],
 )

@@ -16,7 +16,7 @@ from torch import Tensor
 from omnicxr.data.files import sha256, write_json
 from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.flow.guidance import guide, is_guided
+from omnicxr.flow.guidance import guidance, is_guided
 from omnicxr.flow.samplers import begin, diffusion_timesteps, solve, timesteps
 from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.models.component import WEIGHTS, Component, known_settings, read_config
@@ -59,10 +59,11 @@ class AnyToAnyPipeline:
 
     def __init__(
         self, *, image_autoencoder: ImageAutoencoder, texture: Texture, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
-        prompts: PromptEncoders, generator: Generator, image_size: int, sampling: SamplingConfig | None = None,
+        prompts: PromptEncoders, generator: Generator, guide: Generator | None = None, image_size: int, sampling: SamplingConfig | None = None,
     ) -> None:  # fmt: skip
+        """`guide`: a worse generator of the same latents, which sampling leads away from (`SamplingConfig.autoguidance_scale`)."""
         self.image_autoencoder, self.texture, self.report_autoencoder = image_autoencoder, texture, report_autoencoder
-        self.tokenizer, self.prompts, self.generator = tokenizer, prompts, generator
+        self.tokenizer, self.prompts, self.generator, self.guide = tokenizer, prompts, generator, guide
         self.image_size = image_size
         self.sampling = sampling or SamplingConfig()
         for component in self.components().values():
@@ -70,7 +71,7 @@ class AnyToAnyPipeline:
 
     def components(self) -> dict[str, Component]:
         """Sub-folder name => network."""
-        return {name: getattr(self, name) for name in COMPONENT_TYPES}
+        return {name: component for name in COMPONENT_TYPES if (component := getattr(self, name)) is not None}
 
     @property
     def device(self) -> torch.device:
@@ -93,7 +94,7 @@ class AnyToAnyPipeline:
         index = ModelIndex(**read_config(root / INDEX, ModelIndex))
         if index.format != FORMAT:
             raise UserError(f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version.")
-        components = {name: kind.load(root / name) for name, kind in COMPONENT_TYPES.items()}
+        components = {name: COMPONENT_TYPES[name].load(root / name) for name in _components_of(root)}
         max_tokens = components["report_autoencoder"].config.max_tokens
         tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
         sampling = SamplingConfig(**known_settings(index.sampling, SamplingConfig, root / INDEX))
@@ -120,6 +121,7 @@ class AnyToAnyPipeline:
         guidance_scale: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
         guidance_parallel: float | None = None,
+        autoguidance_scale: float | None = None,
         solver: str | None = None,
         order: str | None = None,
         seed: int = 0,
@@ -140,7 +142,8 @@ class AnyToAnyPipeline:
         inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
         task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
         sampling = self.sampling.changed(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval,
-                                         guidance_parallel=guidance_parallel, solver=solver, order=order)  # fmt: skip
+                                         guidance_parallel=guidance_parallel, autoguidance_scale=autoguidance_scale, solver=solver,
+                                         order=order)  # fmt: skip
         if num < 1:
             raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
         listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
@@ -208,18 +211,30 @@ class AnyToAnyPipeline:
         network, batch = self.generator, len(generators)
         prompt, null = network.prompts_or_null(prompt_embeds, batch), network.prompts_or_null(None, batch)
         cache, nothing = network.given_cache(given, prompt), network.given_cache({}, null)
+        worse = self._guide_velocity(given, prompt_embeds, batch) if sampling.autoguidance_scale != 1 else None
 
         def velocity(x: Streams, t: float) -> Streams:
             times = {m: torch.full((batch,), t, device=self.device) for m in x}
             v = network.velocity(cache, x, times, prompt).velocity
-            if not given or not is_guided(t, sampling.guidance_scale, sampling.guidance_interval):
-                return v
-            unguided = network.velocity(nothing, x, times, null).velocity
-            return guide(x, t, v, unguided, sampling.guidance_scale, sampling.guidance_parallel)
+            added: list[Streams] = []
+            if given and is_guided(t, sampling.guidance_scale, sampling.guidance_interval):
+                unguided = network.velocity(nothing, x, times, null).velocity
+                added.append(guidance(x, t, v, unguided, sampling.guidance_scale, sampling.guidance_parallel))
+            if worse and is_guided(t, sampling.autoguidance_scale, sampling.guidance_interval):
+                added.append(guidance(x, t, v, worse(x, times), sampling.autoguidance_scale))
+            return {m: sum((a[m] for a in added), v[m]) for m in v}
 
         steps, flow = sampling.num_inference_steps, network.config.prediction == "velocity"
         times = timesteps(steps, sampling.time_shift) if flow else diffusion_timesteps(steps)
         return solve(sampling.solver, velocity, begin(self.noise(generate, generators), times[0]), times, lambda: self.noise(generate, generators))
+
+    def _guide_velocity(self, given: Streams, prompt_embeds: Tensor | None, batch: int) -> Callable[[Streams, Streams], Streams]:
+        """What the guide takes the velocity for: (x_t, times) => velocity."""
+        if (guide := self.guide) is None:
+            raise UserError("This model has no guide: leave autoguidance_scale at 1, or train one (`omnicxr train guide`).")
+        prompt = guide.prompts_or_null(prompt_embeds, batch)
+        cache = guide.given_cache(given, prompt)
+        return lambda x, times: guide.velocity(cache, x, times, prompt).velocity
 
     def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
         """Latents => pictures, with texture from each study's generator, and texts that say nothing twice; pictures one by one: their bytes do not
@@ -244,13 +259,20 @@ COMPONENT_TYPES: dict[str, type[Component]] = {
     "report_autoencoder": ReportAutoencoder,
     "prompts": PromptEncoders,
     "generator": Generator,
+    "guide": Generator,
 }
+OPTIONAL = ("guide",)
+
+
+def _components_of(root: Path) -> list[str]:
+    """Those that a model folder must have, and those of the others that it has."""
+    return [name for name in COMPONENT_TYPES if name not in OPTIONAL or (root / name).is_dir()]
 
 
 def model_hash(folder: Path | None = None) -> str:
     """SHA-256 over the weight files of a model folder."""
     root = folder or BUNDLED
-    return sha256(*(root / name / WEIGHTS for name in COMPONENT_TYPES))
+    return sha256(*(root / name / WEIGHTS for name in _components_of(root)))
 
 
 def model_provenance(folder: Path | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnicxr.flow.guidance import guide, is_guided
+from omnicxr.flow.guidance import guidance, is_guided
 from omnicxr.flow.path import (
     add_noise,
     coarse_to_fine_error,
@@ -155,23 +155,23 @@ def test_guidance_without_what_is_parallel_to_the_data() -> None:
     x, t = torch.ones(2, 2), 0.5
     c, u = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, -2.0], [3.0, 2.0]])
 
-    def guided(parallel: float) -> torch.Tensor:
-        flat = guide({"x": x}, t, {"x": c}, {"x": u}, 3.0, parallel)["x"]
-        shaped = guide({"x": x.view(2, 1, 2)}, t, {"x": c.view(2, 1, 2)}, {"x": u.view(2, 1, 2)}, 3.0, parallel)["x"]
+    def added(parallel: float) -> torch.Tensor:
+        flat = guidance({"x": x}, t, {"x": c}, {"x": u}, 3.0, parallel)["x"]
+        shaped = guidance({"x": x.view(2, 1, 2)}, t, {"x": c.view(2, 1, 2)}, {"x": u.view(2, 1, 2)}, 3.0, parallel)["x"]
         assert torch.equal(flat, shaped.flatten(1))
         return flat
 
-    assert torch.allclose(guided(0.0)[0], torch.tensor([6.0, 0.0]))
-    assert torch.allclose(guided(0.25)[0], torch.tensor([6.0, 1.0]))
-    assert torch.allclose(guided(1.0)[0], torch.tensor([6.0, 4.0]))
-    assert torch.allclose(guided(0.0)[1], torch.tensor([0.0, 2.0])), "x_0 is (1, 0), and so is what would be added"
+    assert torch.allclose(added(0.0)[0], torch.tensor([4.0, 0.0]))
+    assert torch.allclose(added(0.25)[0], torch.tensor([4.0, 1.0]))
+    assert torch.allclose(added(1.0)[0], torch.tensor([4.0, 4.0]))
+    assert torch.allclose(added(0.0)[1], torch.tensor([0.0, 0.0])), "x_0 is (1, 0), and so is what would be added"
 
 
 def test_guidance() -> None:
     x, t, c, u = {"x": torch.tensor([[0.3]])}, 0.5, {"x": torch.tensor([[3.0]])}, {"x": torch.tensor([[1.0]])}
-    assert float(guide(x, t, c, u, 1.0)["x"]) == 3
-    assert float(guide(x, t, c, u, 0.0)["x"]) == 1
-    assert float(guide(x, t, c, u, 2.5)["x"]) == 6
+    assert float(guidance(x, t, c, u, 1.0)["x"]) == 0
+    assert float(guidance(x, t, c, u, 0.0)["x"]) == -2, "what was the other's"
+    assert float(guidance(x, t, c, u, 2.5)["x"]) == 3
     assert is_guided(0.5, 2.0, (0.2, 0.5))
     assert not is_guided(0.6, 2.0, (0.2, 0.5))
     assert not is_guided(0.4, 1.0, (0.0, 1.0))

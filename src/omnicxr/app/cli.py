@@ -94,7 +94,7 @@ def label(text: Positional[Annotated[str, arg(help="Report text, or @FILE, or - 
 
 
 def train(
-    stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, texture, generator, judge or all.")]],
+    stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, texture, generator, guide, judge or all.")]],
     *,
     data: Annotated[Path, arg(help="A prepared data set.")],
     out: Out,
@@ -187,6 +187,7 @@ def evaluate(
     guidance: float | None = None,
     guidance_interval: Annotated[str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")] = "",
     guidance_parallel: Annotated[float | None, arg(help="Share kept of what guidance adds to contrast; 1: plain guidance.")] = None,
+    autoguidance: Annotated[float | None, arg(help="Scale of guidance by the model's guide, 1 for none; default: the model's.")] = None,
     solver: Annotated[str | None, arg(help="ancestral, euler or heun; default: the model's.")] = None,
     order: Annotated[str | None, arg(help="together, report-first or in-turn: how several parts are generated; default: the model's.")] = None,
     seed: Seed = 0,
@@ -205,7 +206,8 @@ def evaluate(
         raise UserError("Nothing to measure on: give a prepared data set with --data, or two finished evaluations with --compare A B.")
     chosen = () if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(arguments.names_in(extractors))
-    sampling = {"num_inference_steps": steps, "guidance_scale": guidance, "guidance_parallel": guidance_parallel, "solver": solver, "order": order,
+    sampling = {"num_inference_steps": steps, "guidance_scale": guidance, "guidance_parallel": guidance_parallel,
+                "autoguidance_scale": autoguidance, "solver": solver, "order": order,
                 "guidance_interval": arguments.between("guidance-interval", guidance_interval)}  # fmt: skip
     config = EvaluationConfig(tasks=chosen, suite=suite, num=num, split=split, extractors=names, classifier=classifier, labeler=labeler,
                               radgraph=radgraph, seed=seed, sampling=sampling)  # fmt: skip

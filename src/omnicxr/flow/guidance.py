@@ -1,4 +1,9 @@
-"""Classifier-free guidance (Ho and Salimans 2022), applied in an interval of time (Kynkaanniemi et al. 2024), without what only adds contrast."""
+"""Guidance: away from what is drawn where nothing is given, and away from what a worse model draws, applied in an interval of time (Kynkaanniemi
+et al. 2024).
+
+Classifier-free guidance (Ho and Salimans 2022) shows more of what is given; autoguidance (Karras et al. 2024, "Guiding a diffusion model with a
+bad version of itself") takes back the faults that two models have in common, the worse one more of them.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +17,20 @@ from omnicxr.flow.path import data_from_velocity
 Key = TypeVar("Key", bound=Hashable)
 
 
-def guide(
-    x_t: Mapping[Key, Tensor], t: float, conditional: Mapping[Key, Tensor], unconditional: Mapping[Key, Tensor], scale: float, parallel: float = 1.0
+def guidance(
+    x_t: Mapping[Key, Tensor], t: float, velocity: Mapping[Key, Tensor], other: Mapping[Key, Tensor], scale: float, parallel: float = 1.0
 ) -> dict[Key, Tensor]:
-    """v = v_c + (scale - 1) (v_c - v_u) of every stream, at time t: scale 1 is no guidance.
+    """(scale - 1) (v - v_other) of every stream at time t, to be added to v: scale 1 is no guidance.
 
-    The part of the difference that is parallel to the estimate of the data, x_0 = x_t - t v_c, makes it larger as it is, which is contrast; so
+    The part of the difference that is parallel to the estimate of the data, x_0 = x_t - t v, makes it larger as it is, which is contrast; so
     much of it as `parallel` says is kept (adaptive projected guidance, Sadat et al. 2024, without its momentum and threshold). 1 is plain guidance.
     """
     out = {}
-    for m, v in conditional.items():
-        difference = v - unconditional[m]
+    for m, v in velocity.items():
+        difference = v - other[m]
         if parallel != 1:
             difference = difference - (1 - parallel) * _along(difference, data_from_velocity(x_t[m], v, t))
-        out[m] = v + (scale - 1) * difference
+        out[m] = (scale - 1) * difference
     return out
 
 

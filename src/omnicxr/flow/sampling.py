@@ -10,6 +10,9 @@ from omnicxr.flow.samplers import SOLVERS
 
 TOGETHER, REPORT_FIRST, IN_TURN = ORDERS = ("together", "report-first", "in-turn")
 
+AUTOGUIDANCE = 1.5
+"""Scale that a model with a guide is saved with; docs/ablations.md, "Autoguidance"."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
@@ -20,6 +23,8 @@ class SamplingConfig:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     guidance_parallel: float = 0.0
     """Share that is kept of what guidance adds parallel to the data, which is contrast rather than findings; 1 is plain guidance."""
+    autoguidance_scale: float = 1.0
+    """How far to go from what the model's guide draws, a smaller generator of the same kind; 1, and models that have no guide: not at all."""
     solver: str = "ancestral"
     """One of SOLVERS."""
     time_shift: float = 1.0
@@ -37,6 +42,8 @@ class SamplingConfig:
             raise UserError(f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1 (noise).")
         if not 0 <= self.guidance_parallel <= 1:
             raise UserError(f"The parallel share of guidance is {self.guidance_parallel}: choose 0 to 1 (1 is plain guidance).")
+        if not 0 <= self.autoguidance_scale <= 10:
+            raise UserError(f"Autoguidance {self.autoguidance_scale} is out of range: choose 0 to 10 (1 is none).")
         if self.solver not in SOLVERS:
             raise UserError(f"Unknown solver '{self.solver}': choose from {', '.join(SOLVERS)}.")
         if self.order not in ORDERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
@@ -106,6 +107,12 @@ class Preset:
             preconditioned=self.preconditioned, principal_axes=self.principal_axes, local_channels=self.local_channels,
         )  # fmt: skip
 
+    def guide_config(self) -> GeneratorConfig:
+        """The guide's: half as wide, two thirds as deep. It is to have the generator's faults, and more of them (Karras et al. 2024)."""
+        whole = self.generator_config()
+        return replace(whole, width=whole.width // 2, heads=max(1, whole.heads // 2), depth=math.ceil(2 * whole.depth / 3),
+                       local_channels=whole.local_channels // 2)  # fmt: skip
+
     def with_steps(self, steps: int | None) -> Preset:
         """The same preset with every stage cut or stretched to `steps`."""
         if steps is None:
@@ -161,7 +168,7 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
         prompt_dim=32, image_channels=(16, 32), local_channels=16, generator_width=32, generator_depth=2, generator_heads=2,
         optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
-                             texture=(20, 4, 2e-3), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3)),
+                             texture=(20, 4, 2e-3), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3), guide=(20, 4, 1e-3)),
     ),
     "tiny": Preset(
         name="tiny", image_size=128,
@@ -169,7 +176,8 @@ PRESETS = {
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), principal_axes=256, generator_width=192, generator_depth=6, generator_heads=6,
         optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(2000, 64, 1e-3),
-                             texture=(300, 16, 2e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3)),
+                             texture=(300, 16, 2e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3),
+                             guide=(4000, 16, 1e-3)),
     ),
     "small": Preset(
         name="small", image_size=256, max_tokens=128,
@@ -177,7 +185,8 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=8, latent_channels=32, width=192, encoder_depth=3, decoder_depth=3, heads=6),
         prompt_dim=256, image_channels=(32, 64, 128, 256), generator_width=256, generator_depth=8, generator_heads=8,
         optimization=_stages(image_autoencoder=(20_000, 32, 5e-4), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
-                             texture=(1000, 32, 1e-3), judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4)),
+                             texture=(1000, 32, 1e-3), judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4),
+                             guide=(6000, 128, 4e-4)),
     ),
     "base": Preset(
         name="base", image_size=256, vocab_size=8192, max_tokens=256,
@@ -185,7 +194,8 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
         prompt_dim=512, image_channels=(64, 128, 256, 512), generator_width=768, generator_depth=16, generator_heads=12,
         optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),
-                             texture=(3000, 64, 1e-3), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4)),
+                             texture=(3000, 64, 1e-3), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4),
+                             guide=(30_000, 256, 2e-4)),
     ),
 }  # fmt: skip
 """nano: tests. tiny: 128 px, 2 CPU cores, about five hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""

@@ -21,6 +21,7 @@ import omnicxr
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, write_json
 from omnicxr.domain import Modality, UserError
+from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.component import WEIGHTS
 from omnicxr.models.generator import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
@@ -40,9 +41,11 @@ from omnicxr.training.stages.prompts import PromptsStage
 from omnicxr.training.stages.report_autoencoder import ReportAutoencoderStage
 from omnicxr.training.stages.texture import TextureStage
 
-STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "texture", "generator", "judge")
+STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "texture", "generator", "guide", "judge")
 """In the order in which `all` trains them. "judge" needs only the tokenizer of "report-autoencoder"."""
-BUDGET_SHARES = {"image-autoencoder": 0.23, "report-autoencoder": 0.1, "prompts": 0.07, "texture": 0.02, "generator": 0.5, "judge": 0.08}
+GENERATORS = ("generator", "guide")
+BUDGET_SHARES = {"image-autoencoder": 0.23, "report-autoencoder": 0.1, "prompts": 0.07, "texture": 0.02, "generator": 0.46, "guide": 0.04,
+                 "judge": 0.08}  # fmt: skip
 """How `all` spends a budget of time."""
 
 
@@ -75,7 +78,7 @@ class TrainingRun:
                                 report=self.report, on_checkpoint=self.on_checkpoint)  # fmt: skip
             if processes().is_main_process:
                 model.save(self.folder_of(name))
-                if name == "generator":
+                if name in GENERATORS:
                     self._assemble(data)
 
     @property
@@ -131,12 +134,14 @@ class TrainingRun:
         common = {"seed": self.loop.seed, "world_size": processes().num_processes}
         if name == "image-autoencoder":
             return ImageAutoencoderStage(self.preset, data, held_out, decoder_of=self._decoder_of(), **common)
-        if name == "generator":
+        if name in GENERATORS:
             with processes().main_process_first():
-                parts = self._pipeline(self._tokenizer(data), Generator(self.preset.generator_config()))
+                config = self.preset.generator_config() if name == "generator" else self.preset.guide_config()
+                parts = self._pipeline(self._tokenizer(data), Generator(config))
             self._check_latents(parts)
             parts = parts.to(processes().device or torch.device("cpu"))
-            return GeneratorStage(self.preset, data, held_out, (self._latents(data, parts), self._latents(held_out, parts)), parts, **common)
+            latents = self._latents(data, parts), self._latents(held_out, parts)
+            return GeneratorStage(self.preset, data, held_out, latents, parts, name=name, **common)
         with processes().main_process_first():
             if name == "texture":
                 return TextureStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
@@ -168,7 +173,7 @@ class TrainingRun:
         return load_latents(data, folder, team.device)
 
     def _take_over(self, name: str, built: Stage) -> None:
-        if self.origin:
+        if self.origin and name != "guide":  # a guide is to be worse than the generator: it begins from chance
             tokenizer = ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens) if name in READS_REPORTS else None
             anew = self.origin.take_over(name, built.model, tokenizer)
             if processes().is_main_process:
@@ -193,17 +198,19 @@ class TrainingRun:
             raise UserError(f"The stage '{stage}' is not trained yet ({folder} is empty): run `omnicxr train {stage}` first.")
         return kind.load(folder)
 
-    def _pipeline(self, tokenizer: ReportTokenizer, generator: Generator) -> AnyToAnyPipeline:
-        """Of a generator and what was trained before it."""
+    def _pipeline(self, tokenizer: ReportTokenizer, generator: Generator, guide: Generator | None = None) -> AnyToAnyPipeline:
+        """Of a generator and what was trained before it; with a guide, sampled by it."""
         return AnyToAnyPipeline(
             image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), texture=self._trained("texture", Texture),
             report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), tokenizer=tokenizer,
-            prompts=self._trained("prompts", PromptEncoders), generator=generator, image_size=self.preset.image_size,
+            prompts=self._trained("prompts", PromptEncoders), generator=generator, guide=guide, image_size=self.preset.image_size,
+            sampling=SamplingConfig(autoguidance_scale=AUTOGUIDANCE if guide else 1.0),
         )  # fmt: skip
 
     def _assemble(self, data: PreparedDataset) -> None:
-        """Write `model_index.json`, which makes RUN/model a model folder."""
-        pipe = self._pipeline(self._tokenizer(data), self._trained("generator", Generator))
+        """Write `model_index.json`, which makes RUN/model a model folder. Of its guide only one trained in this run is kept."""
+        guide = Generator.load(self.folder_of("guide")) if (self.folder_of("guide") / WEIGHTS).exists() else None
+        pipe = self._pipeline(self._tokenizer(data), self._trained("generator", Generator), guide)
         provenance = {"preset": self.preset.name, "seed": self.loop.seed, "data_manifest": data.manifest_hash,
                       "studies": len(data), "version": omnicxr.__version__, "commit": commit(), "from": self._start}  # fmt: skip
         pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)

@@ -1,4 +1,4 @@
-"""Last stage: the any-to-any generator, on cached latents."""
+"""The any-to-any generator, on cached latents; and its guide, which is trained alike."""
 
 from __future__ import annotations
 
@@ -30,12 +30,10 @@ TIED_TIMES = 0.7
 class GeneratorStage:
     """Loss: error of what is predicted (coarse to fine for images), averaged over generated streams, plus the contrastive term between streams."""
 
-    name = "generator"
-
     def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, latents: tuple[Latents, Latents],
-                 parts: AnyToAnyPipeline, *, seed: int, world_size: int) -> None:  # fmt: skip
-        """`latents`: those of `data` and of `held_out`."""
-        self.model = parts.generator
+                 parts: AnyToAnyPipeline, *, seed: int, world_size: int, name: str = "generator") -> None:  # fmt: skip
+        """`latents`: those of `data` and of `held_out`. `parts.generator` is what is trained, as the stage `name`."""
+        self.name, self.model = name, parts.generator
         self.parts, self.held_out = parts, held_out
         self.latents, self.held_out_latents = latents
         self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
