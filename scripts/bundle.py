@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, model_hash, model_provenance
 
@@ -16,8 +15,9 @@ from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, model_hash, model_proven
 def main() -> None:
     """Read the folder named on the command line and write the bundled model."""
     folder = Path(sys.argv[1])
-    pipe = AnyToAnyPipeline.from_pretrained(folder)
-    pipe.sampling = SamplingConfig(autoguidance_scale=AUTOGUIDANCE if pipe.guide else 1.0)  # of this version, not of the one that trained it
+    trained = AnyToAnyPipeline.from_pretrained(folder)
+    # put together anew: sampled by the defaults of this version, not of the one that trained it
+    pipe = AnyToAnyPipeline(**trained.components(), tokenizer=trained.tokenizer, image_size=trained.image_size)  # type: ignore[arg-type]
     pipe.save_pretrained(BUNDLED, half=True, provenance=model_provenance(folder))
     Judge.load(folder / "judge").save(BUNDLED / "judge", half=True)
     size = sum(p.stat().st_size for p in BUNDLED.rglob("*") if p.is_file()) / 1e6

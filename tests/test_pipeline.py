@@ -10,6 +10,7 @@ from PIL import Image
 from omnicxr import AnyToAnyPipeline
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import AUTOGUIDANCE, ORDERS
+from omnicxr.models.generator import Generator
 from omnicxr.pipeline import StudyOutput, model_hash
 
 FRONTAL = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100), np.uint8))
@@ -86,6 +87,11 @@ def test_guidance_scale_one_is_no_guidance(pipe: AnyToAnyPipeline) -> None:
     assert not same(plain, run(guidance_scale=1.0, autoguidance_scale=3.0))
 
 
+def guided_by(pipe: AnyToAnyPipeline, guide: Generator | None) -> AnyToAnyPipeline:
+    """The same model with another guide, or none."""
+    return AnyToAnyPipeline(**{**pipe.components(), "guide": guide}, tokenizer=pipe.tokenizer, image_size=pipe.image_size)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("inputs", [{}, {"report": "Clear."}], ids=["from nothing", "from a report"])
 def test_autoguidance_leads_away_from_the_guide(pipe: AnyToAnyPipeline, inputs: dict[str, Any]) -> None:
     """A generator that is its own guide is not led anywhere; a worse one leads somewhere, from nothing too; none at all is refused."""
@@ -93,16 +99,16 @@ def test_autoguidance_leads_away_from_the_guide(pipe: AnyToAnyPipeline, inputs: 
     task: dict[str, Any] = {**inputs, "generate": ("frontal", "lateral"), "num_inference_steps": 3}
     unled = pipe(**task, autoguidance_scale=1.0)
     assert not same(pipe(**task), unled)
-    own = AnyToAnyPipeline(**{**pipe.components(), "guide": pipe.generator}, tokenizer=pipe.tokenizer, image_size=64)  # type: ignore[arg-type]
+    own = guided_by(pipe, pipe.generator)
     assert same(own(**task, autoguidance_scale=3.0), unled)
-    alone = AnyToAnyPipeline(**{**pipe.components(), "guide": None}, tokenizer=pipe.tokenizer, image_size=64)  # type: ignore[arg-type]
+    alone = guided_by(pipe, None)
     assert same(alone(**task), unled)
     with pytest.raises(UserError, match="no guide"):
         alone(**task, autoguidance_scale=2.0)
 
 
 def test_a_model_folder_may_have_no_guide(pipe: AnyToAnyPipeline, model_folder: Path, tmp_path: Path) -> None:
-    alone = AnyToAnyPipeline(**{**pipe.components(), "guide": None}, tokenizer=pipe.tokenizer, image_size=64)  # type: ignore[arg-type]
+    alone = guided_by(pipe, None)
     alone.save_pretrained(tmp_path / "m", half=False)
     assert not (tmp_path / "m" / "guide").exists()
     loaded = AnyToAnyPipeline.from_pretrained(tmp_path / "m")

@@ -18,7 +18,7 @@ from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guidance, is_guided
 from omnicxr.flow.samplers import begin, diffusion_timesteps, solve, timesteps
-from omnicxr.flow.sampling import SamplingConfig
+from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.component import WEIGHTS, Component, known_settings, read_config
 from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
@@ -61,11 +61,14 @@ class AnyToAnyPipeline:
         self, *, image_autoencoder: ImageAutoencoder, texture: Texture, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
         prompts: PromptEncoders, generator: Generator, guide: Generator | None = None, image_size: int, sampling: SamplingConfig | None = None,
     ) -> None:  # fmt: skip
-        """`guide`: a worse generator of the same latents, which sampling leads away from (`SamplingConfig.autoguidance_scale`)."""
+        """`guide`: a worse generator of the same latents, which sampling leads away from (`SamplingConfig.autoguidance_scale`).
+
+        `sampling`: None for this version's defaults, which use the guide where there is one.
+        """
         self.image_autoencoder, self.texture, self.report_autoencoder = image_autoencoder, texture, report_autoencoder
         self.tokenizer, self.prompts, self.generator, self.guide = tokenizer, prompts, generator, guide
         self.image_size = image_size
-        self.sampling = sampling or SamplingConfig()
+        self.sampling = sampling or SamplingConfig(autoguidance_scale=AUTOGUIDANCE if guide else 1.0)
         for component in self.components().values():
             component.eval().requires_grad_(False)
 

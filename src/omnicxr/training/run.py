@@ -21,7 +21,6 @@ import omnicxr
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, write_json
 from omnicxr.domain import Modality, UserError
-from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.component import WEIGHTS
 from omnicxr.models.generator import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
@@ -199,12 +198,11 @@ class TrainingRun:
         return kind.load(folder)
 
     def _pipeline(self, tokenizer: ReportTokenizer, generator: Generator, guide: Generator | None = None) -> AnyToAnyPipeline:
-        """Of a generator and what was trained before it; with a guide, sampled by it."""
+        """Of a generator and what was trained before it."""
         return AnyToAnyPipeline(
             image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), texture=self._trained("texture", Texture),
             report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), tokenizer=tokenizer,
             prompts=self._trained("prompts", PromptEncoders), generator=generator, guide=guide, image_size=self.preset.image_size,
-            sampling=SamplingConfig(autoguidance_scale=AUTOGUIDANCE if guide else 1.0),
         )  # fmt: skip
 
     def _assemble(self, data: PreparedDataset) -> None:
