@@ -108,7 +108,10 @@ def test_autoguidance_leads_away_from_the_guide(pipe: AnyToAnyPipeline, inputs: 
 
 
 def test_a_model_folder_may_have_no_guide(pipe: AnyToAnyPipeline, model_folder: Path, tmp_path: Path) -> None:
+    """Nor does it keep that of the model which was in the folder before."""
     alone = guided_by(pipe, None)
+    pipe.save_pretrained(tmp_path / "m", half=False)
+    assert model_hash(tmp_path / "m") == model_hash(model_folder)
     alone.save_pretrained(tmp_path / "m", half=False)
     assert not (tmp_path / "m" / "guide").exists()
     loaded = AnyToAnyPipeline.from_pretrained(tmp_path / "m")

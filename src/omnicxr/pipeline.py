@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -104,8 +105,11 @@ class AnyToAnyPipeline:
         return cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=sampling).to(device)  # type: ignore[arg-type]
 
     def save_pretrained(self, folder: Path | str, *, half: bool = True, provenance: dict[str, Any] | None = None) -> None:
-        """Write the model folder; with `half`, weights are stored as float16 (they are used as float32)."""
+        """Write the model folder; with `half`, weights are stored as float16 (they are used as float32). The folder keeps no guide of
+        another model."""
         root = Path(folder)
+        for name in set(OPTIONAL) - set(self.components()):
+            shutil.rmtree(root / name, ignore_errors=True)
         for name, component in self.components().items():
             component.save(root / name, half=half)
         self.tokenizer.save(root / "tokenizer")
