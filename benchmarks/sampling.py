@@ -1,6 +1,6 @@
 """Studies a second and memory of sampling, by batch: `python benchmarks/sampling.py [BATCH ...] [MODEL]`, on a GPU if there is one.
 
-Reports => frontal and lateral views with the model's own steps and guidance, decoding and texture included; in float32 and, on a GPU, in bfloat16.
+Reports => frontal and lateral views with the model's own steps and guidance, decoding and refining included; in float32 and, on a GPU, in bfloat16.
 Median of three batches, after one that is not timed.
 """
 

@@ -12,6 +12,7 @@ from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import AUTOGUIDANCE, ORDERS
 from omnicxr.models.generator import Generator
 from omnicxr.pipeline import StudyOutput, model_hash
+from omnicxr.training.origin import Origin
 
 FRONTAL = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100), np.uint8))
 REPORTS = ["Clear lungs.", "Large effusion.", "Cardiomegaly.", "A nodule."]
@@ -183,6 +184,8 @@ def test_other_format(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps(index | {"format": 99}))
     with pytest.raises(UserError, match="format 99"):
         AnyToAnyPipeline.from_pretrained(tmp_path)
+    with pytest.raises(UserError, match="format 99"):
+        Origin.named(str(tmp_path))
     index["sampling"]["swiftness"] = 3
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match="unknown setting 'swiftness'"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,13 +23,13 @@ from omnicxr.models.component import WEIGHTS, Component, known_settings, read_co
 from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.prompts import PromptEncoders
+from omnicxr.models.refiner import Refiner, refined
 from omnicxr.models.report_autoencoder import ReportAutoencoder
-from omnicxr.models.texture import Texture
 from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, sentence_case
 
 BUNDLED = Path(__file__).parent / "bundled"
 INDEX = "model_index.json"
-FORMAT = 1
+FORMAT = 2
 
 ImageInput = Image.Image | np.ndarray | str | Path
 T = TypeVar("T")
@@ -59,14 +58,14 @@ class AnyToAnyPipeline:
     """Encoders, generator and decoders of one model, on one device."""
 
     def __init__(
-        self, *, image_autoencoder: ImageAutoencoder, texture: Texture, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
+        self, *, image_autoencoder: ImageAutoencoder, refiner: Refiner, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
         prompts: PromptEncoders, generator: Generator, guide: Generator | None = None, image_size: int, sampling: SamplingConfig | None = None,
     ) -> None:  # fmt: skip
         """`guide`: a worse generator of the same latents, which sampling leads away from (`SamplingConfig.autoguidance_scale`).
 
         `sampling`: None for this version's defaults, which use the guide where there is one.
         """
-        self.image_autoencoder, self.texture, self.report_autoencoder = image_autoencoder, texture, report_autoencoder
+        self.image_autoencoder, self.refiner, self.report_autoencoder = image_autoencoder, refiner, report_autoencoder
         self.tokenizer, self.prompts, self.generator, self.guide = tokenizer, prompts, generator, guide
         self.image_size = image_size
         self.sampling = sampling or SamplingConfig(autoguidance_scale=AUTOGUIDANCE if guide else 1.0)
@@ -93,11 +92,7 @@ class AnyToAnyPipeline:
         Raises UserError naming the file that is missing, damaged or of another version.
         """
         root = Path(folder) if folder is not None else BUNDLED
-        if not (root / INDEX).is_file():
-            raise UserError(f"{root} is not a model folder ({INDEX} is missing): train a model or leave --model out for the bundled one.")
-        index = ModelIndex(**read_config(root / INDEX, ModelIndex))
-        if index.format != FORMAT:
-            raise UserError(f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version.")
+        index = read_index(root)
         components = {name: COMPONENT_TYPES[name].load(root / name) for name in _components_of(root)}
         max_tokens = components["report_autoencoder"].config.max_tokens
         tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
@@ -105,8 +100,7 @@ class AnyToAnyPipeline:
         return cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=sampling).to(device)  # type: ignore[arg-type]
 
     def save_pretrained(self, folder: Path | str, *, half: bool = True, provenance: dict[str, Any] | None = None) -> None:
-        """Write the model folder; with `half`, weights are stored as float16 (they are used as float32). The folder keeps no guide of
-        another model."""
+        """Write the model folder, which keeps no guide of another model; with `half`, weights are stored as float16 (they are used as float32)."""
         root = Path(folder)
         for name in set(OPTIONAL) - set(self.components()):
             shutil.rmtree(root / name, ignore_errors=True)
@@ -244,7 +238,7 @@ class AnyToAnyPipeline:
         return lambda x, times: guide.velocity(cache, x, times, prompt).velocity
 
     def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
-        """Latents => pictures, with texture from each study's generator, and texts that say nothing twice; pictures one by one: their bytes do not
+        """Latents => pictures, with detail from each study's generator, and texts that say nothing twice; pictures one by one: their bytes do not
         depend on the batch."""
         out: dict[str, Any] = {}
         for modality, z in latents.items():
@@ -255,20 +249,29 @@ class AnyToAnyPipeline:
         return StudyOutput(**out)
 
     def _picture(self, z: Tensor, generator: torch.Generator) -> Image.Image:
-        mean = self.image_autoencoder.decode(z[None])
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
-        return Image.fromarray(uint8_from_pixels(self.texture(mean, noise))[0].cpu().numpy())
+        picture = refined(self.image_autoencoder, self.refiner, z[None], self.refiner.config.generated_noise, generator)
+        return Image.fromarray(uint8_from_pixels(picture)[0].cpu().numpy())
 
 
 COMPONENT_TYPES: dict[str, type[Component]] = {
     "image_autoencoder": ImageAutoencoder,
-    "texture": Texture,
+    "refiner": Refiner,
     "report_autoencoder": ReportAutoencoder,
     "prompts": PromptEncoders,
     "generator": Generator,
     "guide": Generator,
 }
 OPTIONAL = ("guide",)
+
+
+def read_index(root: Path) -> ModelIndex:
+    """`model_index.json` of a model folder. Raises UserError for any other folder, and for a model of another format."""
+    if not (root / INDEX).is_file():
+        raise UserError(f"{root} is not a model folder ({INDEX} is missing): name RUN/model of a finished run, or leave it out for the bundled one.")
+    index = ModelIndex(**read_config(root / INDEX, ModelIndex))
+    if index.format != FORMAT:
+        raise UserError(f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version.")
+    return index
 
 
 def _components_of(root: Path) -> list[str]:
@@ -284,7 +287,7 @@ def model_hash(folder: Path | None = None) -> str:
 
 def model_provenance(folder: Path | None = None) -> dict[str, Any]:
     """How the model was made, from its `model_index.json`."""
-    return json.loads(((folder or BUNDLED) / INDEX).read_text())["provenance"]
+    return read_index(folder or BUNDLED).provenance
 
 
 def study_seed(seed: int, index: int) -> int:

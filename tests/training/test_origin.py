@@ -43,7 +43,7 @@ def test_one_command_fine_tunes_the_generator(model_folder: Path, prepared: Path
     """Everything else comes from the model as it is, and one step at a small rate leaves the generator near it."""
     run = TrainingRun(NANO.with_steps(1), LoopConfig(), prepared, tmp_path, Origin(model_folder))
     run.train("generator")
-    for component in ("image_autoencoder", "report_autoencoder", "prompts", "texture"):
+    for component in ("image_autoencoder", "report_autoencoder", "prompts", "refiner"):
         ours, theirs = weights(tmp_path / "model", component), weights(model_folder, component)
         assert all(torch.equal(ours[k], v) for k, v in theirs.items())
     ours, theirs = weights(tmp_path / "model", "generator"), weights(model_folder, "generator")

@@ -94,7 +94,7 @@ def label(text: Positional[Annotated[str, arg(help="Report text, or @FILE, or - 
 
 
 def train(
-    stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, texture, generator, guide, judge or all.")]],
+    stage: Positional[Annotated[str, arg(help="image-autoencoder, report-autoencoder, prompts, refiner, generator, guide, judge or all.")]],
     *,
     data: Annotated[Path, arg(help="A prepared data set.")],
     out: Out,

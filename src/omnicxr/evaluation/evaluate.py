@@ -233,8 +233,8 @@ class Evaluation:
         pipe, real, patients = self.suite.reader.pipe, self.suite.real, self.suite.patients
         out: dict[str, Any] = {}
         for m in self._views:
-            mean, textured = (through_autoencoder(pipe.image_autoencoder, real[m], t) for t in (None, pipe.texture))
-            look = {"look": self.suite.look(m, textured), "look_without_texture": self.suite.look(m, mean)}
+            mean, whole = (through_autoencoder(pipe.image_autoencoder, real[m], r) for r in (None, pipe.refiner))
+            look = {"look": self.suite.look(m, whole), "look_without_refiner": self.suite.look(m, mean)}
             out[m] = {**image_reconstruction(real[m], mean, patients), **look}
         if Modality.REPORT in real:
             out[Modality.REPORT] = report_reconstruction(pipe.report_autoencoder, pipe.tokenizer, real[Modality.REPORT], patients)

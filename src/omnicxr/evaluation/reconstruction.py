@@ -11,8 +11,8 @@ import torch
 
 from omnicxr.evaluation.uncertainty import mean_estimate
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
+from omnicxr.models.refiner import Refiner, refined
 from omnicxr.models.report_autoencoder import ReportAutoencoder
-from omnicxr.models.texture import Texture
 from omnicxr.models.tokenizer import ReportTokenizer
 
 CHUNK = 64
@@ -20,14 +20,14 @@ _SIDE = re.compile(r"\b(left|right|bilateral)\b", re.IGNORECASE)
 
 
 @torch.no_grad()
-def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray, texture: Texture | None = None) -> np.ndarray:
-    """uint8 pictures [n, s, s] => what comes back of them, with texture where one is given."""
+def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray, refiner: Refiner | None = None) -> np.ndarray:
+    """uint8 pictures [n, s, s] => what comes back of them, the decoder's mean, or what a refiner makes of it."""
     back = []
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(pictures), CHUNK):
         x = torch.from_numpy(pictures[start : start + CHUNK]).to(autoencoder.device)
-        y = autoencoder.decode(autoencoder.encode(pixels_from_uint8(x)))
-        y = y if texture is None else texture(y, torch.randn(y.shape, generator=generator).to(y))
+        z = autoencoder.encode(pixels_from_uint8(x))
+        y = refined(autoencoder, refiner, z, 0.0, generator) if refiner else autoencoder.decode(z)
         back.append(uint8_from_pixels(y).cpu().numpy())
     return np.concatenate(back)
 

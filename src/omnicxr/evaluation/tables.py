@@ -107,7 +107,7 @@ def _look(result: dict[str, Any], view: Modality, extractor: str) -> Table:
     if not rows:
         return Table("", "", (), [])
     if result["autoencoders"]:
-        for name, key in (("real, through the autoencoder", "look"), ("the same without texture", "look_without_texture")):
+        for name, key in (("real, through the autoencoder", "look"), ("the same without refiner", "look_without_refiner")):
             rows.append(row(name, result["autoencoders"][view][key][extractor], NOT_MEASURED))
     varieties = [v for _, f in _parts(result, view) if (v := (f.get("variety") or {}).get("ms_ssim_of_different_real_studies")) is not None]
     rows.append(row("real, other studies (floor)", result["floor"][view][extractor], number(varieties[0] if varieties else None)))

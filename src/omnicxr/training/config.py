@@ -168,7 +168,7 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
         prompt_dim=32, image_channels=(16, 32), local_channels=16, generator_width=32, generator_depth=2, generator_heads=2,
         optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
-                             texture=(20, 4, 2e-3), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3), guide=(20, 4, 1e-3)),
+                             refiner=(20, 4, 2e-3), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3), guide=(20, 4, 1e-3)),
     ),
     "tiny": Preset(
         name="tiny", image_size=128,
@@ -176,7 +176,7 @@ PRESETS = {
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), principal_axes=256, generator_width=192, generator_depth=6, generator_heads=6,
         optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(2000, 64, 1e-3),
-                             texture=(300, 16, 2e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3),
+                             refiner=(4500, 16, 1e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3),
                              guide=(4000, 16, 1e-3)),
     ),
     "small": Preset(
@@ -185,7 +185,7 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=8, latent_channels=32, width=192, encoder_depth=3, decoder_depth=3, heads=6),
         prompt_dim=256, image_channels=(32, 64, 128, 256), generator_width=256, generator_depth=8, generator_heads=8,
         optimization=_stages(image_autoencoder=(20_000, 32, 5e-4), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
-                             texture=(1000, 32, 1e-3), judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4),
+                             refiner=(12_000, 32, 5e-4), judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4),
                              guide=(6000, 128, 4e-4)),
     ),
     "base": Preset(
@@ -194,7 +194,7 @@ PRESETS = {
         report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
         prompt_dim=512, image_channels=(64, 128, 256, 512), generator_width=768, generator_depth=16, generator_heads=12,
         optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),
-                             texture=(3000, 64, 1e-3), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4),
+                             refiner=(50_000, 64, 2e-4), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4),
                              guide=(30_000, 256, 2e-4)),
     ),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from omnicxr.domain import UserError
 from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_config, read_weights
 from omnicxr.models.generator import Generator, GeneratorConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.pipeline import BUNDLED, INDEX, model_hash
+from omnicxr.pipeline import BUNDLED, model_hash, read_index
 
 READS_REPORTS = ("report-autoencoder", "prompts", "judge")
 """Stages whose weights are of no use with another tokenizer."""
@@ -32,12 +32,14 @@ class Origin:
 
     @classmethod
     def named(cls, name: str) -> Origin | None:
-        """A model folder, "bundled" for the one that comes with the package, or "" for none. Raises UserError for any other folder."""
+        """A model folder, "bundled" for the one that comes with the package, or "" for none.
+
+        Raises UserError for any other folder, and for a model of another format.
+        """
         if not name:
             return None
         folder = BUNDLED if name == "bundled" else Path(name)
-        if not (folder / INDEX).is_file():
-            raise UserError(f"--from {folder} is not a model folder ({INDEX} is missing): name RUN/model of a finished run, or bundled.")
+        read_index(folder)
         return cls(folder)
 
     @cached_property

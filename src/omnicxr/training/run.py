@@ -25,8 +25,8 @@ from omnicxr.models.component import WEIGHTS
 from omnicxr.models.generator import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.prompts import PromptEncoders
+from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
-from omnicxr.models.texture import Texture
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import Preset
@@ -37,14 +37,14 @@ from omnicxr.training.stages.generator import GeneratorStage
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
 from omnicxr.training.stages.judge import JudgeStage
 from omnicxr.training.stages.prompts import PromptsStage
+from omnicxr.training.stages.refiner import RefinerStage
 from omnicxr.training.stages.report_autoencoder import ReportAutoencoderStage
-from omnicxr.training.stages.texture import TextureStage
 
-STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "texture", "generator", "guide", "judge")
+STAGES = ("image-autoencoder", "report-autoencoder", "prompts", "refiner", "generator", "guide", "judge")
 """In the order in which `all` trains them. "judge" needs only the tokenizer of "report-autoencoder"."""
 GENERATORS = ("generator", "guide")
-BUDGET_SHARES = {"image-autoencoder": 0.23, "report-autoencoder": 0.1, "prompts": 0.07, "texture": 0.02, "generator": 0.46, "guide": 0.04,
-                 "judge": 0.08}  # fmt: skip
+BUDGET_SHARES = {"image-autoencoder": 0.22, "report-autoencoder": 0.1, "prompts": 0.07, "refiner": 0.1, "generator": 0.4, "guide": 0.04,
+                 "judge": 0.07}  # fmt: skip
 """How `all` spends a budget of time."""
 
 
@@ -142,8 +142,8 @@ class TrainingRun:
             latents = self._latents(data, parts), self._latents(held_out, parts)
             return GeneratorStage(self.preset, data, held_out, latents, parts, name=name, **common)
         with processes().main_process_first():
-            if name == "texture":
-                return TextureStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
+            if name == "refiner":
+                return RefinerStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
             tokenizer = self._tokenizer(data)
         kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
         return kind(self.preset, data, held_out, tokenizer, **common)
@@ -200,7 +200,7 @@ class TrainingRun:
     def _pipeline(self, tokenizer: ReportTokenizer, generator: Generator, guide: Generator | None = None) -> AnyToAnyPipeline:
         """Of a generator and what was trained before it."""
         return AnyToAnyPipeline(
-            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), texture=self._trained("texture", Texture),
+            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder), refiner=self._trained("refiner", Refiner),
             report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder), tokenizer=tokenizer,
             prompts=self._trained("prompts", PromptEncoders), generator=generator, guide=guide, image_size=self.preset.image_size,
         )  # fmt: skip

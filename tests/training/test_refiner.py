@@ -1,0 +1,90 @@
+"""The refiner draws what the autoencoder loses, as strong as that is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from omnicxr.data.dataset import PreparedDataset
+from omnicxr.domain import Modality
+from omnicxr.models.image_autoencoder import ImageAutoencoder
+from omnicxr.models.refiner import MAX_NOISE, Refiner, RefinerConfig
+from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.training.config import PRESETS
+from omnicxr.training.stages.refiner import TIME_SHIFT, TIME_SPREAD, RefinerStage
+
+
+@pytest.fixture
+def stage(run_folder: Path, prepared: Path) -> RefinerStage:
+    data = PreparedDataset(prepared, "train")
+    autoencoder = ImageAutoencoder.load(run_folder / "model" / "image_autoencoder")
+    return RefinerStage(PRESETS["nano"].with_values({"optimization.refiner.batch_size": "64"}), data, data, autoencoder, seed=0, world_size=1)
+
+
+def without_bias(refiner: Refiner) -> Refiner:
+    """Untrained, it gives the best guess for white noise alone."""
+    with torch.no_grad():
+        refiner.get_parameter("last.5.bias").zero_()
+    return refiner.requires_grad_(False)
+
+
+def test_what_is_missing_is_measured(stage: RefinerStage, run_folder: Path, prepared: Path) -> None:
+    """Against the pictures themselves, in numpy."""
+    data, autoencoder = PreparedDataset(prepared, "train"), stage.autoencoder
+    pictures = np.concatenate([data.images(m, data.having(m)) for m in (Modality.FRONTAL, Modality.LATERAL)])
+    x = torch.from_numpy(pictures)[:, None].float() / 127.5 - 1
+    with torch.no_grad():
+        lost = (x - autoencoder.decode(autoencoder.encode(x))).numpy()
+    least, most = stage.model.missing.tolist()
+    assert least == pytest.approx(float((lost**2).mean() ** 0.5), rel=0.01)
+    assert most > least
+    levels = torch.tensor([0.0, MAX_NOISE / 2, MAX_NOISE])
+    assert stage.model.spread(levels).flatten().tolist() == pytest.approx([least, ((3 * least**2 + most**2) / 4) ** 0.5, most])
+    trained = Refiner.load(run_folder / "model" / "refiner")
+    torch.testing.assert_close(trained.missing, stage.model.missing)
+
+
+def test_untrained_it_has_the_loss_of_white_noise(stage: RefinerStage) -> None:
+    """The variance of v given u_t is 1 / (t^2 + (1 - t)^2) for u of variance 1; its mean over the training times, by quadrature."""
+    normal = torch.linspace(-6, 6, 2001)
+    t = torch.sigmoid(TIME_SPREAD * normal + TIME_SHIFT)
+    density = torch.exp(-(normal**2) / 2)
+    expected = float((density / (t**2 + (1 - t) ** 2)).sum() / density.sum())
+    torch.manual_seed(0)
+    model = without_bias(stage.model)
+    losses = [float(stage.losses(model, step, 0)["loss"]) for step in range(8)]
+    assert np.mean(losses) == pytest.approx(expected, rel=0.05)
+
+
+def test_what_is_drawn_is_as_strong_as_what_is_missing() -> None:
+    """White noise in many steps stays white noise of variance 1, times the spread; pictures stay within -1..1."""
+    refiner = without_bias(Refiner(RefinerConfig(latent_channels=4, channels=8, blocks=1, steps=200)))
+    mean, latents = torch.zeros(8, 1, 64, 64), torch.zeros(8, 4, 8, 8)
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
+    for level in (0.0, MAX_NOISE):
+        spread = float(refiner.spread(torch.tensor([level])))
+        assert float((refiner.draw(mean, latents, level, noise) - mean).std()) == pytest.approx(spread, rel=0.02)
+    assert refiner.draw(torch.ones(1, 1, 64, 64), latents[:1], 0.0, torch.full((1, 1, 64, 64), 9.0)).max() <= 1
+
+
+def test_each_study_has_its_own(pipe: AnyToAnyPipeline) -> None:
+    """The same latents with other random numbers are other pictures; with the same ones, the same, alone or beside others."""
+    z = torch.zeros(1, *pipe.generator.config.latent_shape(Modality.FRONTAL))
+    both = {Modality.FRONTAL: z.expand(2, -1, -1, -1)}
+    first, second = pipe.decode(both, [torch.Generator().manual_seed(i) for i in (1, 2)]).frontal or []
+    (alone,) = pipe.decode({Modality.FRONTAL: z}, [torch.Generator().manual_seed(2)]).frontal or []
+    assert first.tobytes() != second.tobytes() == alone.tobytes()
+
+
+def test_more_noise_on_generated_latents_changes_them(pipe: AnyToAnyPipeline) -> None:
+    z = {Modality.FRONTAL: torch.zeros(1, *pipe.generator.config.latent_shape(Modality.FRONTAL))}
+    before = (pipe.decode(z, [torch.Generator().manual_seed(1)]).frontal or [])[0]
+    kept = pipe.refiner.config
+    try:
+        pipe.refiner.config = replace(kept, generated_noise=0.0)
+        after = (pipe.decode(z, [torch.Generator().manual_seed(1)]).frontal or [])[0]
+    finally:
+        pipe.refiner.config = kept
+    assert before.tobytes() != after.tobytes()
