@@ -17,13 +17,14 @@ from omnicxr.data.files import sha256, write_json
 from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guidance, is_guided
+from omnicxr.flow.refining import refined
 from omnicxr.flow.samplers import begin, diffusion_timesteps, solve, timesteps
 from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.component import WEIGHTS, Component, known_settings, read_config
 from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.prompts import PromptEncoders
-from omnicxr.models.refiner import Refiner, refined
+from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, sentence_case
 
@@ -107,8 +108,7 @@ class AnyToAnyPipeline:
         for name, component in self.components().items():
             component.save(root / name, half=half)
         self.tokenizer.save(root / "tokenizer")
-        index = ModelIndex(image_size=self.image_size, sampling=asdict(self.sampling), provenance=provenance or {})
-        write_json(root / INDEX, asdict(index))
+        write_json(root / INDEX, asdict(ModelIndex(image_size=self.image_size, sampling=asdict(self.sampling), provenance=provenance or {})))
 
     @torch.no_grad()
     def __call__(

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from omnicxr.evaluation.uncertainty import mean_estimate
+from omnicxr.flow.refining import refined
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
-from omnicxr.models.refiner import Refiner, refined
+from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
 

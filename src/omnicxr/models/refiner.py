@@ -17,9 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnicxr.flow.samplers import euler, timesteps
 from omnicxr.models.component import Component
-from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.layers import timestep_embedding
 
 MAX_NOISE = 0.2
@@ -84,31 +82,6 @@ class Refiner(Component):
             x = block(x, condition)
         share = ((2 * t - 1) / (t**2 + (1 - t) ** 2))[:, None, None, None]
         return share * u_t + self.last(x).to(u_t.dtype)
-
-    def draw(
-        self, mean: Float[Tensor, "b 1 s s"], latents: Float[Tensor, "b c h w"], noise_level: float, noise: Float[Tensor, "b 1 s s"]
-    ) -> Float[Tensor, "b 1 s s"]:
-        """The decoder's mean of some latents with noise of `noise_level` on them, and standard normal noise => pictures in -1..1."""
-        level = torch.full((len(mean),), noise_level, device=mean.device)
-
-        def velocity(x: dict[str, Tensor], t: float) -> dict[str, Tensor]:
-            return {"u": self(x["u"], torch.full_like(level, t), mean, latents, level)}
-
-        u = euler(velocity, {"u": noise}, timesteps(self.config.steps))["u"]
-        return (mean + self.spread(level) * u).clamp(-1, 1)
-
-
-def refined(
-    autoencoder: ImageAutoencoder, refiner: Refiner, latents: Float[Tensor, "b c h w"], noise_level: float, generator: torch.Generator
-) -> Float[Tensor, "b 1 s s"]:
-    """Latents => pictures in -1..1: noise on the latents, decoded, and drawn on from there. Random numbers are drawn on the CPU."""
-
-    def normal(like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=generator).to(like)
-
-    noised = latents + noise_level * normal(latents)
-    mean = autoencoder.decode(noised)
-    return refiner.draw(mean, noised, noise_level, normal(mean))
 
 
 class ModulatedBlock(nn.Module):

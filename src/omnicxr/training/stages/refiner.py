@@ -9,8 +9,9 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.flow.path import add_noise, sample_times, velocity_target
+from omnicxr.flow.refining import refined
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
-from omnicxr.models.refiner import MAX_NOISE, Refiner, RefinerConfig, refined
+from omnicxr.models.refiner import MAX_NOISE, Refiner, RefinerConfig
 from omnicxr.training.batches import EpochSampler, evenly, held_out_pictures, pictures, pictures_of
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses

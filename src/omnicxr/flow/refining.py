@@ -1,0 +1,37 @@
+"""From latents to pictures: decoded, and what the decoder's mean lacks drawn by the refiner's flow."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from omnicxr.flow.samplers import euler, timesteps
+from omnicxr.models.image_autoencoder import ImageAutoencoder
+from omnicxr.models.refiner import Refiner
+
+
+def draw(
+    refiner: Refiner, mean: Float[Tensor, "b 1 s s"], latents: Float[Tensor, "b c h w"], noise_level: float, noise: Float[Tensor, "b 1 s s"]
+) -> Float[Tensor, "b 1 s s"]:
+    """The decoder's mean of some latents with noise of `noise_level` on them, and standard normal noise => pictures in -1..1."""
+    level = torch.full((len(mean),), noise_level, device=mean.device)
+
+    def velocity(x: dict[str, Tensor], t: float) -> dict[str, Tensor]:
+        return {"u": refiner(x["u"], torch.full_like(level, t), mean, latents, level)}
+
+    u = euler(velocity, {"u": noise}, timesteps(refiner.config.steps))["u"]
+    return (mean + refiner.spread(level) * u).clamp(-1, 1)
+
+
+def refined(
+    autoencoder: ImageAutoencoder, refiner: Refiner, latents: Float[Tensor, "b c h w"], noise_level: float, generator: torch.Generator
+) -> Float[Tensor, "b 1 s s"]:
+    """Latents => pictures in -1..1: noise of `noise_level` on the latents, decoded, and drawn on from there. Random numbers are drawn on the CPU."""
+
+    def normal(like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=generator).to(like)
+
+    noised = latents + noise_level * normal(latents)
+    mean = autoencoder.decode(noised)
+    return draw(refiner, mean, noised, noise_level, normal(mean))
