@@ -1,8 +1,8 @@
 """What the latents do not tell of a picture, drawn in pixels by a second, small flow.
 
 The decoder gives the mean of all pictures that have the same latents, which is soft: rims of ribs, vessels and leads are where they may be, a little.
-A picture is x = mean + spread * u, and u is drawn by a rectified flow that sees the mean and the latents (a flow as decoder: Shi et al. 2022 and
-others; here only for what is missing). Its network works at a quarter of the resolution, so that it costs about as much as the decoder.
+A picture is x = mean + spread * u, and u is drawn by a rectified flow that sees the mean and the latents (diffusion as a decoder: Shi et al. 2022;
+here only for what is missing). Its network works at a quarter of the resolution, so that it costs about as much as the decoder.
 
 Latents that were generated are those of no picture. The flow therefore also learns from latents with noise on them, told how much
 (conditioning augmentation, Ho et al. 2022), and generated ones get `generated_noise`, under which their faults are less plain.
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnicxr.models.component import Component
+from omnicxr.models.image_autoencoder import FACTOR as PIXELS_PER_LATENT
 from omnicxr.models.layers import timestep_embedding
 
 MAX_NOISE = 0.2
@@ -76,7 +77,7 @@ class Refiner(Component):
         """
         width = self.config.channels
         condition = self.embed(torch.cat([timestep_embedding(t, width), timestep_embedding(noise_level, width)], 1))
-        seen = [F.pixel_unshuffle(u_t, FACTOR), F.pixel_unshuffle(mean, FACTOR), F.interpolate(latents, scale_factor=2)]
+        seen = [F.pixel_unshuffle(u_t, FACTOR), F.pixel_unshuffle(mean, FACTOR), F.interpolate(latents, scale_factor=PIXELS_PER_LATENT // FACTOR)]
         x = self.first(torch.cat(seen, 1))
         for block in self.blocks:
             x = block(x, condition)
