@@ -1,13 +1,16 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.training.batches import EpochSampler, GroupSampler, by_number_of_parts, by_size, studies_by_parts, studies_by_task
+from omnicxr.training import batches
+from omnicxr.training.batches import EpochSampler, GroupSampler, Pictures, by_number_of_parts, by_size, studies_by_parts, studies_by_task
 
 
 @given(n=st.integers(1, 40), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5))
@@ -95,3 +98,14 @@ def test_every_study_as_often_whatever_its_parts(prepared) -> None:
     drawn = np.concatenate([sampler.batch(step)[1] for step in range(steps)])
     each = 4 * steps / (len(data) - 1)
     assert (drawn < 4).sum() == pytest.approx(4 * each, rel=0.35)
+
+
+def test_pictures_kept_on_the_device_are_the_same(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this processor were a GPU with room for them."""
+    data, chosen = PreparedDataset(prepared, "train"), np.array([3, 0, 5, 3])
+    asked_for = Pictures(data, torch.device("cpu"))
+    monkeypatch.setattr(batches, "has_room", lambda device, size: size == len(asked_for) * data.image_size**2)
+    kept = Pictures(data, torch.device("cpu"))
+    assert asked_for.kept is None and kept.kept is not None and len(kept) == len(data.having(Modality.FRONTAL)) + len(data.having(Modality.LATERAL))
+    assert torch.equal(kept[chosen], asked_for[chosen])
+    assert torch.equal(kept[chosen][1], torch.tensor(data.image(*kept.items[0])))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from omnicxr.flow.samplers import euler, timesteps
+from omnicxr.flow.samplers import heun, timesteps
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.refiner import Refiner
 
@@ -20,7 +20,7 @@ def draw(
     def velocity(x: dict[str, Tensor], t: float) -> dict[str, Tensor]:
         return {"u": refiner(x["u"], torch.full_like(level, t), mean, latents, level)}
 
-    u = euler(velocity, {"u": noise}, timesteps(refiner.config.steps))["u"]
+    u = heun(velocity, {"u": noise}, timesteps(refiner.config.steps))["u"]
     return (mean + refiner.spread(level) * u).clamp(-1, 1)
 
 

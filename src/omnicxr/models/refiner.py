@@ -36,7 +36,8 @@ class RefinerConfig:
     """A multiple of 8."""
     blocks: int = 4
     steps: int = 4
-    """Few: so small a network draws detail of the right power in many steps, and in the wrong places (docs/ablations.md)."""
+    """Heun's, of two evaluations each, one in the last. Few are for refiners that saw few pictures: more of theirs bring detail of the right power in
+    the wrong places (docs/ablations.md)."""
     generated_noise: float = 0.05
     """On generated latents, 0 to MAX_NOISE."""
 

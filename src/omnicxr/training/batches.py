@@ -14,6 +14,13 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task, UserError
 
 HELD_OUT_PICTURES, HELD_OUT_BATCH = 48, 16
+DEVICE_SHARE = 0.25
+"""Of a GPU's free memory, that pictures or latents may take."""
+
+
+def has_room(device: torch.device, size: int) -> bool:
+    """Whether so many bytes of training data can stay on a device: a GPU with enough memory."""
+    return device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 class EpochSampler:
@@ -96,21 +103,34 @@ def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
     return {group: float(len(rows)) for group, rows in groups.items()}
 
 
-def pictures_of(data: PreparedDataset) -> list[tuple[int, Modality]]:
-    """(Row, view) of all pictures."""
-    return [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
+class Pictures:
+    """All pictures of a data set, both views: decoded as they are asked for or, where there is a GPU with room for them, once, and kept on it.
 
+    A network of the size of an autoencoder learns from pictures faster than one thread decodes them.
+    """
 
-def pictures(data: PreparedDataset, items: Sequence[tuple[int, Modality]], chosen: np.ndarray) -> Tensor:
-    """Some of what `pictures_of` lists, uint8 [b, s, s]."""
-    return torch.from_numpy(np.stack([data.image(*items[i]) for i in chosen]))
+    def __init__(self, data: PreparedDataset, device: torch.device | None = None) -> None:
+        self.data, self.items = data, [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
+        self.kept: Tensor | None = None
+        if device and has_room(device, len(self.items) * data.image_size**2):
+            self.kept = self._decoded(range(len(self.items))).to(device)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, chosen: np.ndarray) -> Tensor:
+        """Some of them, uint8 [b, s, s]."""
+        return self._decoded(chosen) if self.kept is None else self.kept[torch.from_numpy(chosen)]
+
+    def _decoded(self, chosen: Sequence[int] | np.ndarray) -> Tensor:
+        return torch.from_numpy(np.stack([self.data.image(*self.items[i]) for i in chosen]))
 
 
 def held_out_pictures(data: PreparedDataset) -> list[Tensor]:
     """Some pictures of both views, always the same ones: micro-batches, uint8 [b, s, s]."""
-    items = pictures_of(data)
-    chosen = evenly(len(items), HELD_OUT_PICTURES)
-    return [pictures(data, items, chosen[i : i + HELD_OUT_BATCH]) for i in range(0, len(chosen), HELD_OUT_BATCH)]
+    pictures = Pictures(data)
+    chosen = evenly(len(pictures), HELD_OUT_PICTURES)
+    return [pictures[chosen[i : i + HELD_OUT_BATCH]] for i in range(0, len(chosen), HELD_OUT_BATCH)]
 
 
 def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[Parts, np.ndarray]:

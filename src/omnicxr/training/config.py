@@ -51,6 +51,7 @@ class Preset:
     vocab_size: int = 2048
     max_tokens: int = 96
     image_autoencoder: ImageAutoencoderConfig
+    refiner_channels: int
     report_autoencoder: ReportShape
     prompt_dim: int
     image_channels: tuple[int, ...]
@@ -165,6 +166,7 @@ PRESETS = {
     "nano": Preset(
         name="nano", image_size=64, vocab_size=320, max_tokens=64,
         image_autoencoder=ImageAutoencoderConfig(latent_channels=4, widths=(16, 32), encoder_blocks=1, decoder_blocks=1),
+        refiner_channels=16,
         report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
         prompt_dim=32, image_channels=(16, 32), local_channels=16, generator_width=32, generator_depth=2, generator_heads=2,
         optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
@@ -173,6 +175,7 @@ PRESETS = {
     "tiny": Preset(
         name="tiny", image_size=128,
         image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
+        refiner_channels=96,
         report_autoencoder=ReportShape(),
         prompt_dim=192, image_channels=(32, 64, 128, 192), principal_axes=256, generator_width=192, generator_depth=6, generator_heads=6,
         optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(2000, 64, 1e-3),
@@ -182,6 +185,7 @@ PRESETS = {
     "small": Preset(
         name="small", image_size=256, max_tokens=128,
         image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(96, 192), encoder_blocks=2, decoder_blocks=4),
+        refiner_channels=128,
         report_autoencoder=ReportShape(latent_tokens=8, latent_channels=32, width=192, encoder_depth=3, decoder_depth=3, heads=6),
         prompt_dim=256, image_channels=(32, 64, 128, 256), generator_width=256, generator_depth=8, generator_heads=8,
         optimization=_stages(image_autoencoder=(20_000, 32, 5e-4), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
@@ -191,6 +195,7 @@ PRESETS = {
     "base": Preset(
         name="base", image_size=256, vocab_size=8192, max_tokens=256,
         image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(192, 384), encoder_blocks=3, decoder_blocks=6),
+        refiner_channels=192,
         report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
         prompt_dim=512, image_channels=(64, 128, 256, 512), generator_width=768, generator_depth=16, generator_heads=12,
         optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),

@@ -16,11 +16,10 @@ from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.prompts import PromptEncoders
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
+from omnicxr.training.batches import has_room
 from omnicxr.training.stages.prompts import study_inputs
 
 CHUNK = 64
-DEVICE_SHARE = 0.25
-"""Of a GPU's free memory, that latents may take."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +81,14 @@ def join_shares(data: PreparedDataset, folder: Path, shares: int) -> None:
 
 
 def load_latents(data: PreparedDataset, folder: Path, device: torch.device | None = None) -> Latents:
-    """What `join_shares` wrote: on a GPU if `device` is one and they take less than `DEVICE_SHARE` of its free memory, else memory-mapped.
+    """What `join_shares` wrote: on a GPU if `device` is one that has room for them, else memory-mapped.
 
     From a memory map and over the bus, the rows of a micro-batch take a GPU longer to get than to learn from.
     """
     paths = {m: _paths(folder, data, m) for m in _modalities(data)}
     mapped = [{m: np.load(p[kind], mmap_mode="c", allow_pickle=False) for m, p in paths.items()} for kind in range(2)]
     size = sum(x.nbytes for arrays in mapped for x in arrays.values())
-    there = device if device and device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] else torch.device("cpu")
+    there = device if device and has_room(device, size) else torch.device("cpu")
     latents, embeds = ({m: torch.from_numpy(x).to(there) for m, x in arrays.items()} for arrays in mapped)
     return Latents(latents, embeds)
 

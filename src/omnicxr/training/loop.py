@@ -122,7 +122,8 @@ def train_stage(
     stage.model.train().requires_grad_(True).to(accelerator.device)
     params = list(stage.model.parameters())
     ema = [p.detach().clone() for p in params]
-    optimizer = torch.optim.AdamW(params, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(params, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay,
+                                  fused=accelerator.device.type == "cuda")  # fmt: skip
     reached = load_checkpoint(folder, stage.model, ema, optimizer)
     clock = _Clock(accelerator, reached.seconds, loop.budget_minutes)
     if loop.compile:
@@ -191,6 +192,8 @@ class _Clock:
         """Of the budget; 0 without one."""
         if self.budget is None:
             return 0.0
+        if self.accelerator.num_processes == 1:  # a GPU would be waited for
+            return self.seconds / (60 * self.budget)
         seconds = broadcast(torch.tensor(self.seconds, device=self.accelerator.device))
         return float(cast(Tensor, seconds)) / (60 * self.budget)
 

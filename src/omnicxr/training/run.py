@@ -130,20 +130,20 @@ class TrainingRun:
         return ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens)
 
     def _build(self, name: str, data: PreparedDataset, held_out: PreparedDataset) -> Stage:
-        common = {"seed": self.loop.seed, "world_size": processes().num_processes}
+        common, device = {"seed": self.loop.seed, "world_size": processes().num_processes}, processes().device or torch.device("cpu")
         if name == "image-autoencoder":
-            return ImageAutoencoderStage(self.preset, data, held_out, decoder_of=self._decoder_of(), **common)
+            return ImageAutoencoderStage(self.preset, data, held_out, device=device, decoder_of=self._decoder_of(), **common)
         if name in GENERATORS:
             with processes().main_process_first():
                 config = self.preset.generator_config() if name == "generator" else self.preset.guide_config()
                 parts = self._pipeline(self._tokenizer(data), Generator(config))
             self._check_latents(parts)
-            parts = parts.to(processes().device or torch.device("cpu"))
+            parts = parts.to(device)
             latents = self._latents(data, parts), self._latents(held_out, parts)
             return GeneratorStage(self.preset, data, held_out, latents, parts, name=name, **common)
         with processes().main_process_first():
             if name == "refiner":
-                return RefinerStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), **common)
+                return RefinerStage(self.preset, data, held_out, self._trained("image-autoencoder", ImageAutoencoder), device=device, **common)
             tokenizer = self._tokenizer(data)
         kind = {"report-autoencoder": ReportAutoencoderStage, "prompts": PromptsStage, "judge": JudgeStage}[name]
         return kind(self.preset, data, held_out, tokenizer, **common)

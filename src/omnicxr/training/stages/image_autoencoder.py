@@ -11,7 +11,7 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
-from omnicxr.training.batches import EpochSampler, evenly, held_out_pictures, pictures, pictures_of
+from omnicxr.training.batches import EpochSampler, Pictures, evenly, held_out_pictures
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
@@ -33,17 +33,16 @@ class ImageAutoencoderStage:
     name = "image-autoencoder"
 
     def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, *, seed: int, world_size: int,
-                 decoder_of: ImageAutoencoder | None = None) -> None:  # fmt: skip
+                 device: torch.device | None = None, decoder_of: ImageAutoencoder | None = None) -> None:  # fmt: skip
         model, self.decoder_only = decoder_of or ImageAutoencoder(preset.image_autoencoder), decoder_of is not None
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out, self.kl_weight = data, held_out, preset.image_kl
-        self.items = pictures_of(data)
+        self.pictures, self.held_out, self.kl_weight = Pictures(data, device), held_out, preset.image_kl
         batch = preset.optimization[self.name].batch_size
-        self.sampler = EpochSampler(len(self.items), batch, seed=seed, world_size=world_size)
+        self.sampler = EpochSampler(len(self.pictures), batch, seed=seed, world_size=world_size)
 
     def _pixels(self, chosen: np.ndarray) -> Tensor:
         """Of training pictures, [b, 1, s, s]."""
-        return self._input(pictures(self.data, self.items, chosen))
+        return self._input(self.pictures[chosen])
 
     def losses(self, model: ImageAutoencoder, step: int, rank: int) -> Losses:
         return self._losses(model, self._pixels(self.sampler.batch(step, rank)))
@@ -78,7 +77,7 @@ class ImageAutoencoderStage:
         """
         if self.decoder_only:
             return
-        chosen = evenly(len(self.items), STATISTICS_IMAGES)
+        chosen = evenly(len(self.pictures), STATISTICS_IMAGES)
         moments = [self.model.moments(self._pixels(chosen[i : i + 32]))[0] for i in range(0, len(chosen), 32)]
         latents = torch.cat(moments)
         mean = latents.mean((0, 2, 3))
