@@ -24,7 +24,8 @@ import psutil
 import torch
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline
+from omnicxr.models.folder import BUNDLED
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.prompts import composed
 
 LOOP = 60

@@ -5,7 +5,7 @@ set -euo pipefail
 out=${1:-runs-out/small} studies=${STUDIES:-30000} minutes=${MINUTES:-25} device=${DEVICE:-cuda}
 bin=$(dirname "$0")/../.venv/bin
 
-"$bin/omnicxr" simulate --studies "$studies" --seed 0 --image-size 256 --workers 1 --device "$device" --out "$out/simulated"
+"$bin/omnicxr" simulate --studies "$studies" --seed 0 --image-size 256 --workers "$(nproc)" --device "$device" --out "$out/simulated"
 "$bin/omnicxr" prepare mimic-cxr-jpg "$out/simulated" --out "$out/prepared" --image-size 256
 ${LAUNCH:-"$bin/python"} -m omnicxr.app.cli train all --preset small --data "$out/prepared" --out "$out/run" --mixed-precision bf16 \
     --budget-minutes "$minutes" --measure 1000

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from omnicxr.models.folder import BUNDLED, model_hash, model_provenance
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, model_hash, model_provenance
+from omnicxr.pipeline import AnyToAnyPipeline
 
 
 def main() -> None:

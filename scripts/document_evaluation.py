@@ -15,7 +15,7 @@ from typing import Any
 from omnicxr.data.files import write_text
 from omnicxr.domain import IMAGE_MODALITIES, Modality
 from omnicxr.evaluation.tables import markdown, markdown_rows, number, tables
-from omnicxr.pipeline import BUNDLED, model_hash
+from omnicxr.models.folder import BUNDLED, model_hash
 
 CARD, DOCS = BUNDLED / "README.md", Path(__file__).parents[1] / "docs" / "evaluation.md"
 TABLES = ("Bounds", "How real do", "Agreement of the parts", "Continuous truth, frontal", "Continuous truth, reports", "Copies of training data")

@@ -18,8 +18,9 @@ from omnicxr.domain import Modality
 from omnicxr.evaluation import metrics
 from omnicxr.evaluation.reader import Reader, truth_of
 from omnicxr.evaluation.references import derangement
+from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, study_seed
+from omnicxr.pipeline import AnyToAnyPipeline, study_seed
 
 BATCH = 20
 TARGET = Modality.FRONTAL

@@ -18,9 +18,10 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
 from omnicxr.evaluation.references import parts_of
 from omnicxr.flow.path import add_noise, velocity_target
+from omnicxr.models.folder import BUNDLED
 from omnicxr.models.generator import Generator
 from omnicxr.models.preconditioner import Preconditioner
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.latents import load_latents
 from omnicxr.training.statistics import latent_statistics
 

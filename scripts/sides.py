@@ -19,8 +19,9 @@ from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.clinical import truth_errors
 from omnicxr.evaluation.reader import Reader, truth_of
 from omnicxr.evaluation.tables import number
+from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline, study_seed
+from omnicxr.pipeline import AnyToAnyPipeline, study_seed
 
 KINDS = ("effusion", "pneumothorax", "consolidation")
 CHUNK = 50

@@ -9,8 +9,8 @@ import torch
 from omnicxr import AnyToAnyPipeline
 from omnicxr.app.demo import run_demo
 from omnicxr.domain import Finding, Modality, Task
+from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED
 from omnicxr.simulation.render import render
 from omnicxr.simulation.report import write_report
 from omnicxr.simulation.sampling import sample_truth

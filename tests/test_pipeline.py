@@ -10,8 +10,9 @@ from PIL import Image
 from omnicxr import AnyToAnyPipeline
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import AUTOGUIDANCE, ORDERS
+from omnicxr.models.folder import model_hash
 from omnicxr.models.generator import Generator
-from omnicxr.pipeline import StudyOutput, model_hash
+from omnicxr.pipeline import StudyOutput
 from omnicxr.training.origin import Origin
 
 FRONTAL = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100), np.uint8))

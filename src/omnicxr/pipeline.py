@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,14 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from omnicxr.data.files import sha256, write_json
+from omnicxr.data.files import write_json
 from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guidance, is_guided
 from omnicxr.flow.refining import refined
 from omnicxr.flow.samplers import begin, diffusion_timesteps, solve, timesteps
 from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
-from omnicxr.models.component import WEIGHTS, Component, known_settings, read_config
+from omnicxr.models.component import Component, known_settings
+from omnicxr.models.folder import BUNDLED, COMPONENT_TYPES, INDEX, OPTIONAL, ModelIndex, components_of, read_index
 from omnicxr.models.generator import Generator, Streams
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.prompts import PromptEncoders
@@ -28,9 +29,8 @@ from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, sentence_case
 
-BUNDLED = Path(__file__).parent / "bundled"
-INDEX = "model_index.json"
-FORMAT = 2
+GPU_BATCH = 64
+"""Studies that go through a network on a GPU together, unless told otherwise."""
 
 ImageInput = Image.Image | np.ndarray | str | Path
 T = TypeVar("T")
@@ -43,16 +43,6 @@ class StudyOutput:
     frontal: list[Image.Image] | None = None
     lateral: list[Image.Image] | None = None
     report: list[str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelIndex:
-    """`model_index.json`: what the folder holds and how it wants to be used."""
-
-    format: int = FORMAT
-    image_size: int
-    sampling: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 class AnyToAnyPipeline:
@@ -94,7 +84,7 @@ class AnyToAnyPipeline:
         """
         root = Path(folder) if folder is not None else BUNDLED
         index = read_index(root)
-        components = {name: COMPONENT_TYPES[name].load(root / name) for name in _components_of(root)}
+        components = {name: COMPONENT_TYPES[name].load(root / name) for name in components_of(root)}
         max_tokens = components["report_autoencoder"].config.max_tokens
         tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
         sampling = SamplingConfig(**known_settings(index.sampling, SamplingConfig, root / INDEX))
@@ -150,7 +140,7 @@ class AnyToAnyPipeline:
         listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
         count = _one_length(listed) * num
         generators = _generators(seed, generator, count)
-        batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
+        batch_size = batch_size or self._at_once
         known: dict[Modality, list[Any]] = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
         turns = sampling.turns(task.generate)
         for n, generate_now in enumerate(turns):
@@ -172,6 +162,11 @@ class AnyToAnyPipeline:
             if progress:
                 progress(rows.stop)
         return self.decode({m: torch.cat([p[m] for p in parts]) for m in generate}, generators)
+
+    @property
+    def _at_once(self) -> int:
+        """Studies that go through a network together: one on a CPU, so that bytes never depend on how many are asked for."""
+        return 1 if self.device.type == "cpu" else GPU_BATCH
 
     def _read_input(self, modality: Modality) -> Callable[[Any], Any]:
         return self._read_image if modality.is_image else _read_report
@@ -238,56 +233,20 @@ class AnyToAnyPipeline:
         return lambda x, times: guide.velocity(cache, x, times, prompt).velocity
 
     def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
-        """Latents => pictures, with detail from each study's generator, and texts that say nothing twice; pictures one by one: their bytes do not
-        depend on the batch."""
+        """Latents => pictures, with detail from each study's generator, and texts that say nothing twice."""
         out: dict[str, Any] = {}
         for modality, z in latents.items():
             if modality.is_image:
-                out[modality] = [self._picture(row, g) for row, g in zip(z, generators, strict=True)]
+                out[modality] = self._pictures(z, generators)
             else:
                 out[modality] = [sentence_case(each_sentence_once(t)) for t in self.tokenizer.decode(self.report_autoencoder.decode(z))]
         return StudyOutput(**out)
 
-    def _picture(self, z: Tensor, generator: torch.Generator) -> Image.Image:
-        picture = refined(self.image_autoencoder, self.refiner, z[None], self.refiner.config.generated_noise, generator)
-        return Image.fromarray(uint8_from_pixels(picture)[0].cpu().numpy())
-
-
-COMPONENT_TYPES: dict[str, type[Component]] = {
-    "image_autoencoder": ImageAutoencoder,
-    "refiner": Refiner,
-    "report_autoencoder": ReportAutoencoder,
-    "prompts": PromptEncoders,
-    "generator": Generator,
-    "guide": Generator,
-}
-OPTIONAL = ("guide",)
-
-
-def read_index(root: Path) -> ModelIndex:
-    """`model_index.json` of a model folder. Raises UserError for any other folder, and for a model of another format."""
-    if not (root / INDEX).is_file():
-        raise UserError(f"{root} is not a model folder ({INDEX} is missing): name RUN/model of a finished run, or leave it out for the bundled one.")
-    index = ModelIndex(**read_config(root / INDEX, ModelIndex))
-    if index.format != FORMAT:
-        raise UserError(f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version.")
-    return index
-
-
-def _components_of(root: Path) -> list[str]:
-    """Those that a model folder must have, and those of the others that it has."""
-    return [name for name in COMPONENT_TYPES if name not in OPTIONAL or (root / name).is_dir()]
-
-
-def model_hash(folder: Path | None = None) -> str:
-    """SHA-256 over the weight files of a model folder."""
-    root = folder or BUNDLED
-    return sha256(*(root / name / WEIGHTS for name in _components_of(root)))
-
-
-def model_provenance(folder: Path | None = None) -> dict[str, Any]:
-    """How the model was made, from its `model_index.json`."""
-    return read_index(folder or BUNDLED).provenance
+    def _pictures(self, z: Tensor, generators: Sequence[torch.Generator]) -> list[Image.Image]:
+        noise, size = self.refiner.config.generated_noise, self._at_once
+        rows = [slice(i, i + size) for i in range(0, len(z), size)]
+        made = [uint8_from_pixels(refined(self.image_autoencoder, self.refiner, z[r], noise, generators[r])).cpu() for r in rows]
+        return [Image.fromarray(x) for x in torch.cat(made).numpy()]
 
 
 def study_seed(seed: int, index: int) -> int:

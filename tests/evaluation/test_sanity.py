@@ -14,8 +14,9 @@ from omnicxr.evaluation.clinical import image_findings, truth_errors
 from omnicxr.evaluation.reader import Reader, Reading
 from omnicxr.evaluation.references import References, derangement
 from omnicxr.evaluation.suite import SUITES, Suite
+from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import BUNDLED, AnyToAnyPipeline
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.sampling import Prevalence
 from omnicxr.simulation.simulate import SimulationConfig, simulate
 

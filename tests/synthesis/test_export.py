@@ -16,7 +16,7 @@ from PIL import Image
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.domain import Finding, Modality, Task, UserError
-from omnicxr.pipeline import model_hash
+from omnicxr.models.folder import model_hash
 from omnicxr.synthesis.dicom import Person, dicom_file
 from omnicxr.synthesis.export import FIRST_ID, FORMATS, export
 from omnicxr.synthesis.prompts import Wish

@@ -18,7 +18,7 @@ from PIL import Image
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
-from omnicxr.pipeline import model_hash
+from omnicxr.models.folder import model_hash
 from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig, _Job, _with_processes, _with_ray, synthesize

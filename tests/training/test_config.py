@@ -13,7 +13,7 @@ def test_values_change_only_what_they_name() -> None:
     assert (changed.drop_prompt, changed.preconditioned, changed.coupling, changed.report_autoencoder.latent_tokens) == (0, False, "pooled", 1)
     assert changed.generator_config().report_tokens == 1
     assert changed.optimization["image-autoencoder"].batch_size == 2
-    back = {"drop_prompt": "0.5", "preconditioned": "true", "coupling": "joint", "report_autoencoder.latent_tokens": "4",
+    back = {"drop_prompt": "0.3", "preconditioned": "true", "coupling": "joint", "report_autoencoder.latent_tokens": "4",
             "optimization.image-autoencoder.batch_size": "4"}  # fmt: skip
     assert changed.with_values(back) == NANO
     assert NANO.with_values({}) is NANO
@@ -27,7 +27,7 @@ def test_values_change_only_what_they_name() -> None:
         ("drop_promt", "0", "no setting 'drop_promt': choose from name, image_size"),
         ("optimization.generators.steps", "5", "choose from image-autoencoder"),
         ("drop_prompt.x", "0", r"no setting 'drop_prompt.x'\."),
-        ("drop_prompt", "often", "'often' does not fit 'drop_prompt', which is 0.5"),
+        ("drop_prompt", "often", "'often' does not fit 'drop_prompt', which is 0.3"),
         ("preconditioned", "1", "'1' does not fit 'preconditioned', which is True"),
         ("coupling", "loose", "Unknown coupling 'loose'"),
         ("generator_heads", "5", "width is 32, which cannot be split by 5"),

@@ -183,7 +183,7 @@ def test_latent_channels_are_scaled_by_their_effect_on_the_picture(prepared: Pat
     with torch.no_grad():
         stage.model.decoder[0].weight[:, 1] *= 4  # type: ignore[union-attr, index]
         stage.finish()
-        pictures = [data.image(*item) for item in stage.items]
+        pictures = [data.image(*item) for item in stage.pictures.items]
         z = stage.model.encode(pixels_from_uint8(torch.from_numpy(np.stack(pictures))))
         effects = stage._effects([stage.model.moments(pixels_from_uint8(torch.from_numpy(np.stack(pictures[:32]))))[0]])
     assert abs(float(z.mean())) < 1e-3

@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 
 from omnicxr.domain import Modality, UserError
 from omnicxr.models.component import Component
+from omnicxr.models.folder import model_hash, model_provenance
 from omnicxr.models.generator import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.pipeline import AnyToAnyPipeline, model_hash, model_provenance
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.config import get_preset
 from omnicxr.training.loop import LoopConfig
 from omnicxr.training.origin import Origin

@@ -9,7 +9,7 @@ import torch
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
-from omnicxr.flow.refining import draw
+from omnicxr.flow.refining import draw, refined
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.refiner import MAX_NOISE, Refiner, RefinerConfig
 from omnicxr.pipeline import AnyToAnyPipeline
@@ -77,6 +77,17 @@ def test_each_study_has_its_own(pipe: AnyToAnyPipeline) -> None:
     first, second = pipe.decode(both, [torch.Generator().manual_seed(i) for i in (1, 2)]).frontal or []
     (alone,) = pipe.decode({Modality.FRONTAL: z}, [torch.Generator().manual_seed(2)]).frontal or []
     assert first.tobytes() != second.tobytes() == alone.tobytes()
+
+
+def test_pictures_drawn_together_are_those_drawn_alone(pipe: AnyToAnyPipeline) -> None:
+    """As on a GPU: each has its own generator; rounding apart."""
+    z = torch.randn(3, *pipe.generator.config.latent_shape(Modality.LATERAL), generator=torch.Generator().manual_seed(0))
+
+    def drawn(rows: slice) -> torch.Tensor:
+        generators = [torch.Generator().manual_seed(i) for i in range(3)][rows]
+        return refined(pipe.image_autoencoder, pipe.refiner, z[rows], 0.1, generators)
+
+    torch.testing.assert_close(drawn(slice(0, 3)), torch.cat([drawn(slice(i, i + 1)) for i in range(3)]), rtol=0, atol=1e-4)
 
 
 def test_more_noise_on_generated_latents_changes_them(pipe: AnyToAnyPipeline) -> None:

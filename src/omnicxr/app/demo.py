@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from omnicxr.data.files import check_writable, write_json, write_text
-from omnicxr.pipeline import AnyToAnyPipeline, model_hash
+from omnicxr.models.folder import model_hash
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.sheets import save_grid
 
 SENTENCES = (

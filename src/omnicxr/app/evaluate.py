@@ -14,7 +14,7 @@ from omnicxr.data.files import write_json, write_text
 from omnicxr.evaluation import tables
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate, finite
-from omnicxr.pipeline import BUNDLED
+from omnicxr.models.folder import BUNDLED
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 from omnicxr.data.files import check_writable, write_json
 from omnicxr.data.images import load_image
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput, model_hash
+from omnicxr.models.folder import model_hash
+from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 RECORD = "generation.json"
 

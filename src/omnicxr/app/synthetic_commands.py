@@ -44,7 +44,7 @@ def synthesize(
     dry_run: DryRun = False,
 ) -> None:
     """Make a synthetic data set of any size, with provenance in every picture. Run again to resume, with any number of workers."""
-    from omnicxr.pipeline import BUNDLED
+    from omnicxr.models.folder import BUNDLED
     from omnicxr.synthesis.export import FORMATS
     from omnicxr.synthesis.gate import Gate
     from omnicxr.synthesis.prompts import Wish

@@ -42,8 +42,9 @@ from omnicxr.evaluation.references import NAMES, Parts, References
 from omnicxr.evaluation.suite import SUITES, Suite, SuiteSize, measured
 from omnicxr.evaluation.xrv import XrvClassifier
 from omnicxr.models.component import WEIGHTS
+from omnicxr.models.folder import model_hash, model_provenance
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import AnyToAnyPipeline, model_hash, model_provenance
+from omnicxr.pipeline import AnyToAnyPipeline
 
 Progress = Callable[[int, int, str], None]
 """(done, total, what is being done)."""

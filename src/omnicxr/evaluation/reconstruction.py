@@ -28,7 +28,7 @@ def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray, ref
     for start in range(0, len(pictures), CHUNK):
         x = torch.from_numpy(pictures[start : start + CHUNK]).to(autoencoder.device)
         z = autoencoder.encode(pixels_from_uint8(x))
-        y = refined(autoencoder, refiner, z, 0.0, generator) if refiner else autoencoder.decode(z)
+        y = refined(autoencoder, refiner, z, 0.0, [generator]) if refiner else autoencoder.decode(z)
         back.append(uint8_from_pixels(y).cpu().numpy())
     return np.concatenate(back)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,12 +27,16 @@ def draw(
 
 
 def refined(
-    autoencoder: ImageAutoencoder, refiner: Refiner, latents: Float[Tensor, "b c h w"], noise_level: float, generator: torch.Generator
+    autoencoder: ImageAutoencoder, refiner: Refiner, latents: Float[Tensor, "b c h w"], noise_level: float, generators: Sequence[torch.Generator]
 ) -> Float[Tensor, "b 1 s s"]:
-    """Latents => pictures in -1..1: noise of `noise_level` on the latents, decoded, and drawn on from there. Random numbers are drawn on the CPU."""
+    """Latents => pictures in -1..1: noise of `noise_level` on the latents, decoded, and drawn on from there.
+
+    Random numbers are drawn on the CPU, by one generator for each picture, or by one for all of them.
+    """
 
     def normal(like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=generator).to(like)
+        share = len(like) // len(generators)
+        return torch.cat([torch.randn(share, *like.shape[1:], generator=g) for g in generators]).to(like)
 
     noised = latents + noise_level * normal(latents)
     mean = autoencoder.decode(noised)

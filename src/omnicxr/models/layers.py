@@ -32,6 +32,16 @@ class MLP(nn.Sequential):
         super().__init__(nn.Linear(width, ratio * width), nn.GELU(approximate="tanh"), nn.Linear(ratio * width, width))
 
 
+class RMSNorm(nn.RMSNorm):
+    """torch's, with the weight in the input's precision: under autocast there is no fused kernel for two, and epsilon must not follow the input's."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=torch.finfo(torch.float32).eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[b, n, heads * d] => [b, heads, n, d]"""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from omnicxr.domain import Modality, UserError
-from omnicxr.models.layers import MLP, ResidualBlock, split_heads, timestep_embedding
+from omnicxr.models.layers import MLP, ResidualBlock, RMSNorm, split_heads, timestep_embedding
 from omnicxr.models.preconditioner import Preconditioner
 
 COUPLINGS = ("joint", "pooled", "none")
@@ -108,7 +108,7 @@ class StreamLayer(nn.Module):
         self.table = nn.Parameter(torch.randn(6, width) / width**0.5)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.q_norm, self.k_norm = nn.RMSNorm(width // heads), nn.RMSNorm(width // heads)
+        self.q_norm, self.k_norm = RMSNorm(width // heads), RMSNorm(width // heads)
         self.mlp = MLP(width)
 
     def project(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -25,8 +25,9 @@ from omnicxr.data.processes import end_with_parent, worker_pool
 from omnicxr.data.shards import shard_notes
 from omnicxr.domain import Task, UserError
 from omnicxr.flow.sampling import SamplingConfig
+from omnicxr.models.folder import model_hash
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import AnyToAnyPipeline, model_hash
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import Prompts, Wish, choose, prompts_for
 from omnicxr.synthesis.shards import SPLIT, Maker, Recipe

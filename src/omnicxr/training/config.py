@@ -67,7 +67,7 @@ class Preset:
     preconditioned: bool = True
     principal_axes: int = 0
     local_channels: int = 64
-    image_kl: float = 1e-6
+    image_kl: float = 5e-7
     """Weight of the nats of a picture's latents in the autoencoder's loss."""
     image_decoder_only: bool = False
     """The stage `image-autoencoder` trains the decoder of the model it starts from and leaves encoder and latents as they are."""
@@ -76,19 +76,19 @@ class Preset:
     """Prompt encoders tell each view from its own report with left and right exchanged, beside other studies' reports."""
     contrastive_weight: float = 0.02
     """Weight of the contrastive term between streams in the generator's loss."""
-    together_share: float = 0.3
+    together_share: float = 0.05
     """Share of the micro-batches that generate several parts at once; they cost most, and sampling in turn (`SamplingConfig.order`) never does so."""
     report_draws: int = 4
     """Times and noises drawn for each study where its report alone is generated; what is given, the costly part, is worked out once for them."""
-    time_shift: float = 0.0
+    time_shift: float = 0.35
     """Mean of the logit-normal training times: above 0 trains more near noise, where the coarse structure is decided."""
-    time_spread: float = 1.0
+    time_spread: float = 1.3
     """Standard deviation of their logits: above 1 trains more at both ends."""
     coarse_levels: int = 0
     """Levels of the coarse-to-fine error of image latents; 0 is the plain mean square."""
     drop_given: float = 0.1
     """Share of micro-batches whose given modalities are dropped, for guidance."""
-    drop_prompt: float = 0.5
+    drop_prompt: float = 0.3
     """Share of the others in which only the tokens of what is given are seen and its prompt embedding is not: with the embedding always there, the
     tokens are never learned from (LOG.md)."""
     optimization: dict[str, OptimizationConfig]

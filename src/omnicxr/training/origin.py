@@ -11,9 +11,9 @@ import torch
 
 from omnicxr.domain import UserError
 from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_config, read_weights
+from omnicxr.models.folder import BUNDLED, model_hash, read_index
 from omnicxr.models.generator import Generator, GeneratorConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.pipeline import BUNDLED, model_hash, read_index
 
 READS_REPORTS = ("report-autoencoder", "prompts", "judge")
 """Stages whose weights are of no use with another tokenizer."""

@@ -77,6 +77,6 @@ class RefinerStage:
 
         def reconstruct(uint8: Tensor) -> Tensor:
             latents = self.autoencoder.encode(pixels_from_uint8(uint8).to(self.model.device))
-            return uint8_from_pixels(refined(self.autoencoder, self.model, latents, 0.0, noise))
+            return uint8_from_pixels(refined(self.autoencoder, self.model, latents, 0.0, [noise]))
 
         save_reconstructions(self.held_out, reconstruct, path)
