@@ -14,6 +14,8 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task, UserError
 
 HELD_OUT_PICTURES, HELD_OUT_BATCH = 48, 16
+CHUNK = 1024
+"""Pictures on their way to a GPU: the whole data set is never in the host's memory."""
 DEVICE_SHARE = 0.25
 """Of a GPU's free memory, that pictures or latents may take."""
 
@@ -112,8 +114,10 @@ class Pictures:
     def __init__(self, data: PreparedDataset, device: torch.device | None = None) -> None:
         self.data, self.items = data, [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
         self.kept: Tensor | None = None
-        if device and has_room(device, len(self.items) * data.image_size**2):
-            self.kept = self._decoded(range(len(self.items))).to(device)
+        if device and has_room(device, len(self) * data.image_size**2):
+            self.kept = torch.empty(len(self), data.image_size, data.image_size, dtype=torch.uint8, device=device)
+            for i in range(0, len(self), CHUNK):
+                self.kept[i : i + CHUNK] = self._decoded(np.arange(i, min(i + CHUNK, len(self))))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -122,7 +126,7 @@ class Pictures:
         """Some of them, uint8 [b, s, s]."""
         return self._decoded(chosen) if self.kept is None else self.kept[torch.from_numpy(chosen)]
 
-    def _decoded(self, chosen: Sequence[int] | np.ndarray) -> Tensor:
+    def _decoded(self, chosen: np.ndarray) -> Tensor:
         return torch.from_numpy(np.stack([self.data.image(*self.items[i]) for i in chosen]))
 
 
