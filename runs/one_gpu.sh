@@ -3,10 +3,10 @@
 # the autoencoder begins beside them; then generator, refiner and guide learn side by side, none of which fills such a card alone.
 # bash runs/one_gpu.sh runs-out/gpu bundled: with a model folder's report autoencoder and prompt encoders, beginning at its image autoencoder and generator.
 # The model is runs-out/gpu/run/model, with a judge of its own for `omnicxr evaluate`.
-# STUDIES, MINUTES (of the generator), WORKERS and DEVICE change what is written below. Run again to go on.
+# STUDIES, MINUTES (of the generator), WORKERS (2.6 GB of the GPU's memory each) and DEVICE change what is written below. Run again to go on.
 set -euo pipefail
 out=${1:-runs-out/gpu} start=${2:-bundled}
-studies=${STUDIES:-20000} minutes=${MINUTES:-5.4} device=${DEVICE:-cuda} workers=${WORKERS:-$(nproc)} precision=${PRECISION:-bf16}
+studies=${STUDIES:-20000} minutes=${MINUTES:-5.4} device=${DEVICE:-cuda} workers=${WORKERS:-14} precision=${PRECISION:-bf16}
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
 export OMP_NUM_THREADS=1
 

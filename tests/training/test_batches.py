@@ -105,7 +105,6 @@ def test_pictures_kept_on_the_device_are_the_same(prepared: Path, monkeypatch: p
     data, chosen = PreparedDataset(prepared, "train"), np.array([3, 0, 5, 3])
     asked_for = Pictures(data, torch.device("cpu"))
     monkeypatch.setattr(batches, "has_room", lambda device, size: size == len(asked_for) * data.image_size**2)
-    monkeypatch.setattr(batches, "CHUNK", 4)
     kept = Pictures(data, torch.device("cpu"))
     assert asked_for.kept is None and kept.kept is not None and len(kept) == len(data.having(Modality.FRONTAL)) + len(data.having(Modality.LATERAL))
     assert torch.equal(kept[chosen], asked_for[chosen]) and torch.equal(kept[np.arange(len(kept))], asked_for[np.arange(len(kept))])

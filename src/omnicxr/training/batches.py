@@ -14,8 +14,6 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task, UserError
 
 HELD_OUT_PICTURES, HELD_OUT_BATCH = 48, 16
-CHUNK = 1024
-"""Pictures on their way to a GPU: the whole data set is never in the host's memory."""
 DEVICE_SHARE = 0.25
 """Of a GPU's free memory, that pictures or latents may take."""
 
@@ -106,7 +104,7 @@ def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
 
 
 class Pictures:
-    """All pictures of a data set, both views: decoded as they are asked for or, where there is a GPU with room for them, once, and kept on it.
+    """All pictures of a data set, both views: decoded when they are asked for, and kept from then on where there is a GPU with room for all of them.
 
     A network of the size of an autoencoder learns from pictures faster than one thread decodes them.
     """
@@ -114,17 +112,21 @@ class Pictures:
     def __init__(self, data: PreparedDataset, device: torch.device | None = None) -> None:
         self.data, self.items = data, [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
         self.kept: Tensor | None = None
+        self.is_kept = np.zeros(len(self.items), bool)
         if device and has_room(device, len(self) * data.image_size**2):
             self.kept = torch.empty(len(self), data.image_size, data.image_size, dtype=torch.uint8, device=device)
-            for i in range(0, len(self), CHUNK):
-                self.kept[i : i + CHUNK] = self._decoded(np.arange(i, min(i + CHUNK, len(self))))
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, chosen: np.ndarray) -> Tensor:
         """Some of them, uint8 [b, s, s]."""
-        return self._decoded(chosen) if self.kept is None else self.kept[torch.from_numpy(chosen)]
+        if self.kept is None:
+            return self._decoded(chosen)
+        if len(new := np.unique(chosen[~self.is_kept[chosen]])):
+            self.kept[torch.from_numpy(new)] = self._decoded(new).to(self.kept.device)
+            self.is_kept[new] = True
+        return self.kept[torch.from_numpy(chosen)]
 
     def _decoded(self, chosen: np.ndarray) -> Tensor:
         return torch.from_numpy(np.stack([self.data.image(*self.items[i]) for i in chosen]))
