@@ -6,7 +6,7 @@
 set -euo pipefail
 run=$1 data=$2 out=$3
 preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda} common=${SETTINGS:-}
-variants=${VARIANTS:-base none pooled no-contrast always-prompt no-prompt full-attention raw-flow noise-prediction principal-axes one-draw even-times more-parts one-latent sixteen-latents no-mirrored}
+variants=${VARIANTS:-base none pooled no-contrast always-prompt no-prompt full-attention raw-flow noise-prediction principal-axes one-draw even-times coarse-times more-parts one-latent sixteen-latents no-mirrored}
 tasks="report->frontal+lateral,frontal->lateral,frontal->lateral+report,frontal+lateral->report,nothing->frontal+lateral+report"
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
 
@@ -24,7 +24,8 @@ for name in $variants; do
         principal-axes) settings="principal_axes=256" ;; # in the presets small and base, which have none
         no-axes) settings="principal_axes=0" ;; # in tiny, which has them: name it in VARIANTS
         one-draw) settings="report_draws=1" ;;
-        even-times) settings="time_shift=0,time_spread=1" ;;
+        even-times) settings="time_shift=0,time_spread=1,report_time_shift=0,report_time_spread=1" ;;
+        coarse-times) settings="time_shift=0.35,time_spread=1.3" ;; # those of the bundled models up to the tenth
         more-parts) settings="together_share=0.3" ;;
         one-latent) settings="report_autoencoder.latent_tokens=1" ;;
         sixteen-latents) settings="report_autoencoder.latent_tokens=16" ;;

@@ -18,7 +18,7 @@ from omnicxr.data.images import load_image, to_square
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guidance, is_guided
 from omnicxr.flow.refining import refined
-from omnicxr.flow.samplers import begin, diffusion_timesteps, solve, timesteps
+from omnicxr.flow.samplers import Velocity, begin, diffusion_timesteps, solve, timesteps
 from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.component import Component, known_settings
 from omnicxr.models.folder import BUNDLED, COMPONENT_TYPES, INDEX, OPTIONAL, ModelIndex, components_of, read_index
@@ -204,7 +204,14 @@ class AnyToAnyPipeline:
     ) -> Streams:  # fmt: skip
         """Integrate the flow for the streams to be generated, given clean latents; the given tokens are encoded once. Each study's noise comes from
         its own generator."""
-        network, batch = self.generator, len(generators)
+        velocity = self.guided_velocity(given, prompt_embeds, sampling, len(generators))
+        steps, flow = sampling.num_inference_steps, self.generator.config.prediction == "velocity"
+        times = timesteps(steps, sampling.time_shift) if flow else diffusion_timesteps(steps)
+        return solve(sampling.solver, velocity, begin(self.noise(generate, generators), times[0]), times, lambda: self.noise(generate, generators))
+
+    def guided_velocity(self, given: Streams, prompt_embeds: Tensor | None, sampling: SamplingConfig, batch: int) -> Velocity[Modality]:
+        """The velocity that sampling follows, guidance included, of `batch` studies; what is given is encoded here, once for all times."""
+        network = self.generator
         prompt, null = network.prompts_or_null(prompt_embeds, batch), network.prompts_or_null(None, batch)
         cache, nothing = network.given_cache(given, prompt), network.given_cache({}, null)
         worse = self._guide_velocity(given, prompt_embeds, batch) if sampling.autoguidance_scale != 1 else None
@@ -220,9 +227,7 @@ class AnyToAnyPipeline:
                 added.append(guidance(x, t, v, worse(x, times), sampling.autoguidance_scale))
             return {m: sum((a[m] for a in added), v[m]) for m in v}
 
-        steps, flow = sampling.num_inference_steps, network.config.prediction == "velocity"
-        times = timesteps(steps, sampling.time_shift) if flow else diffusion_timesteps(steps)
-        return solve(sampling.solver, velocity, begin(self.noise(generate, generators), times[0]), times, lambda: self.noise(generate, generators))
+        return velocity
 
     def _guide_velocity(self, given: Streams, prompt_embeds: Tensor | None, batch: int) -> Callable[[Streams, Streams], Streams]:
         """What the guide takes the velocity for: (x_t, times) => velocity."""

@@ -9,7 +9,7 @@ from torch_fidelity.metric_kid import kernel_mmd
 
 from omnicxr.domain import UserError
 from omnicxr.evaluation import fidelity
-from omnicxr.evaluation.fidelity import frechet_distance, kernel_distance, manifold, nearest_distance
+from omnicxr.evaluation.fidelity import frechet_distance, kernel_distance, manifold, mean_distance, nearest_distance
 
 
 def features(seed: int, n: int, d: int, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:
@@ -31,6 +31,7 @@ def test_frechet_distance_in_closed_form() -> None:
     a = (a - a.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(a.T)).T)  # mean 0, covariance 1
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(a, 3 * a + 2) == pytest.approx(8 * 4 + 8 * (1 + 9 - 2 * 3), rel=1e-9)
+    assert mean_distance(a, 3 * a + 2) == pytest.approx(8 * 4, rel=1e-9)
     flat = a.copy()
     flat[:, 4:] = 0  # singular covariance
     assert frechet_distance(a, flat) == pytest.approx(4, rel=1e-6)

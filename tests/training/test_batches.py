@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.training import batches
-from omnicxr.training.batches import EpochSampler, GroupSampler, Pictures, by_number_of_parts, by_size, studies_by_parts, studies_by_task
+from omnicxr.training.batches import EpochSampler, GroupSampler, Pictures, by_size, by_what_is_generated, studies_by_parts, studies_by_task
 
 
 @given(n=st.integers(1, 40), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5))
@@ -51,8 +51,8 @@ def test_tasks_of_several_parts_come_up_in_their_share(prepared) -> None:
     groups = studies_by_task(data, (*Task.all(), Task.from_nothing()))
     steps = 400
 
-    def drawn(share: float) -> Counter[Task]:
-        sampler = GroupSampler(groups, 4, seed=0, weights=by_number_of_parts(groups, share))
+    def drawn(together_share: float, report_share: float = 1 / 3) -> Counter[Task]:
+        sampler = GroupSampler(groups, 4, seed=0, weights=by_what_is_generated(groups, together_share, report_share))
         return Counter(sampler.batch(step)[0][0] for step in range(steps))
 
     counts = drawn(0.25)
@@ -63,6 +63,9 @@ def test_tasks_of_several_parts_come_up_in_their_share(prepared) -> None:
     assert len(alone) == 9
     assert min(alone) > 0.5 * max(alone)
     assert {len(t.generate) for t in drawn(0)} == {1}
+    reports = sum(n for t, n in drawn(0.25, report_share=0.1).items() if t.generate == (Modality.REPORT,))
+    assert reports == pytest.approx(0.075 * steps, rel=0.3)
+    assert {t.generate for t in drawn(0, report_share=1)} == {(Modality.REPORT,)}
 
 
 def test_studies_without_a_lateral_view_train_as_often_as_whole_ones(prepared) -> None:
@@ -72,7 +75,7 @@ def test_studies_without_a_lateral_view_train_as_often_as_whole_ones(prepared) -
     available[1, :2] = False  # a report alone, which allows no task
     data.__dict__["available"] = available
     groups = studies_by_task(data, (*Task.all(), Task.from_nothing()))
-    weights = by_number_of_parts(groups, 0.25)
+    weights = by_what_is_generated(groups, 0.25, 0.5)
     pair = (Modality.FRONTAL, Modality.REPORT)
     assert {str(t): w for (t, parts), w in weights.items() if parts == pair} == {
         "frontal->report": len(data.available[::2]) / 2, "report->frontal": len(data.available[::2]) / 2}  # fmt: skip

@@ -35,7 +35,8 @@ def test_values_change_only_what_they_name() -> None:
         ("generator_depth", "2.5", "does not fit"),
         ("image_channels", "16", "not one number or word"),
         ("optimization.generator.steps", "0", "at least 1"),
-        ("together_share", "30", "choose a share from 0 to 1"),
+        ("together_share", "30", "together_share is 30.0: choose a share from 0 to 1"),
+        ("report_share", "-1", "report_share is -1.0: choose a share from 0 to 1"),
     ],
 )
 def test_values_that_do_not_fit(name: str, value: str, said: str) -> None:

@@ -13,7 +13,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.evaluation import clinical, consistency, diversity, metrics, text
 from omnicxr.evaluation.extractors import Extractor, load_extractor
-from omnicxr.evaluation.fidelity import MIN_SAMPLES, frechet_distance, kernel_distance, manifold
+from omnicxr.evaluation.fidelity import MIN_SAMPLES, frechet_distance, kernel_distance, manifold, mean_distance
 from omnicxr.evaluation.privacy import copy_embedding, nearness
 from omnicxr.evaluation.radgraph import LEVELS, RadGraphScorer
 from omnicxr.evaluation.reader import Reader, Reading, truth_of
@@ -189,10 +189,11 @@ class Suite:
 
 
 def distances(real: np.ndarray, made: np.ndarray) -> dict[str, Any]:
-    """Fréchet and kernel distance, precision, recall, density and coverage of `made` against `real`, features [n, d] and [m, d]."""
+    """Fréchet distance and its part of the means, kernel distance, precision, recall, density and coverage of `made` against `real`, features [n, d]
+    and [m, d]."""
     kernel, shape = kernel_distance(real, made), manifold(real, made)
     return {
-        "frechet": frechet_distance(real, made),
+        "frechet": frechet_distance(real, made), "frechet_of_means": mean_distance(real, made),
         "kernel": kernel.mean, "kernel_std": kernel.std,
         "precision": shape.precision, "recall": shape.recall, "density": shape.density, "coverage": shape.coverage,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -81,21 +82,30 @@ def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[tuple[
     return {(t, parts): rows for parts, rows in groups.items() for t in tasks if set(t.modalities) <= set(parts)}
 
 
-def by_number_of_parts(groups: Mapping[tuple[Task, Parts], np.ndarray], together_share: float) -> dict[tuple[Task, Parts], float]:
+def by_what_is_generated(
+    groups: Mapping[tuple[Task, Parts], np.ndarray], together_share: float, report_share: float
+) -> dict[tuple[Task, Parts], float]:
     """Weights with which every study comes up as often, whatever parts it has: were all tasks equal, those without a lateral view, which allow two
     tasks of thirteen, would hardly be learned from.
 
-    Of the tasks that a study allows, those that generate several parts at once get `together_share`, those that generate one the rest, each kind
-    equally.
+    Of the tasks that a study allows, those that generate several parts at once get `together_share`, of the rest those that generate its report
+    `report_share` and those that generate a view what is left, each kind equally.
     """
+    kinds = {"together": together_share, "report": (1 - together_share) * report_share, "view": (1 - together_share) * (1 - report_share)}
     weights = {}
     for parts, size in {parts: len(rows) for (_, parts), rows in groups.items()}.items():
-        tasks = [t for t, p in groups if p == parts]
-        together, alone = [t for t in tasks if len(t.generate) > 1], [t for t in tasks if len(t.generate) == 1]
-        shares = {t: together_share / len(together) for t in together} | {t: (1 - together_share) / len(alone) for t in alone}
+        kind = {t: _kind(t) for t, p in groups if p == parts}
+        counts = Counter(kind.values())
+        shares = {t: kinds[k] / counts[k] for t, k in kind.items()}
         total = sum(shares.values()) or 1  # a study may allow tasks of one kind only
         weights |= {(t, parts): size * share / total for t, share in shares.items()}
     return weights
+
+
+def _kind(task: Task) -> str:
+    if task.generate == (Modality.REPORT,):
+        return "report"
+    return "view" if len(task.generate) == 1 else "together"
 
 
 def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:

@@ -15,7 +15,7 @@ from omnicxr.flow.path import add_noise, coarse_to_fine_error, noise_from_veloci
 from omnicxr.models.generator import Generator
 from omnicxr.models.prompts import symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
-from omnicxr.training.batches import GroupSampler, by_number_of_parts, studies_by_task
+from omnicxr.training.batches import GroupSampler, by_what_is_generated, studies_by_task
 from omnicxr.training.config import Preset
 from omnicxr.training.latents import Latents
 from omnicxr.training.loop import Losses
@@ -40,15 +40,17 @@ class GeneratorStage:
         self.report_draws = preset.report_draws
         self.drop_prompt = preset.drop_prompt if preset.coupling != "none" else 0.0  # without coupling the prompt is all that there is
         self.diffusion = preset.prediction == "noise"
-        self.time_shift, self.time_spread, self.coarse_levels = preset.time_shift, preset.time_spread, preset.coarse_levels
+        self.coarse_levels = preset.coarse_levels
+        of_views, of_reports = (preset.time_shift, preset.time_spread), (preset.report_time_shift, preset.report_time_spread)
+        self.times = {m: of_views if m.is_image else of_reports for m in Modality}
         for m in (m for m in Modality if len(data.having(m))):
             if preconditioner := self.model.stream(m).preconditioner:
                 preconditioner.set_statistics(latent_statistics(self.latents, data, m, self.model))
         self.seed, tasks = seed, (*Task.all(), Task.from_nothing())
         groups, held_out_groups = studies_by_task(data, tasks), studies_by_task(held_out, tasks)
-        weights = by_number_of_parts(groups, preset.together_share)
+        weights = by_what_is_generated(groups, preset.together_share, preset.report_share)
         self.sampler = GroupSampler(groups, preset.optimization[self.name].batch_size, seed=seed, world_size=world_size, weights=weights)
-        weights = by_number_of_parts(held_out_groups, preset.together_share)
+        weights = by_what_is_generated(held_out_groups, preset.together_share, preset.report_share)
         self.held_out_sampler = GroupSampler(held_out_groups, HELD_OUT_BATCH_SIZE, seed=seed, weights=weights) if weights else None
 
     def losses(self, model: Generator, step: int, rank: int) -> Losses:
@@ -68,11 +70,11 @@ class GeneratorStage:
         task = Task((), task.generate) if dropped else task
         draws = self.report_draws if task.generate == (Modality.REPORT,) else 1
         count, device = len(rows) * draws, model.device
-        shared_t = self._times(count, device)
+        shared_t = self._times(task.generate[0], count, device)  # those of a view, if there is one
         x_0, t = {}, {}
         for m in task.generate:
             x_0[m] = latents.rows(m, rows).to(device).repeat_interleave(draws, 0)
-            t[m] = shared_t if tied else self._times(count, device)
+            t[m] = shared_t if tied else self._times(m, count, device)
         noise = {m: torch.randn_like(x) for m, x in x_0.items()}
         given = {m: latents.rows(m, rows).to(device) for m in task.given}
         prompt = None if tokens_only else latents.prompt(task.given, rows)
@@ -91,10 +93,11 @@ class GeneratorStage:
             loss = loss + self.contrastive_weight * contrast
         return {"loss": loss, **result}
 
-    def _times(self, batch: int, device: torch.device) -> Tensor:
+    def _times(self, modality: Modality, batch: int, device: torch.device) -> Tensor:
         if self.diffusion:
             return sample_diffusion_times(batch).to(device)
-        return sample_times(batch, shift=self.time_shift, spread=self.time_spread, device=device)
+        shift, spread = self.times[modality]
+        return sample_times(batch, shift=shift, spread=spread, device=device)
 
     def finish(self) -> None:
         pass
