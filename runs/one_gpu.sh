@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A quarter of an hour of one GPU, as the bundled model had it last (docs/ablations.md, "The tenth bundled model"): many processes simulate on it; half-way
+# A quarter of an hour of one GPU, as the bundled model had it last (docs/ablations.md, "The tenth bundled model"), but with the times and shares of tasks that
+# the presets have since ("Times of training nearer to data" there): many processes simulate on it; half-way
 # the autoencoder begins beside them; then generator, refiner and guide learn side by side, none of which fills such a card alone.
 # bash runs/one_gpu.sh runs-out/gpu bundled: with a model folder's report autoencoder and prompt encoders, beginning at its image autoencoder and generator.
 # The model is runs-out/gpu/run/model, with a judge of its own for `omnicxr evaluate`.

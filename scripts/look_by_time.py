@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality
@@ -36,12 +35,12 @@ def main(prepared: Path, model: Path, studies: int) -> None:
     print("| view | t | velocity error | Fréchet | means | covariances | power |\n|---|---|---|---|---|---|---|")
     for view in IMAGE_MODALITIES:
         real = np.stack(list(data.images(view, rows)))
-        reference = extract(view, np.stack(list(training.images(view, others))))
+        real_power, reference = fine_power(real), extract(view, np.stack(list(training.images(view, others))))
         print(f"| {view} | real | | {_parts(reference, extract(view, real))} | 1.00 |", flush=True)
         for t in TIMES:
             drawn = [drawn_on(pipe, data, view, chunk, t) for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK))]
             pictures, error = np.concatenate([p for p, _ in drawn]), float(np.mean([e for _, e in drawn]))
-            figures = f"{_parts(reference, extract(view, pictures))} | {fine_power(pictures) / fine_power(real):.2f}"
+            figures = f"{_parts(reference, extract(view, pictures))} | {fine_power(pictures) / real_power:.2f}"
             print(f"| {view} | {t} | {f'{error:.3f}' if t else ''} | {figures} |", flush=True)
 
 
@@ -71,8 +70,7 @@ def fine_power(pictures: np.ndarray) -> float:
     power = torch.fft.fft2((x - x.mean((1, 2), keepdim=True)) * fade * fade[:, None]).abs().square().mean(0)
     cycles = torch.fft.fftfreq(size, dtype=torch.double) * size
     radius = torch.hypot(cycles, cycles[:, None])
-    chosen: Tensor = power[(radius >= 24) & (radius < 48)]
-    return float(chosen.mean())
+    return float(power[(radius >= 24) & (radius < 48)].mean())
 
 
 def _parts(a: np.ndarray, b: np.ndarray) -> str:

@@ -91,12 +91,12 @@ def by_what_is_generated(
     Of the tasks that a study allows, those that generate several parts at once get `together_share`, of the rest those that generate its report
     `report_share` and those that generate a view what is left, each kind equally.
     """
-    kinds = {"together": together_share, "report": (1 - together_share) * report_share, "view": (1 - together_share) * (1 - report_share)}
+    share_of = {"together": together_share, "report": (1 - together_share) * report_share, "view": (1 - together_share) * (1 - report_share)}
     weights = {}
     for parts, size in {parts: len(rows) for (_, parts), rows in groups.items()}.items():
         kind = {t: _kind(t) for t, p in groups if p == parts}
         counts = Counter(kind.values())
-        shares = {t: kinds[k] / counts[k] for t, k in kind.items()}
+        shares = {t: share_of[k] / counts[k] for t, k in kind.items()}
         total = sum(shares.values()) or 1  # a study may allow tasks of one kind only
         weights |= {(t, parts): size * share / total for t, share in shares.items()}
     return weights
