@@ -209,3 +209,8 @@ def test_damaged_folders(tmp_path: Path, harm, said: str) -> None:
     harm(tmp_path)
     with pytest.raises(UserError, match=said):
         ImageAutoencoder.load(tmp_path)
+
+
+def test_latents_stand_for_whole_cells() -> None:
+    with pytest.raises(UserError, match="pixels_per_latent is 6: choose a multiple of 4"):
+        ImageAutoencoderConfig(pixels_per_latent=6)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from omnicxr.domain import Modality, UserError
@@ -94,6 +95,52 @@ def test_trust_in_principal_axes_is_learned(model_folder: Path, prepared: Path, 
     TrainingRun(preset.with_steps(1), LoopConfig(), prepared, tmp_path / "then", Origin(tmp_path / "first" / "model")).train("generator")
     kept = weights(tmp_path / "then" / "model", "generator")["streams.frontal.axes.trust.bias"]
     assert abs(kept - found).item() < 0.004
+
+
+def test_an_autoencoder_for_larger_pictures_begins_as_the_one_it_comes_from(model_folder: Path) -> None:
+    """On pictures averaged down, whose reconstruction it writes with every pixel several times."""
+    old = ImageAutoencoder.load(model_folder / "image_autoencoder")
+    for times in (2, 3):
+        new = ImageAutoencoder(replace(NANO.image_autoencoder, pixels_per_latent=8 * times))
+        assert Origin(model_folder).take_over("image-autoencoder", new, None) == []
+        x = torch.rand(2, 1, 64 * times, 64 * times) * 2 - 1
+        with torch.no_grad():
+            small = F.avg_pool2d(x, times)
+            for ours, theirs in zip(new.moments(x), old.moments(small), strict=True):
+                torch.testing.assert_close(ours, theirs)
+            z = old.moments(small)[0]
+            torch.testing.assert_close(new.decode_raw(z), F.interpolate(old.decode_raw(z), scale_factor=times))
+
+
+def test_a_deeper_generator_begins_as_the_one_it_comes_from(model_folder: Path) -> None:
+    old = Generator.load(model_folder / "generator")
+    new = Generator(NANO.with_values({"generator_depth": "4"}).generator_config())
+    anew = Origin(model_folder).take_over("generator", new, None)
+    assert anew and all(name.split(".")[3] in ("2", "3") for name in anew)
+    new.load_state_dict(dict(old.named_buffers()), strict=False)
+    x = {m: torch.randn(3, *old.config.latent_shape(m)) for m in Modality}
+    t = {m: torch.tensor([0.1, 0.5, 1.0]) for m in Modality}
+    task = ({Modality.FRONTAL: x.pop(Modality.FRONTAL)}, x, t, torch.randn(3, old.config.prompt_dim))
+    with torch.no_grad():
+        before, after = old(*task).velocity, new(*task).velocity
+        for m in x:
+            torch.testing.assert_close(after[m], before[m])
+        torch.nn.init.normal_(new.layer(Modality.LATERAL, 3).out.weight)
+        assert (new(*task).velocity[Modality.LATERAL] - before[Modality.LATERAL]).abs().max() > 0, "or the test above says nothing"
+
+
+def test_the_same_latents_for_larger_pictures(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """A model of 32 px goes on at 64 px with half as many latents along each side; the generator asks for such an autoencoder first."""
+    half = NANO.with_steps(1).with_values({"image_autoencoder.pixels_per_latent": "16"})
+    run = TrainingRun(half, LoopConfig(), prepared, tmp_path, Origin(model_folder))
+    with pytest.raises(UserError, match=r"pixels_per_latent 8, the preset wants 16.*or train the stage 'image-autoencoder' first"):
+        TrainingRun(half, LoopConfig(), prepared, tmp_path / "other", Origin(model_folder)).train("generator")
+    for stage in ("image-autoencoder", "refiner", "generator"):
+        run.train(stage)
+    pipe = AnyToAnyPipeline.from_pretrained(tmp_path / "model")
+    assert pipe.generator.config.latent_size == 4
+    frontal = pipe(report="Clear lungs.", generate=["frontal"], num_inference_steps=2).frontal
+    assert frontal and frontal[0].size == (64, 64)
 
 
 def test_a_decoder_alone_is_trained_on_and_latents_stay(model_folder: Path, prepared: Path, tmp_path: Path) -> None:

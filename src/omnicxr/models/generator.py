@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from omnicxr.domain import IMAGE_MODALITIES, Modality
 from omnicxr.models.component import Component
 from omnicxr.models.layers import attend
-from omnicxr.models.streams import GeneratorConfig, Stream, StreamLayer, StreamState
+from omnicxr.models.streams import GeneratorConfig, Stream, StreamLayer, StreamState, start_at_zero
 
 Streams = dict[Modality, Tensor]
 """Modality => a tensor of that stream."""
@@ -81,6 +81,12 @@ class Generator(Component):
         for axes in (self.stream(m).axes for m in IMAGE_MODALITIES):
             if axes:
                 nn.init.zeros_(axes.trust.bias)
+
+    def silence_layers(self, first: int) -> None:
+        """Layers from number `first` on add nothing, until training has them say something."""
+        for layer in (self.layer(m, i) for m in Modality for i in range(first, self.config.depth)):
+            start_at_zero(layer.out)
+            start_at_zero(layer.mlp[-1])
 
     def forward(self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1) -> GeneratorOutput:
         """Velocity of every stream in `x_t`.

@@ -1,7 +1,8 @@
-"""Convolutional KL autoencoder: pictures <=> latents 8 times smaller. Both views share it."""
+"""Convolutional KL autoencoder: pictures <=> latents 8 or 16 times smaller. Both views share it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnicxr.domain import UserError
 from omnicxr.models.component import Component
 from omnicxr.models.layers import ResidualBlock
-
-FACTOR = 8
-"""Pixels per latent along each side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +20,20 @@ class ImageAutoencoderConfig:
     """Sizes of the image autoencoder."""
 
     latent_channels: int = 16
+    pixels_per_latent: int = 8
+    """Along each side: an even number. Networks are of the same size with 8 and with 16, at which each of their cells stands for more pixels."""
     widths: tuple[int, int] = (64, 128)
-    """Channels at a quarter and at an eighth of the resolution."""
+    """Channels at half a latent's side (a quarter of the resolution with 8 pixels per latent), and at that of the latents."""
     encoder_blocks: int = 2
     decoder_blocks: int = 3
 
+    def __post_init__(self) -> None:
+        if self.pixels_per_latent < 4 or self.pixels_per_latent % 4:
+            raise UserError(f"pixels_per_latent is {self.pixels_per_latent}: choose a multiple of 4.")
+
 
 class ImageAutoencoder(Component):
-    """Pictures are [b, 1, s, s] in -1..1; latents are standardised: [b, c, s/8, s/8]."""
+    """Pictures are [b, 1, s, s] in -1..1; latents are standardised: [b, c, h, w], `pixels_per_latent` times smaller."""
 
     config_class = ImageAutoencoderConfig
     config: ImageAutoencoderConfig
@@ -38,10 +43,10 @@ class ImageAutoencoder(Component):
     def __init__(self, config: ImageAutoencoderConfig) -> None:
         super().__init__(config)
         fine, coarse = config.widths
-        c = config.latent_channels
+        c, cell = config.latent_channels, config.pixels_per_latent // 2
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(16, fine, 3, padding=1),
+            nn.PixelUnshuffle(cell),
+            nn.Conv2d(cell**2, fine, 3, padding=1),
             *(ResidualBlock(fine) for _ in range(config.encoder_blocks)),
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1),
             *(ResidualBlock(coarse) for _ in range(config.encoder_blocks)),
@@ -53,13 +58,13 @@ class ImageAutoencoder(Component):
             nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2),
             *(ResidualBlock(fine) for _ in range(config.decoder_blocks)),
             nn.GroupNorm(8, fine), nn.SiLU(), nn.Conv2d(fine, 128, 3, padding=1),
-            nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(32, 4, 3, padding=1), nn.PixelShuffle(2),
+            nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(32, (cell // 2) ** 2, 3, padding=1), nn.PixelShuffle(cell // 2),
         )  # fmt: skip
         self.register_buffer("latent_mean", torch.zeros(c))
         self.register_buffer("latent_std", torch.ones(c))
 
     def moments(self, x: Float[Tensor, "b 1 s s"]) -> tuple[Tensor, Tensor]:
-        """pixels => mean and log variance of the raw latents, each [b, c, s/8, s/8]."""
+        """pixels => mean and log variance of the raw latents, each [b, c, h, w]."""
         mean, logvar = self.encoder(x).chunk(2, 1)
         return mean, logvar.clamp(-12, 4)
 
@@ -75,6 +80,22 @@ class ImageAutoencoder(Component):
     def decode(self, z: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 s s"]:
         """standardised latents => pixels in -1..1."""
         return self.decode_raw(z * _per_channel(self.latent_std) + _per_channel(self.latent_mean)).clamp(-1, 1)
+
+
+def more_pixels(weights: Mapping[str, Tensor], old: int, new: int) -> dict[str, Tensor]:
+    """Weights of an autoencoder with `old` pixels per latent => those of one with `new`, a multiple of it, which begins as the old one on pictures
+    averaged down, and writes each of its pixels several times.
+    """
+    first, last = "encoder.1.weight", max(int(name.split(".")[1]) for name in weights if name.startswith("decoder."))
+    read, written = _old_pixels(old // 2, new // 2), _old_pixels(old // 4, new // 4)
+    outputs = {name: weights[name][written] for name in (f"decoder.{last}.weight", f"decoder.{last}.bias")}
+    return {**weights, first: weights[first][:, read] * (old / new) ** 2, **outputs}
+
+
+def _old_pixels(old: int, new: int) -> Tensor:
+    """For each pixel of a cell of new x new, in reading order, the pixel that it lies in where there are old x old."""
+    along = torch.arange(new) * old // new
+    return (along[:, None] * old + along).flatten()
 
 
 def _per_channel(v: Tensor) -> Tensor:

@@ -95,10 +95,14 @@ class TextTrunk(nn.Module):
 
 
 class ImageTrunk(nn.Module):
-    """Pictures [b, 1, s, s] in -1..1 => features [b, channels[-1]]: space-to-depth by 4, then residual stages."""
+    """Pictures [b, 1, s, s] in -1..1 => features [b, channels[-1]]: space-to-depth by 4, then residual stages.
 
-    def __init__(self, channels: tuple[int, ...], blocks: int = 1) -> None:
+    Pictures of a whole multiple of `image_size`, if it is given, are averaged down to it.
+    """
+
+    def __init__(self, channels: tuple[int, ...], image_size: int | None = None, *, blocks: int = 1) -> None:
         super().__init__()
+        self.image_size = image_size
         stages: list[nn.Module] = [nn.PixelUnshuffle(4), nn.Conv2d(16, channels[0], 3, padding=1)]
         for width, following in zip(channels, (*channels[1:], None), strict=True):
             stages += [ResidualBlock(width) for _ in range(blocks)]
@@ -107,7 +111,8 @@ class ImageTrunk(nn.Module):
         self.stages = nn.Sequential(*stages, nn.GroupNorm(8, channels[-1]), nn.SiLU())
 
     def forward(self, x: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b c"]:
-        return self.stages(x).mean((2, 3))
+        times = x.shape[-1] // self.image_size if self.image_size else 1
+        return self.stages(F.avg_pool2d(x, times) if times > 1 else x).mean((2, 3))
 
 
 def timestep_embedding(t: Float[Tensor, " b"], width: int) -> Float[Tensor, "b width"]:

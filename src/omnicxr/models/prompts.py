@@ -28,6 +28,8 @@ class PromptEncodersConfig:
     max_tokens: int = 96
     dim: int = 192
     image_channels: tuple[int, ...] = (32, 64, 128, 192)
+    image_size: int = 128
+    """Side at which pictures are seen: those of a whole multiple of it are averaged down."""
     text_width: int = 128
     text_depth: int = 3
     text_heads: int = 4
@@ -41,7 +43,7 @@ class PromptEncoders(Component):
 
     def __init__(self, config: PromptEncodersConfig) -> None:
         super().__init__(config)
-        self.images = nn.ModuleDict({m: ImageTrunk(config.image_channels) for m in IMAGE_MODALITIES})
+        self.images = nn.ModuleDict({m: ImageTrunk(config.image_channels, config.image_size) for m in IMAGE_MODALITIES})
         self.text = TextTrunk(config.vocab_size, config.max_tokens, config.text_width, config.text_depth, config.text_heads)
         widths = {m: config.image_channels[-1] if m.is_image else config.text_width for m in Modality}
         self.project = nn.ModuleDict({m: nn.Linear(widths[m], config.dim) for m in Modality})

@@ -5,7 +5,7 @@ A picture is x = mean + spread * u, and u is drawn by a rectified flow that sees
 here only for what is missing). Its network works at a quarter of the resolution, so that it costs about as much as the decoder.
 
 Latents that were generated are those of no picture. The flow therefore also learns from latents with noise on them, told how much
-(conditioning augmentation, Ho et al. 2022), and generated ones get `generated_noise`, under which their faults are less plain.
+(conditioning augmentation, Ho et al. 2022), and generated ones can be given `generated_noise`, under which their faults are less plain.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnicxr.models.component import Component
-from omnicxr.models.image_autoencoder import FACTOR as PIXELS_PER_LATENT
 from omnicxr.models.layers import timestep_embedding
 
 MAX_NOISE = 0.2
@@ -38,12 +37,12 @@ class RefinerConfig:
     steps: int = 4
     """Heun's, of two evaluations each, one in the last. Few are for refiners that saw few pictures: more of theirs bring detail of the right power in
     the wrong places (docs/ablations.md)."""
-    generated_noise: float = 0.05
-    """On generated latents, 0 to MAX_NOISE."""
+    generated_noise: float = 0.0
+    """On generated latents, 0 to MAX_NOISE: 0.05 helped generators that were worse than the present ones (docs/ablations.md)."""
 
 
 class Refiner(Component):
-    """Pictures are [b, 1, s, s], latents [b, c, s/8, s/8], standardised."""
+    """Pictures are [b, 1, s, s], latents [b, c, h, w], standardised, of an eighth of the size or less."""
 
     config_class = RefinerConfig
     config: RefinerConfig
@@ -78,8 +77,8 @@ class Refiner(Component):
         """
         width = self.config.channels
         condition = self.embed(torch.cat([timestep_embedding(t, width), timestep_embedding(noise_level, width)], 1))
-        seen = [F.pixel_unshuffle(u_t, FACTOR), F.pixel_unshuffle(mean, FACTOR), F.interpolate(latents, scale_factor=PIXELS_PER_LATENT // FACTOR)]
-        x = self.first(torch.cat(seen, 1))
+        seen = [F.pixel_unshuffle(u_t, FACTOR), F.pixel_unshuffle(mean, FACTOR)]
+        x = self.first(torch.cat([*seen, F.interpolate(latents, size=seen[0].shape[-2:])], 1))
         for block in self.blocks:
             x = block(x, condition)
         share = ((2 * t - 1) / (t**2 + (1 - t) ** 2))[:, None, None, None]

@@ -26,13 +26,14 @@ class Rendering:
 
 
 BATCH = {"cpu": 1, "cuda": 16}
-"""Studies projected and developed together. One on a CPU: no slower there, and bytes do not depend on the batch."""
+"""Studies of 128 px projected and developed together; of larger pictures fewer, in the same memory. One on a CPU: no slower there, and bytes
+do not depend on the batch."""
 
 
 @torch.no_grad()
 def render(truths: Sequence[Truth], image_size: int, device: str = "cpu", *, batch: int | None = None) -> list[Rendering]:
     """Render studies; each depends on its own seed alone. Findings are put in study by study, projection and exposure are batched."""
-    size = batch or BATCH.get(torch.device(device).type, 1)
+    size = batch or max(1, round(BATCH.get(torch.device(device).type, 1) * (128 / image_size) ** 3))
     return [r for i in range(0, len(truths), size) for r in _render_batch(truths[i : i + size], image_size, device)]
 
 

@@ -61,7 +61,7 @@ def simulate(config: SimulationConfig, out: Path, *, workers: int = 1, device: s
     check_writable(out)
     _claim(config, out)
     chunks = [range(i, min(i + CHUNK, config.studies)) for i in range(0, config.studies, CHUNK)]
-    todo = [c for c in chunks if not _record_path(out, c.start).exists()]
+    todo = [c for c in chunks if len(_record(out, c)) < len(c)]  # the last chunk of fewer studies is done anew where more are asked for
     done = config.studies - sum(map(len, todo))
     for size in _run_chunks(config, out, todo, workers, device):
         done += size
@@ -103,6 +103,12 @@ def _do_chunk(job: tuple[SimulationConfig, Path, range, str]) -> int:
     return len(rows)
 
 
+def _record(out: Path, chunk: range) -> list[dict[str, Any]]:
+    """What was written of a chunk, as far as it is asked for; nothing before it is done."""
+    path = _record_path(out, chunk.start)
+    return json.loads(path.read_text())[: len(chunk)] if path.exists() else []
+
+
 def _record_path(out: Path, start: int) -> Path:
     return out / "chunks" / f"{start:07d}.json"
 
@@ -126,7 +132,7 @@ def _write_study(rendering: Rendering, out: Path) -> dict[str, Any]:
 
 def _write_tables(out: Path, chunks: list[range]) -> None:
     """The tables of MIMIC-CXR-JPG, and `truth.jsonl`."""
-    rows = [row for chunk in chunks for row in json.loads(_record_path(out, chunk.start).read_text())]
+    rows = [row for chunk in chunks for row in _record(out, chunk)]
     with MimicTables(out) as tables:
         for row in rows:
             labels = {Finding(name): state for name, state in row["labels"].items()}

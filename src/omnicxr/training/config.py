@@ -56,6 +56,8 @@ class Preset:
     prompt_dim: int
     image_channels: tuple[int, ...]
     """Stages of the prompt encoders' and the judge's image trunks."""
+    trunk_image_size: int = 128
+    """Side at which those see pictures; larger ones are averaged down."""
     generator_width: int
     generator_depth: int
     generator_heads: int
@@ -109,7 +111,8 @@ class Preset:
 
     def generator_config(self) -> GeneratorConfig:
         return GeneratorConfig(
-            image_channels=self.image_autoencoder.latent_channels, latent_size=self.image_size // 8, patch=self.patch,
+            image_channels=self.image_autoencoder.latent_channels, patch=self.patch,
+            latent_size=self.image_size // self.image_autoencoder.pixels_per_latent,
             report_tokens=self.report_autoencoder.latent_tokens, report_channels=self.report_autoencoder.latent_channels,
             prompt_dim=self.prompt_dim, width=self.generator_width, depth=self.generator_depth, heads=self.generator_heads,
             coupling=self.coupling, given_sees_generated=self.given_sees_generated, prompted=self.prompted, prediction=self.prediction,
@@ -170,48 +173,44 @@ def _stages(**steps_batch_rate: tuple[int, int, float]) -> dict[str, Optimizatio
     }
 
 
-PRESETS = {
-    "nano": Preset(
-        name="nano", image_size=64, vocab_size=320, max_tokens=64,
-        image_autoencoder=ImageAutoencoderConfig(latent_channels=4, widths=(16, 32), encoder_blocks=1, decoder_blocks=1),
-        refiner_channels=16,
-        report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
-        prompt_dim=32, image_channels=(16, 32), local_channels=16, generator_width=32, generator_depth=2, generator_heads=2,
-        optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
-                             refiner=(20, 4, 2e-3), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3), guide=(20, 4, 1e-3)),
-    ),
-    "tiny": Preset(
-        name="tiny", image_size=128,
-        image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
-        refiner_channels=96,
-        report_autoencoder=ReportShape(),
-        prompt_dim=192, image_channels=(32, 64, 128, 192), principal_axes=256, generator_width=192, generator_depth=6, generator_heads=6,
-        optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(2000, 64, 1e-3),
-                             refiner=(4500, 16, 1e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3),
-                             guide=(4000, 16, 1e-3)),
-    ),
-    "small": Preset(
-        name="small", image_size=256, max_tokens=128,
-        image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(96, 192), encoder_blocks=2, decoder_blocks=4),
-        refiner_channels=128,
-        report_autoencoder=ReportShape(latent_tokens=8, latent_channels=32, width=192, encoder_depth=3, decoder_depth=3, heads=6),
-        prompt_dim=256, image_channels=(32, 64, 128, 256), generator_width=256, generator_depth=8, generator_heads=8,
-        optimization=_stages(image_autoencoder=(20_000, 32, 5e-4), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
-                             refiner=(12_000, 32, 5e-4), judge=(8000, 64, 5e-4), generator=(40_000, 128, 4e-4),
-                             guide=(6000, 128, 4e-4)),
-    ),
-    "base": Preset(
-        name="base", image_size=256, vocab_size=8192, max_tokens=256,
-        image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(192, 384), encoder_blocks=3, decoder_blocks=6),
-        refiner_channels=192,
-        report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
-        prompt_dim=512, image_channels=(64, 128, 256, 512), generator_width=768, generator_depth=16, generator_heads=12,
-        optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),
-                             refiner=(50_000, 64, 2e-4), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4),
-                             guide=(30_000, 256, 2e-4)),
-    ),
-}  # fmt: skip
-"""nano: tests. tiny: 128 px, 2 CPU cores, about five hours. small: 256 px, one GPU. base: 256 px, about 400 M parameters, one node."""
+_NANO = Preset(
+    name="nano", image_size=64, vocab_size=320, max_tokens=64,
+    image_autoencoder=ImageAutoencoderConfig(latent_channels=4, widths=(16, 32), encoder_blocks=1, decoder_blocks=1),
+    refiner_channels=16,
+    report_autoencoder=ReportShape(latent_tokens=4, latent_channels=16, width=64, encoder_depth=1, decoder_depth=1, heads=2),
+    prompt_dim=32, image_channels=(16, 32), trunk_image_size=64, local_channels=16, generator_width=32, generator_depth=2, generator_heads=2,
+    optimization=_stages(image_autoencoder=(30, 4, 1e-3), report_autoencoder=(30, 8, 1e-3), prompts=(20, 8, 1e-3),
+                         refiner=(20, 4, 2e-3), judge=(20, 8, 1e-3), generator=(30, 4, 1e-3), guide=(20, 4, 1e-3)),
+)  # fmt: skip
+_TINY = Preset(
+    name="tiny", image_size=128,
+    image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(64, 128), encoder_blocks=2, decoder_blocks=3),
+    refiner_channels=96,
+    report_autoencoder=ReportShape(),
+    prompt_dim=192, image_channels=(32, 64, 128, 192), principal_axes=256, generator_width=192, generator_depth=6, generator_heads=6,
+    optimization=_stages(image_autoencoder=(5000, 16, 1e-3), report_autoencoder=(2700, 64, 1.5e-3), prompts=(2000, 64, 1e-3),
+                         refiner=(4500, 16, 1e-3), judge=(1800, 48, 1e-3), generator=(6000, 32, 1e-3),
+                         guide=(4000, 16, 1e-3)),
+)  # fmt: skip
+_SMALL = replace(
+    _TINY, name="small", image_size=256, image_autoencoder=replace(_TINY.image_autoencoder, pixels_per_latent=16), generator_depth=8,
+    optimization=_stages(image_autoencoder=(20_000, 64, 1e-3), report_autoencoder=(15_000, 128, 5e-4), prompts=(6000, 128, 5e-4),
+                         refiner=(12_000, 96, 1e-3), judge=(8000, 64, 5e-4), generator=(20_000, 1024, 1e-3),
+                         guide=(4000, 16, 1e-3)),
+)  # fmt: skip
+_BASE = Preset(
+    name="base", image_size=256, vocab_size=8192, max_tokens=256,
+    image_autoencoder=ImageAutoencoderConfig(latent_channels=16, widths=(192, 384), encoder_blocks=3, decoder_blocks=6),
+    refiner_channels=192,
+    report_autoencoder=ReportShape(latent_tokens=16, latent_channels=64, width=512, encoder_depth=6, decoder_depth=6, heads=8),
+    prompt_dim=512, image_channels=(64, 128, 256, 512), trunk_image_size=256, generator_width=768, generator_depth=16, generator_heads=12,
+    optimization=_stages(image_autoencoder=(100_000, 64, 2e-4), report_autoencoder=(60_000, 256, 3e-4), prompts=(40_000, 256, 3e-4),
+                         refiner=(50_000, 64, 2e-4), judge=(40_000, 128, 3e-4), generator=(300_000, 256, 2e-4),
+                         guide=(30_000, 256, 2e-4)),
+)  # fmt: skip
+PRESETS = {preset.name: preset for preset in (_NANO, _TINY, _SMALL, _BASE)}
+"""nano: tests. tiny: 128 px, 2 CPU cores, about five hours. small: its networks, a little deeper, at 256 px, one GPU. base: 256 px, about 400 M
+parameters, one node."""
 
 
 def get_preset(name: str) -> Preset:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from omnicxr.domain import UserError
 from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_config, read_weights
 from omnicxr.models.folder import BUNDLED, model_hash, read_index
 from omnicxr.models.generator import Generator, GeneratorConfig
+from omnicxr.models.image_autoencoder import ImageAutoencoder, ImageAutoencoderConfig, more_pixels
 from omnicxr.models.tokenizer import ReportTokenizer
 
 READS_REPORTS = ("report-autoencoder", "prompts", "judge")
@@ -56,28 +58,37 @@ class Origin:
     def take_over(self, stage: str, model: Component, tokenizer: ReportTokenizer | None) -> list[str]:
         """Copy into `model` every parameter that has the same name and shape here; returns the names of those that start anew.
 
-        Buffers are not copied: they are statistics, worked out on the data at hand. A generator that gets principal axes begins without trust in
-        them, so as good as the one it comes from. Raises UserError if less than half of the network fits, for a generator that would
+        Buffers are not copied: they are statistics, worked out on the data at hand. An image autoencoder for larger pictures begins as the one it
+        comes from on pictures averaged down. A deeper generator begins as good as the one it comes from, and so does one that gets principal axes,
+        without trust in them. Raises UserError if less than half of the network fits, for a generator that would
         lose its principal axes, and for weights that go with another tokenizer than the run's, which is given for stages that read reports.
         """
         if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
             raise UserError(f"{self.folder} reads reports with another tokenizer than this run: train '{stage}' without --from.")
         theirs, ours = read_weights(self.folder / component_of(stage) / WEIGHTS), dict(model.named_parameters())
+        if isinstance(model, ImageAutoencoder):
+            theirs = self._for_pictures_of(model.config, theirs)
         fitting = {name for name, p in ours.items() if name in theirs and theirs[name].shape == p.shape}
         if 2 * sum(ours[name].numel() for name in fitting) < sum(p.numel() for p in ours.values()):
             raise UserError(f"Most of '{stage}' in {self.folder} has other shapes than the preset wants: choose the preset it was trained with.")
         if isinstance(model, Generator):
-            theirs_axes = self._principal_axes()
+            theirs_axes = self._generator_config.principal_axes
             if theirs_axes and not model.config.principal_axes:
                 raise UserError(f"The generator in {self.folder} counts from principal axes: train with --set principal_axes={theirs_axes}.")
             if not theirs_axes:
                 model.distrust_axes()
+            model.silence_layers(self._generator_config.depth)
         with torch.no_grad():
             for name in fitting:
                 ours[name].copy_(theirs[name])
         return sorted(set(ours) - fitting)
 
-    def _principal_axes(self) -> int:
-        """Of the generator's preconditioner."""
-        settings = read_config(self.folder / component_of("generator") / CONFIG, GeneratorConfig)
-        return GeneratorConfig(**settings).principal_axes
+    @property
+    def _generator_config(self) -> GeneratorConfig:
+        return GeneratorConfig(**read_config(self.folder / component_of("generator") / CONFIG, GeneratorConfig))
+
+    def _for_pictures_of(self, wanted: ImageAutoencoderConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The image autoencoder's weights for more pixels per latent, if that is what is wanted."""
+        settings = read_config(self.folder / component_of("image-autoencoder") / CONFIG, ImageAutoencoderConfig)
+        old, new = ImageAutoencoderConfig(**settings).pixels_per_latent, wanted.pixels_per_latent
+        return more_pixels(weights, old, new) if new > old and new % old == 0 else weights

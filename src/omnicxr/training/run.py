@@ -181,6 +181,7 @@ class TrainingRun:
     def _check_latents(self, parts: AnyToAnyPipeline) -> None:
         """Autoencoders may come from another model (`origin`, or a copied folder): their latents must be what the preset's generator wants."""
         made = {"image_autoencoder.latent_channels": parts.image_autoencoder.config.latent_channels,
+                "image_autoencoder.pixels_per_latent": parts.image_autoencoder.config.pixels_per_latent,
                 "report_autoencoder.latent_tokens": parts.report_autoencoder.config.latent_tokens,
                 "report_autoencoder.latent_channels": parts.report_autoencoder.config.latent_channels}  # fmt: skip
         for setting, found in made.items():

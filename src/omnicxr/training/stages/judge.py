@@ -33,7 +33,8 @@ class JudgeStage:
         if data.measures is not None:
             mean, std = np.nanmean(data.measures, 0), np.nanstd(data.measures, 0).clip(1e-3)
             statistics = {"measure_mean": tuple(map(float, mean)), "measure_std": tuple(map(float, std))}
-        config = JudgeConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, image_channels=preset.image_channels, **statistics)
+        config = JudgeConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, image_channels=preset.image_channels,
+                             image_size=preset.trunk_image_size, **statistics)  # fmt: skip
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
         batch = preset.optimization[self.name].batch_size

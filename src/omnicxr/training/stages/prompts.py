@@ -51,7 +51,7 @@ class PromptsStage:
     def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
                  *, seed: int, world_size: int) -> None:  # fmt: skip
         config = PromptEncodersConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, dim=preset.prompt_dim,
-                                      image_channels=preset.image_channels)  # fmt: skip
+                                      image_channels=preset.image_channels, image_size=preset.trunk_image_size)  # fmt: skip
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer, self.mirrored_negatives = data, held_out, tokenizer, preset.mirrored_negatives
         self.batch_size = preset.optimization[self.name].batch_size
