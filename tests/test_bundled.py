@@ -1,6 +1,7 @@
 """The model that comes with the package does what it is for."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,6 @@ from omnicxr.simulation.render import render
 from omnicxr.simulation.report import write_report
 from omnicxr.simulation.sampling import sample_truth
 
-STUDIES = 24
-
 
 @pytest.fixture(scope="module")
 def bundled() -> AnyToAnyPipeline:
@@ -28,6 +27,13 @@ def judge() -> Judge:
     return Judge.load(BUNDLED / "judge")
 
 
+@pytest.fixture(scope="module")
+def study(bundled: AnyToAnyPipeline) -> dict[Modality, Any]:
+    rendering = render([sample_truth(1, 2)], bundled.image_size)[0]
+    return {Modality.FRONTAL: rendering.frontal.numpy(), Modality.LATERAL: rendering.lateral.numpy(),
+            Modality.REPORT: write_report(rendering.truth).impression}  # fmt: skip
+
+
 @torch.no_grad()
 def probability(judge: Judge, pipe: AnyToAnyPipeline, modality: Modality, part: list, finding: Finding) -> np.ndarray:  # type: ignore[type-arg]
     x = pipe.network_input(modality, [np.asarray(p) if modality.is_image else p for p in part])
@@ -35,11 +41,8 @@ def probability(judge: Judge, pipe: AnyToAnyPipeline, modality: Modality, part: 
 
 
 @pytest.mark.parametrize("task", Task.all(), ids=str)
-def test_all_tasks(bundled: AnyToAnyPipeline, task: Task) -> None:
-    rendering = render([sample_truth(1, 2)], bundled.image_size)[0]
-    inputs = {Modality.FRONTAL: rendering.frontal.numpy(), Modality.LATERAL: rendering.lateral.numpy(),
-              Modality.REPORT: write_report(rendering.truth).impression}  # fmt: skip
-    out = bundled(**{str(m): inputs[m] for m in task.given}, generate=task.generate, num_inference_steps=4)
+def test_all_tasks(bundled: AnyToAnyPipeline, study: dict[Modality, Any], task: Task) -> None:
+    out = bundled(**{str(m): study[m] for m in task.given}, generate=task.generate, num_inference_steps=4)
     for m in task.generate:
         value = getattr(out, m)[0]
         assert np.asarray(value).std() > 20 if m.is_image else len(value) > 5

@@ -27,7 +27,7 @@ EFFUSION = list(Finding).index(Finding.PLEURAL_EFFUSION)
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """Real studies at the size of the bundled model, every other one with an effusion: the first 100 to score, the others as training studies."""
+    """Real studies at the size at which the judge sees them, every other one with an effusion: the first 100 to score, the rest for training."""
     root = tmp_path_factory.mktemp("sanity")
     simulate(SimulationConfig(studies=STUDIES, seed=11, image_size=128, prevalence=Prevalence(normal=0.3, effusion=0.6)), root / "simulated")
     prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=128), root / "simulated", root / "prepared")

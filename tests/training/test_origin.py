@@ -127,6 +127,8 @@ def test_a_deeper_generator_begins_as_the_one_it_comes_from(model_folder: Path) 
             torch.testing.assert_close(after[m], before[m])
         torch.nn.init.normal_(new.layer(Modality.LATERAL, 3).out.weight)
         assert (new(*task).velocity[Modality.LATERAL] - before[Modality.LATERAL]).abs().max() > 0, "or the test above says nothing"
+    with pytest.raises(UserError, match="has 2 layers: train with --set generator_depth=2"):
+        Origin(model_folder).take_over("generator", Generator(NANO.with_values({"generator_depth": "1"}).generator_config()), None)
 
 
 def test_the_same_latents_for_larger_pictures(model_folder: Path, prepared: Path, tmp_path: Path) -> None:

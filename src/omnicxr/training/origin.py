@@ -61,7 +61,7 @@ class Origin:
         Buffers are not copied: they are statistics, worked out on the data at hand. An image autoencoder for larger pictures begins as the one it
         comes from on pictures averaged down. A deeper generator begins as good as the one it comes from, and so does one that gets principal axes,
         without trust in them. Raises UserError if less than half of the network fits, for a generator that would
-        lose its principal axes, and for weights that go with another tokenizer than the run's, which is given for stages that read reports.
+        lose its principal axes or layers, and for weights that go with another tokenizer than the run's, which is given for stages that read reports.
         """
         if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
             raise UserError(f"{self.folder} reads reports with another tokenizer than this run: train '{stage}' without --from.")
@@ -77,7 +77,9 @@ class Origin:
                 raise UserError(f"The generator in {self.folder} counts from principal axes: train with --set principal_axes={theirs_axes}.")
             if not theirs_axes:
                 model.distrust_axes()
-            model.silence_layers(self._generator_config.depth)
+            if (layers := self._generator_config.depth) > model.config.depth:
+                raise UserError(f"The generator in {self.folder} has {layers} layers: train with --set generator_depth={layers}.")
+            model.silence_layers(layers)
         with torch.no_grad():
             for name in fitting:
                 ours[name].copy_(theirs[name])
