@@ -95,7 +95,7 @@ def test_more_noise_on_generated_latents_changes_them(pipe: AnyToAnyPipeline) ->
     before = (pipe.decode(z, [torch.Generator().manual_seed(1)]).frontal or [])[0]
     kept = pipe.refiner.config
     try:
-        pipe.refiner.config = replace(kept, generated_noise=0.0)
+        pipe.refiner.config = replace(kept, generated_noise=0.1)
         after = (pipe.decode(z, [torch.Generator().manual_seed(1)]).frontal or [])[0]
     finally:
         pipe.refiner.config = kept
