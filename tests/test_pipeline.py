@@ -121,6 +121,13 @@ def test_a_model_folder_may_have_no_guide(pipe: AnyToAnyPipeline, model_folder: 
     assert model_hash(tmp_path / "m") != model_hash(model_folder)
 
 
+def test_a_folder_without_weights_has_no_hash(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
+    pipe.save_pretrained(tmp_path / "m")
+    (tmp_path / "m" / "prompts" / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"prompts/model\.safetensors are missing"):
+        model_hash(tmp_path / "m")
+
+
 def test_one_part_after_the_other(pipe: AnyToAnyPipeline) -> None:
     """The same as calling once for each turn, with the same random generator."""
     own, steps = torch.Generator().manual_seed(5), {"num_inference_steps": 2}

@@ -56,9 +56,12 @@ def components_of(root: Path) -> list[str]:
 
 
 def model_hash(folder: Path | None = None) -> str:
-    """SHA-256 over the weight files of a model folder."""
+    """SHA-256 over the weight files of a model folder. Raises UserError naming one that is missing."""
     root = folder or BUNDLED
-    return sha256(*(root / name / WEIGHTS for name in components_of(root)))
+    files = [root / name / WEIGHTS for name in components_of(root)]
+    if missing := [f for f in files if not f.is_file()]:
+        raise UserError(f"The weights {missing[0]} are missing: get the model folder again.")
+    return sha256(*files)
 
 
 def model_provenance(folder: Path | None = None) -> dict[str, Any]:
