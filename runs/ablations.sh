@@ -6,7 +6,7 @@
 set -euo pipefail
 run=$1 data=$2 out=$3
 preset=${PRESET:-small} steps=${STEPS:-6000} studies=${STUDIES:-1000} precision=${PRECISION:-bf16} device=${DEVICE:-cuda} common=${SETTINGS:-}
-variants=${VARIANTS:-base none pooled no-contrast always-prompt no-prompt full-attention raw-flow noise-prediction principal-axes one-draw even-times coarse-times more-parts one-latent sixteen-latents no-mirrored}
+variants=${VARIANTS:-base none pooled no-contrast always-prompt no-prompt full-attention raw-flow noise-prediction no-axes one-draw even-times coarse-times more-parts one-latent sixteen-latents no-mirrored}
 tasks="report->frontal+lateral,frontal->lateral,frontal->lateral+report,frontal+lateral->report,nothing->frontal+lateral+report"
 omnicxr=$(dirname "$0")/../.venv/bin/omnicxr
 
@@ -21,8 +21,8 @@ for name in $variants; do
         full-attention) settings="given_sees_generated=true" ;;
         raw-flow) settings="preconditioned=false,principal_axes=0" ;;
         noise-prediction) settings="preconditioned=false,principal_axes=0,prediction=noise" ;;
-        principal-axes) settings="principal_axes=256" ;; # in the presets small and base, which have none
-        no-axes) settings="principal_axes=0" ;; # in tiny, which has them: name it in VARIANTS
+        principal-axes) settings="principal_axes=256" ;; # in the preset base, which has none: name it in VARIANTS
+        no-axes) settings="principal_axes=0" ;; # in tiny and small, which have them
         one-draw) settings="report_draws=1" ;;
         even-times) settings="time_shift=0,time_spread=1,report_time_shift=0,report_time_spread=1" ;;
         coarse-times) settings="time_shift=0.35,time_spread=1.3" ;; # those of the bundled models up to the tenth

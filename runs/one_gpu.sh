@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A quarter of an hour of one GPU, as the bundled model had it last (docs/ablations.md, "The eleventh bundled model"): many processes simulate at 256 px on it;
-# half-way the autoencoder begins beside them; then generator, refiner and guide learn side by side, none of which fills such a card alone.
+# after a third of the studies the autoencoder begins beside them; then generator, refiner and guide learn side by side, none of which fills such a card alone.
 # bash runs/one_gpu.sh runs-out/gpu bundled: with a model folder's report autoencoder and prompt encoders, beginning at its image autoencoder (of 8 or 16
 # pixels per latent), refiner and generator (of as many layers or fewer).
 # The model is runs-out/gpu/run/model, with a judge of its own for `omnicxr evaluate`.

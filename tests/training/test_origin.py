@@ -131,8 +131,8 @@ def test_a_deeper_generator_begins_as_the_one_it_comes_from(model_folder: Path) 
         Origin(model_folder).take_over("generator", Generator(NANO.with_values({"generator_depth": "1"}).generator_config()), None)
 
 
-def test_the_same_latents_for_larger_pictures(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    """A model of 32 px goes on at 64 px with half as many latents along each side; the generator asks for such an autoencoder first."""
+def test_a_model_goes_on_with_more_pixels_per_latent(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """A model goes on with half as many latents along each side of a picture; the generator asks for such an autoencoder first."""
     half = NANO.with_steps(1).with_values({"image_autoencoder.pixels_per_latent": "16"})
     run = TrainingRun(half, LoopConfig(), prepared, tmp_path, Origin(model_folder))
     with pytest.raises(UserError, match=r"pixels_per_latent 8, the preset wants 16.*or train the stage 'image-autoencoder' first"):

@@ -21,9 +21,9 @@ class ImageAutoencoderConfig:
 
     latent_channels: int = 16
     pixels_per_latent: int = 8
-    """Along each side: an even number. Networks are of the same size with 8 and with 16, at which each of their cells stands for more pixels."""
+    """Along each side: a multiple of 4. Networks are of the same size with 8 and with 16, at which each of their cells stands for more pixels."""
     widths: tuple[int, int] = (64, 128)
-    """Channels at half a latent's side (a quarter of the resolution with 8 pixels per latent), and at that of the latents."""
+    """Channels at twice the resolution of the latents, and at that of the latents."""
     encoder_blocks: int = 2
     decoder_blocks: int = 3
 

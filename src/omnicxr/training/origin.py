@@ -72,12 +72,13 @@ class Origin:
         if 2 * sum(ours[name].numel() for name in fitting) < sum(p.numel() for p in ours.values()):
             raise UserError(f"Most of '{stage}' in {self.folder} has other shapes than the preset wants: choose the preset it was trained with.")
         if isinstance(model, Generator):
-            theirs_axes = self._generator_config.principal_axes
+            their_config = self._config("generator", GeneratorConfig)
+            theirs_axes = their_config.principal_axes
             if theirs_axes and not model.config.principal_axes:
                 raise UserError(f"The generator in {self.folder} counts from principal axes: train with --set principal_axes={theirs_axes}.")
             if not theirs_axes:
                 model.distrust_axes()
-            if (layers := self._generator_config.depth) > model.config.depth:
+            if (layers := their_config.depth) > model.config.depth:
                 raise UserError(f"The generator in {self.folder} has {layers} layers: train with --set generator_depth={layers}.")
             model.silence_layers(layers)
         with torch.no_grad():
@@ -85,12 +86,11 @@ class Origin:
                 ours[name].copy_(theirs[name])
         return sorted(set(ours) - fitting)
 
-    @property
-    def _generator_config(self) -> GeneratorConfig:
-        return GeneratorConfig(**read_config(self.folder / component_of("generator") / CONFIG, GeneratorConfig))
+    def _config(self, stage: str, kind: Any) -> Any:
+        """The sizes of a stage's network."""
+        return kind(**read_config(self.folder / component_of(stage) / CONFIG, kind))
 
     def _for_pictures_of(self, wanted: ImageAutoencoderConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The image autoencoder's weights for more pixels per latent, if that is what is wanted."""
-        settings = read_config(self.folder / component_of("image-autoencoder") / CONFIG, ImageAutoencoderConfig)
-        old, new = ImageAutoencoderConfig(**settings).pixels_per_latent, wanted.pixels_per_latent
+        old, new = self._config("image-autoencoder", ImageAutoencoderConfig).pixels_per_latent, wanted.pixels_per_latent
         return more_pixels(weights, old, new) if new > old and new % old == 0 else weights
