@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import omnicxr.evaluation.metrics as metrics
+import omnicxr.evaluation.uncertainty as uncertainty
 from omnicxr.app import cli
+from omnicxr.models.folder import model_hash
 from tests.data.test_images import colour, huge, truncated, write_dicom
 
 
@@ -129,6 +132,16 @@ def test_broken_shard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
                  "evaluate": ["--data", data, "--model", model_folder, "--out", tmp_path / "out"], "inspect": [data]}[command]  # fmt: skip
     assert omnicxr(monkeypatch, command, *arguments) == 2
     assert "damaged" in capsys.readouterr().err
+
+
+def test_training_everything_ends_in_an_evaluation(monkeypatch: pytest.MonkeyPatch, run_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr(metrics, "MIN_CASES", 1)
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 5)
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    assert omnicxr(monkeypatch, "train", "all", "--preset", "nano", "--data", prepared, "--out", run, "--measure", 4, "--seed", 0) == 0
+    about = json.loads((run / "evaluation" / "metrics.json").read_text())["about"]
+    assert (about["studies"], about["model_hash"]) == (4, model_hash(run / "model"))
+    assert (run / "evaluation" / "report.html").stat().st_size > 10_000
 
 
 def test_label_shows_the_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
