@@ -1,6 +1,6 @@
 """Write the figures of an evaluation of the bundled model into its card and docs/evaluation.md: python scripts/document_evaluation.py EVAL
 
-EVAL is what `omnicxr evaluate --data PREPARED --num 300 --out EVAL` wrote. In the card everything from "## Figures" to the end is written anew; in
+EVAL is what `omnicxr evaluate --data PREPARED --num 1000 --out EVAL` wrote. In the card everything from "## Figures" to the end is written anew; in
 docs/evaluation.md everything from "### Bounds" to the end. What the figures mean is written by hand, above them.
 """
 
