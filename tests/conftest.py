@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import omnicxr.evaluation.metrics as metrics
+import omnicxr.evaluation.uncertainty as uncertainty
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.simulate import SimulationConfig, simulate
@@ -16,6 +18,13 @@ from omnicxr.training.run import TrainingRun
 
 torch.set_num_threads(2)
 STUDIES = 80
+
+
+@pytest.fixture
+def few_studies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few studies as the tests have are enough to measure on, and few resamples for an interval."""
+    monkeypatch.setattr(metrics, "MIN_CASES", 1)
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 5)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import omnicxr.evaluation.metrics as metrics
-import omnicxr.evaluation.uncertainty as uncertainty
 from omnicxr.app.evaluation_page import write_page, write_tables
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.selection import Selection
@@ -17,9 +15,8 @@ from omnicxr.training.loop import LoopConfig
 from omnicxr.training.run import TrainingRun
 
 
-def test_train_and_evaluate(simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "MIN_CASES", 1)
-    monkeypatch.setattr(uncertainty, "RESAMPLES", 5)
+@pytest.mark.usefixtures("few_studies")
+def test_train_and_evaluate(simulated: Path, tmp_path: Path) -> None:
     data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "evaluation"
     frontal = tuple(v for v in View if v.modality == "frontal")
     manifest = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(views=frontal)), simulated, data)

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import omnicxr.evaluation.metrics as metrics
-import omnicxr.evaluation.uncertainty as uncertainty
 from omnicxr.app import cli
 from omnicxr.models.folder import model_hash
 from tests.data.test_images import colour, huge, truncated, write_dicom
@@ -134,9 +132,8 @@ def test_broken_shard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert "damaged" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("few_studies")
 def test_training_everything_ends_in_an_evaluation(monkeypatch: pytest.MonkeyPatch, run_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    monkeypatch.setattr(metrics, "MIN_CASES", 1)
-    monkeypatch.setattr(uncertainty, "RESAMPLES", 5)
     run = Path(shutil.copytree(run_folder, tmp_path / "run"))
     assert omnicxr(monkeypatch, "train", "all", "--preset", "nano", "--data", prepared, "--out", run, "--measure", 4, "--seed", 0) == 0
     about = json.loads((run / "evaluation" / "metrics.json").read_text())["about"]
@@ -163,10 +160,9 @@ def test_inspect_notices_a_changed_shard(monkeypatch: pytest.MonkeyPatch, capsys
     assert "hash" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("few_studies")
 def test_evaluation_and_comparison(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prepared: Path, model_folder: Path,
                                    tmp_path: Path) -> None:  # fmt: skip
-    monkeypatch.setattr("omnicxr.evaluation.metrics.MIN_CASES", 1)
-    monkeypatch.setattr("omnicxr.evaluation.uncertainty.RESAMPLES", 5)
     common = ["--data", prepared, "--model", model_folder, "--tasks", "report->frontal+lateral", "--num", 6, "--extractors", "prompts"]
     for name, steps, interval in (("a", 1, ""), ("b", 2, "0.2-0.9")):
         assert omnicxr(monkeypatch, "evaluate", *common, "--steps", steps, "--guidance-interval", interval, "--out", tmp_path / name) == 0

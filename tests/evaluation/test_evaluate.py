@@ -21,12 +21,7 @@ BOTH, WRITE = Task.parse("report->frontal+lateral"), Task.parse("frontal+lateral
 TASKS = (BOTH, WRITE, Task.from_nothing())
 ONE_STEP, TWO_STEPS = {"num_inference_steps": 1}, {"num_inference_steps": 2}
 CONFIG = EvaluationConfig(tasks=TASKS, num=8, sampling=TWO_STEPS, extractors=("prompts",))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "MIN_CASES", 1)
-    monkeypatch.setattr(uncertainty, "RESAMPLES", 5)
+pytestmark = pytest.mark.usefixtures("few_studies")
 
 
 @pytest.fixture(scope="module")
