@@ -1,8 +1,8 @@
 """Speed as ratios measured in one run: `make bench`.
 
-Given-token caching on / off, 20 steps against 50, training steps compiled or not, our generator against a Stable-Diffusion-1.x-size U-Net
-per denoising step (with guidance, on the 4 x 32 x 32 latents of a 256 px view), and simulated studies per second. Random weights where weights
-do not matter.
+Given-token caching on / off, 20 steps against 50, training steps compiled or not, our generator against a
+Stable-Diffusion-1.x-size U-Net per denoising step (with guidance, on the 4 x 32 x 32 latents of a 256 px view), and
+simulated studies per second. Random weights where weights do not matter.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task
 from omnicxr.models.component import count_parameters
-from omnicxr.models.generator import Generator
-from omnicxr.models.streams import GeneratorConfig
+from omnicxr.models.generator.network import Generator
+from omnicxr.models.generator.stream import GeneratorConfig
 from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.render import render
-from omnicxr.simulation.sampling import sample_truth
 from omnicxr.training.compiling import compile_blocks
 from omnicxr.training.config import PRESETS
 
@@ -59,17 +59,25 @@ def caching(model: Generator, task: Task, steps: int = 20) -> float:
 
 def steps_ratio(pipe: AnyToAnyPipeline) -> float:
     """Time of 50 steps over time of 20, sentence to both views, decoding included."""
-    runs = [lambda s=s: pipe(report="Large left pleural effusion.", generate=IMAGE_MODALITIES, num_inference_steps=s) for s in (50, 20)]
+    runs = [
+        lambda s=s: pipe(report="Large left pleural effusion.", generate=IMAGE_MODALITIES, num_inference_steps=s)
+        for s in (50, 20)
+    ]
     return seconds(runs[0]) / seconds(runs[1])
 
 
 def compiled_ratio(config: GeneratorConfig, batch: int = 16) -> float:
     """Time of training steps (forward and backward) as they are over that of compiled ones, four tasks in turn."""
-    tasks = [Task.parse(text) for text in ("report->frontal", "frontal->lateral", "frontal+report->lateral", "lateral->report")]
+    tasks = [
+        Task.parse(text)
+        for text in ("report->frontal", "frontal->lateral", "frontal+report->lateral", "lateral->report")
+    ]
 
     def steps(model: Generator) -> None:
         for task in tasks:
-            given, x = ({m: torch.randn(batch, *config.latent_shape(m)) for m in parts} for parts in (task.given, task.generate))
+            given, x = (
+                {m: torch.randn(batch, *config.latent_shape(m)) for m in parts} for parts in (task.given, task.generate)
+            )
             out = model(given, x, {m: torch.rand(batch) for m in x}, torch.randn(batch, config.prompt_dim))
             torch.stack([v.square().mean() for v in out.velocity.values()]).sum().backward()
 
@@ -80,7 +88,8 @@ def compiled_ratio(config: GeneratorConfig, batch: int = 16) -> float:
 
 @torch.no_grad()
 def unet_ratio(preset: str) -> tuple[float, float, float]:
-    """U-Net time for both views over ours for both views, per guided denoising step at 256 px; and both sizes in millions."""
+    """U-Net time for both views over ours for both views, per guided denoising step at 256 px; and both sizes in
+    millions."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     unet = UNet2DConditionModel(sample_size=32, in_channels=4, out_channels=4, cross_attention_dim=768).eval()
@@ -110,7 +119,9 @@ def main() -> None:
     for text in ("report->frontal", "frontal+lateral->report", "frontal+report->lateral"):
         print(f"given-token caching, {text}: {caching(pipe.generator, Task.parse(text)):.2f}x faster than without")
     print(f"20 steps against 50, sentence to both views: {steps_ratio(pipe):.2f}x faster")
-    print(f"training steps of the generator, preset tiny, compiled: {compiled_ratio(pipe.generator.config):.2f}x faster")
+    print(
+        f"training steps of the generator, preset tiny, compiled: {compiled_ratio(pipe.generator.config):.2f}x faster"
+    )
     for preset in ("small", "base"):
         ratio, unet_size, size = unet_ratio(preset)
         names = f"preset {preset} ({size:.0f} M) against SD-1.x U-Net ({unet_size:.0f} M)"

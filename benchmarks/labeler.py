@@ -1,7 +1,7 @@
 """Accuracy and speed of the labeler on the gold labels of Open-I: `python benchmarks/labeler.py FOLDER`.
 
-FOLDER holds `indiana_reports.csv` (Open-I in table form) and `openi_gld_std14.csv` (the gold labels of NegBio, Peng et al. 2018, which name the
-findings of ChestX-ray14). Only the text of findings and impression is read.
+FOLDER holds `indiana_reports.csv` (Open-I in table form) and `openi_gld_std14.csv` (the gold labels of NegBio, Peng et
+al. 2018, which name the findings of ChestX-ray14). Only the text of findings and impression is read.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ from omnicxr.data.labeler import label_report
 from omnicxr.domain import Finding, LabelState
 
 GOLD_COLUMNS = {
-    Finding.ATELECTASIS: ("Atelectasis",), Finding.CARDIOMEGALY: ("Cardiomegaly",), Finding.CONSOLIDATION: ("Consolidation",),
-    Finding.EDEMA: ("Edema",), Finding.LUNG_LESION: ("Mass", "Nodule"), Finding.PLEURAL_EFFUSION: ("Effusion",),
-    Finding.PLEURAL_OTHER: ("Pleural_Thickening",), Finding.PNEUMONIA: ("Pneumonia",), Finding.PNEUMOTHORAX: ("Pneumothorax",),
-}  # fmt: skip
+    Finding.ATELECTASIS: ("Atelectasis",),
+    Finding.CARDIOMEGALY: ("Cardiomegaly",),
+    Finding.CONSOLIDATION: ("Consolidation",),
+    Finding.EDEMA: ("Edema",),
+    Finding.LUNG_LESION: ("Mass", "Nodule"),
+    Finding.PLEURAL_EFFUSION: ("Effusion",),
+    Finding.PLEURAL_OTHER: ("Pleural_Thickening",),
+    Finding.PNEUMONIA: ("Pneumonia",),
+    Finding.PNEUMOTHORAX: ("Pneumothorax",),
+}
 """Findings that both schemes have => columns of the gold table."""
 ENOUGH = 30
 """Findings with at least this many positives count in the macro average."""
@@ -44,7 +50,11 @@ def read_gold(folder: Path) -> list[tuple[str, dict[Finding, bool]]]:
         texts = {row["uid"]: f"{row['findings']}\n\n{row['impression']}".strip() for row in csv.DictReader(file)}
     with (folder / "openi_gld_std14.csv").open(encoding="utf-8", newline="") as file:
         gold = [(texts.get(row["filename"].removeprefix("CXR"), ""), row) for row in csv.DictReader(file)]
-    return [(text, {f: any(row[c] == "1" for c in columns) for f, columns in GOLD_COLUMNS.items()}) for text, row in gold if text]
+    return [
+        (text, {f: any(row[c] == "1" for c in columns) for f, columns in GOLD_COLUMNS.items()})
+        for text, row in gold
+        if text
+    ]
 
 
 def score(gold: list[tuple[str, dict[Finding, bool]]]) -> dict[Finding, Score]:
@@ -52,7 +62,10 @@ def score(gold: list[tuple[str, dict[Finding, bool]]]) -> dict[Finding, Score]:
     predicted = [label_report(text) for text, _ in gold]
     scores = {}
     for finding in GOLD_COLUMNS:
-        pairs = [(labels[finding] is LabelState.POSITIVE, truth[finding]) for labels, (_, truth) in zip(predicted, gold, strict=True)]
+        pairs = [
+            (labels[finding] is LabelState.POSITIVE, truth[finding])
+            for labels, (_, truth) in zip(predicted, gold, strict=True)
+        ]
         scores[finding] = Score(pairs.count((True, True)), pairs.count((True, False)), pairs.count((False, True)))
     return scores
 
@@ -70,7 +83,10 @@ def main(folder: Path) -> None:
     scores = score(gold)
     print(f"{len(gold)} reports, {len(gold) / (time.perf_counter() - start):.0f} a second on one core")
     for finding, s in scores.items():
-        print(f"{finding:20s} positives {s.right + s.missed:4d}  right {s.right:4d}  wrong {s.wrong:3d}  missed {s.missed:3d}  F1 {s.f1:.3f}")
+        print(
+            f"{finding:20s} positives {s.right + s.missed:4d}  right {s.right:4d}  wrong {s.wrong:3d}  missed"
+            f" {s.missed:3d}  F1 {s.f1:.3f}"
+        )
     print("micro F1 {:.3f}, macro F1 {:.3f}".format(*micro_macro(scores)))
 
 

@@ -1,7 +1,8 @@
 """Speed and memory of `prepare`: `python benchmarks/prepare.py`.
 
-Pictures per second against (a) a plain single-process Pillow loop that does the same work and (b) decoding alone in as many processes,
-measured in one run on full-size JPEGs; peak memory of the whole process tree at 2,000 and at 20,000 studies.
+Pictures per second against (a) a plain single-process Pillow loop that does the same work and (b) decoding alone in as
+many processes, measured in one run on full-size JPEGs; peak memory of the whole process tree at 2,000 and at 20,000
+studies.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def write_data(root: Path, studies: int, side: int) -> list[Path]:
     originals = [root / f"original-{i}.jpg" for i in range(SOURCES)]
     for i, path in enumerate(originals):  # smooth shapes and fine grain, about as large as a radiograph's file
         rng = np.random.default_rng(i)
-        shapes = Image.fromarray(rng.integers(0, 255, (12, 10)).astype(np.uint8)).resize((side, round(1.2 * side)), Image.Resampling.BICUBIC)
+        shapes = Image.fromarray(rng.integers(0, 255, (12, 10)).astype(np.uint8)).resize(
+            (side, round(1.2 * side)), Image.Resampling.BICUBIC
+        )
         grain = rng.normal(0, 3, (round(1.2 * side), side))
         Image.fromarray(np.clip(np.asarray(shapes) + grain, 0, 255).astype(np.uint8)).save(path, quality=92)
     metadata, splits, labels, paths = ["dicom_id,subject_id,study_id,ViewPosition"], ["dicom_id,split"], [], []
@@ -42,7 +45,9 @@ def write_data(root: Path, studies: int, side: int) -> list[Path]:
         subject, study = str(10_000_000 + n), str(50_000_000 + n)
         folder = root / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}"
         folder.mkdir(parents=True)
-        folder.with_suffix(".txt").write_text(" FINDINGS:  The lungs are clear. No pleural effusion.\n\n IMPRESSION:  No acute process.\n")
+        folder.with_suffix(".txt").write_text(
+            " FINDINGS:  The lungs are clear. No pleural effusion.\n\n IMPRESSION:  No acute process.\n"
+        )
         for k, view in enumerate(("PA", "LATERAL")):
             picture = folder / f"{n:08d}-{k}.jpg"
             os.link(originals[(2 * n + k) % len(originals)], picture)
@@ -107,8 +112,14 @@ def speed(studies: int, side: int) -> None:
             start = time.perf_counter()
             pool.map(decode, paths, chunksize=16)
             alone = time.perf_counter() - start
-    print(f"{len(paths)} JPEGs of {side} x {round(1.2 * side)}, {WORKERS} processes: {len(paths) / ours:.1f} pictures a second")
-    print(f"  {loop / ours:.2f} x the single-process Pillow loop; {alone / ours:.2f} x decoding alone with as many processes")
+    print(
+        f"{len(paths)} JPEGs of {side} x {round(1.2 * side)}, {WORKERS} processes: {len(paths) / ours:.1f} pictures a"
+        " second"
+    )
+    print(
+        f"  {loop / ours:.2f} x the single-process Pillow loop; {alone / ours:.2f} x decoding alone with as many"
+        " processes"
+    )
 
 
 def memory(studies: int) -> None:

@@ -1,7 +1,8 @@
-"""Studies a second and memory of sampling, by batch: `python benchmarks/sampling.py [BATCH ...] [MODEL]`, on a GPU if there is one.
+"""Studies a second and memory of sampling, by batch: `python benchmarks/sampling.py [BATCH ...] [MODEL]`, on a GPU if
+there is one.
 
-Reports => frontal and lateral views with the model's own steps and guidance, decoding and refining included; in float32 and, on a GPU, in bfloat16.
-Median of three batches, after one that is not timed.
+Reports => frontal and lateral views with the model's own steps and guidance, decoding and refining included; in float32
+and, on a GPU, in bfloat16. Median of three batches, after one that is not timed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def rate(pipe: AnyToAnyPipeline, batch: int, half: bool) -> tuple[float, float]:
 
 
 def main() -> None:
-    folders, batches = [a for a in sys.argv[1:] if not a.isdigit()], [int(a) for a in sys.argv[1:] if a.isdigit()] or [1, 64]
+    folders, batches = (
+        [a for a in sys.argv[1:] if not a.isdigit()],
+        [int(a) for a in sys.argv[1:] if a.isdigit()] or [1, 64],
+    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pipe = AnyToAnyPipeline.from_pretrained(Path(folders[0]) if folders else None, device=device)
     print(torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads")
@@ -39,7 +43,10 @@ def main() -> None:
         rates = {batch: rate(pipe, batch, half) for batch in batches}
         for batch, (studies, memory) in rates.items():
             peak = f", peak memory {memory:.0f} MiB" if memory else ""
-            print(f"{'bfloat16' if half else 'float32'}, batch {batch}: {studies:.2f} studies a second, x {studies / rates[batches[0]][0]:.1f}{peak}")
+            print(
+                f"{'bfloat16' if half else 'float32'}, batch {batch}: {studies:.2f} studies a second, x"
+                f" {studies / rates[batches[0]][0]:.1f}{peak}"
+            )
 
 
 if __name__ == "__main__":

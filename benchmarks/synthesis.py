@@ -1,9 +1,11 @@
-"""Speed, memory and safety of `synthesize`: `python benchmarks/synthesis.py [STUDIES] [LARGE] [PARTS, such as ac] [MODEL]`.
+"""Speed, memory and safety of `synthesize`: `python benchmarks/synthesis.py [STUDIES] [LARGE] [PARTS, such as ac]
+[MODEL]`.
 
-(a) Studies per second against a plain loop over the pipeline, in one run. (b) Peak memory of the process tree and cost per study at a tenth of LARGE
-and at LARGE studies. (c) STUDIES studies made undisturbed, with kills at random moments, with 1, 2 and 4 workers and through Ray: the same bytes.
-(b) and (c) take one step per study and MODEL, the bundled one by default: what they measure depends on neither, so a model of the preset nano saves
-time. (a) is the bundled model with its own steps.
+(a) Studies per second against a plain loop over the pipeline, in one run. (b) Peak memory of the process tree and cost
+per study at a tenth of LARGE and at LARGE studies. (c) STUDIES studies made undisturbed, with kills at random moments,
+with 1, 2 and 4 workers and through Ray: the same bytes. (b) and (c) take one step per study and MODEL, the bundled one
+by default: what they measure depends on neither, so a model of the preset nano saves time. (a) is the bundled model
+with its own steps.
 """
 
 from __future__ import annotations
@@ -62,7 +64,9 @@ def killed(out: Path, num: int, seed: int, *more: str) -> int:
     """Kill the whole command at random moments until it ends by itself; returns how often it was killed."""
     rng, kills = random.Random(seed), 0
     while True:
-        running = subprocess.Popen(command(out, num, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        running = subprocess.Popen(
+            command(out, num, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             running.wait(timeout=rng.uniform(4, 40))
         except subprocess.TimeoutExpired:
@@ -100,7 +104,10 @@ def memory(root: Path, large: int, *more: str) -> None:
     """Part (b)."""
     for num in (large // 10, large):
         seconds, peak = run(root / f"large-{num}", num, *more)
-        print(f"(b) {num} studies: peak memory {peak:.0f} MiB, {1000 * seconds / num:.1f} ms a study with start-up", flush=True)
+        print(
+            f"(b) {num} studies: peak memory {peak:.0f} MiB, {1000 * seconds / num:.1f} ms a study with start-up",
+            flush=True,
+        )
 
 
 def safety(root: Path, studies: int, *more: str) -> None:
@@ -113,7 +120,12 @@ def safety(root: Path, studies: int, *more: str) -> None:
         return found
 
     digests = {account(f"killed {killed(root / 'killed', studies, 0, *more)} times", root / "killed")}
-    for name, workers in {"1 worker": ("1",), "2 workers": ("2",), "4 workers": ("4",), "Ray, 2 workers": ("2", "--ray")}.items():
+    for name, workers in {
+        "1 worker": ("1",),
+        "2 workers": ("2",),
+        "4 workers": ("4",),
+        "Ray, 2 workers": ("2", "--ray"),
+    }.items():
         run(root / name, studies, *more, "--workers", *workers)
         digests.add(account(name, root / name))
     if len(digests) != 1:

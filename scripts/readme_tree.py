@@ -6,8 +6,21 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (".", "domain", "data", "data/sources", "simulation", "models", "flow", "training", "training/stages", "evaluation", "synthesis",
-           "downstream", "app")  # fmt: skip
+FOLDERS = (
+    ".",
+    "domain",
+    "data",
+    "data/sources",
+    "simulation",
+    "models",
+    "flow",
+    "training",
+    "training/stages",
+    "evaluation",
+    "synthesis",
+    "downstream",
+    "app",
+)
 BEGIN, END = "    src/omnicxr/\n", "    src/omnicxr/bundled/"
 
 

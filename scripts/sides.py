@@ -1,8 +1,8 @@
 """On which side are lesions drawn? python scripts/sides.py PREPARED [MODEL] [SPLIT]
 
-Frontal views are generated from the reports of all simulated studies of a split (validate unless named) that have an effusion, pneumothorax or
-consolidation on one side alone: of the 300 studies of an evaluation these are too few. Printed: how often the judge sees most of it on that side,
-with the 95 % interval over patients.
+Frontal views are generated from the reports of all simulated studies of a split (validate unless named) that have an
+effusion, pneumothorax or consolidation on one side alone: of the 300 studies of an evaluation these are too few.
+Printed: how often the judge sees most of it on that side, with the 95 % interval over patients.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import numpy as np
 import torch
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality
 from omnicxr.domain.measures import by_side
-from omnicxr.evaluation.clinical import truth_errors
-from omnicxr.evaluation.reader import Reader, truth_of
+from omnicxr.evaluation.measures.clinical import truth_errors
+from omnicxr.evaluation.readers.panel import Reader, truth_of
 from omnicxr.evaluation.tables import number
 from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import AnyToAnyPipeline, study_seed
+from omnicxr.pipeline import AnyToAnyPipeline
 
 KINDS = ("effusion", "pneumothorax", "consolidation")
 CHUNK = 50
@@ -39,7 +40,7 @@ def main(prepared: Path, model: Path, split: str) -> None:
     rows, truth = rows[one_sided], truth[one_sided]
     measures = []
     for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
-        generators = [torch.Generator().manual_seed(study_seed(0, int(i))) for i in chunk]
+        generators = [torch.Generator().manual_seed(derived_seed(0, int(i))) for i in chunk]
         made = pipe(report=[data.reports[i] for i in chunk], generate=("frontal",), generator=generators).frontal or []
         measures.append(reader.read(Modality.FRONTAL, np.stack([np.asarray(picture) for picture in made])).measures)
     shares = truth_errors(np.concatenate(measures), truth, data.patients[rows])["side"]
@@ -49,4 +50,8 @@ def main(prepared: Path, model: Path, split: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else BUNDLED, sys.argv[3] if len(sys.argv) > 3 else "validate")
+    main(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]) if len(sys.argv) > 2 else BUNDLED,
+        sys.argv[3] if len(sys.argv) > 3 else "validate",
+    )

@@ -1,4 +1,5 @@
-"""Shared fixtures: a small simulated data set and a model trained on it for a few steps, made once for the whole run."""
+"""Shared fixtures: a small simulated data set and a model trained on it for a few steps, made once for the whole
+run."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import omnicxr.evaluation.metrics as metrics
-import omnicxr.evaluation.uncertainty as uncertainty
+import omnicxr.evaluation.measures.metrics as metrics
+import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.simulate import SimulationConfig, simulate

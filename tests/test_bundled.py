@@ -12,9 +12,9 @@ from omnicxr.app.demo import run_demo
 from omnicxr.domain import Finding, Modality, Task
 from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
+from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.render import render
 from omnicxr.simulation.report import write_report
-from omnicxr.simulation.sampling import sample_truth
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,11 @@ def judge() -> Judge:
 @pytest.fixture(scope="module")
 def study(bundled: AnyToAnyPipeline) -> dict[Modality, Any]:
     rendering = render([sample_truth(1, 2)], bundled.image_size)[0]
-    return {Modality.FRONTAL: rendering.frontal.numpy(), Modality.LATERAL: rendering.lateral.numpy(),
-            Modality.REPORT: write_report(rendering.truth).impression}  # fmt: skip
+    return {
+        Modality.FRONTAL: rendering.frontal.numpy(),
+        Modality.LATERAL: rendering.lateral.numpy(),
+        Modality.REPORT: write_report(rendering.truth).impression,
+    }
 
 
 @torch.no_grad()
@@ -52,9 +55,14 @@ def test_all_tasks(bundled: AnyToAnyPipeline, study: dict[Modality, Any], task: 
     ("sentence", "finding"),
     [("Large left pleural effusion.", Finding.PLEURAL_EFFUSION), ("Severe cardiomegaly.", Finding.CARDIOMEGALY)],
 )
-def test_pictures_show_what_the_sentence_said(bundled: AnyToAnyPipeline, judge: Judge, sentence: str, finding: Finding) -> None:
+def test_pictures_show_what_the_sentence_said(
+    bundled: AnyToAnyPipeline, judge: Judge, sentence: str, finding: Finding
+) -> None:
     views = (Modality.FRONTAL, Modality.LATERAL)
-    told, plain = (bundled(report=r, generate=views, num=6, num_inference_steps=10) for r in (sentence, "No acute cardiopulmonary process."))
+    told, plain = (
+        bundled(report=r, generate=views, num=6, num_inference_steps=10)
+        for r in (sentence, "No acute cardiopulmonary process.")
+    )
     for m in views:
         with_it, without = (probability(judge, bundled, m, getattr(o, m), finding) for o in (told, plain))
         assert with_it.mean() > without.mean() + 0.3
@@ -62,8 +70,13 @@ def test_pictures_show_what_the_sentence_said(bundled: AnyToAnyPipeline, judge: 
 
 def test_side_of_an_effusion(bundled: AnyToAnyPipeline) -> None:
     """Fluid whitens the lower outer lung of its own side; the patient's left is on the right of the picture."""
-    left, right = (np.stack(bundled(report=f"Large {s} pleural effusion.", generate=("frontal",), num=6, num_inference_steps=10).frontal or [])
-                   for s in ("left", "right"))  # fmt: skip
+    left, right = (
+        np.stack(
+            bundled(report=f"Large {s} pleural effusion.", generate=("frontal",), num=6, num_inference_steps=10).frontal
+            or []
+        )
+        for s in ("left", "right")
+    )
     n = left.shape[-1]
     difference = left.astype(float).mean(0) - right.astype(float).mean(0)
     rows = slice(n // 3, n // 2)

@@ -1,4 +1,5 @@
-"""Data without lateral views, the commonest kind: everything from training to the page works, and is about what there is."""
+"""Data without lateral views, the commonest kind: everything from training to the page works, and is about what there
+is."""
 
 import json
 from pathlib import Path
@@ -19,7 +20,9 @@ from omnicxr.training.run import TrainingRun
 def test_train_and_evaluate(simulated: Path, tmp_path: Path) -> None:
     data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "evaluation"
     frontal = tuple(v for v in View if v.modality == "frontal")
-    manifest = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(views=frontal)), simulated, data)
+    manifest = prepare(
+        PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(views=frontal)), simulated, data
+    )
     assert set(manifest["modalities"]) == {"frontal+report"}
     TrainingRun(get_preset("nano").with_steps(2), LoopConfig(), data, run).train("all")
     evaluate(EvaluationConfig(num=8, sampling={"num_inference_steps": 2}), run / "model", data, out)

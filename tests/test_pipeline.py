@@ -11,7 +11,7 @@ from omnicxr import AnyToAnyPipeline
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import AUTOGUIDANCE, ORDERS
 from omnicxr.models.folder import model_hash
-from omnicxr.models.generator import Generator
+from omnicxr.models.generator.network import Generator
 from omnicxr.pipeline import StudyOutput
 from omnicxr.training.origin import Origin
 
@@ -53,9 +53,18 @@ def test_one_or_four_in_a_batch(pipe: AnyToAnyPipeline) -> None:
     first = pipe(report=REPORTS[0], generate=("frontal", "lateral"), num_inference_steps=3)
     assert together.frontal and first.frontal
     assert together.frontal[0].tobytes() == first.frontal[0].tobytes()
-    own = pipe(report=REPORTS[3], generate=("frontal", "lateral"), num_inference_steps=3, generator=[torch.Generator().manual_seed(7)])
-    mixed = pipe(report=REPORTS, generate=("frontal", "lateral"), num_inference_steps=3,
-                 generator=[torch.Generator().manual_seed(s) for s in (4, 5, 6, 7)])  # fmt: skip
+    own = pipe(
+        report=REPORTS[3],
+        generate=("frontal", "lateral"),
+        num_inference_steps=3,
+        generator=[torch.Generator().manual_seed(7)],
+    )
+    mixed = pipe(
+        report=REPORTS,
+        generate=("frontal", "lateral"),
+        num_inference_steps=3,
+        generator=[torch.Generator().manual_seed(s) for s in (4, 5, 6, 7)],
+    )
     assert own.frontal and mixed.frontal
     assert own.frontal[0].tobytes() == mixed.frontal[3].tobytes()
 
@@ -68,7 +77,10 @@ def test_a_real_batch_gives_the_same_pictures_but_for_rounding(pipe: AnyToAnyPip
 
 
 def test_generator_object(pipe: AnyToAnyPipeline) -> None:
-    a, b = (pipe(generate=("report",), num=2, generator=torch.Generator().manual_seed(3), num_inference_steps=2) for _ in range(2))
+    a, b = (
+        pipe(generate=("report",), num=2, generator=torch.Generator().manual_seed(3), num_inference_steps=2)
+        for _ in range(2)
+    )
     assert same(a, b)
 
 
@@ -91,12 +103,15 @@ def test_guidance_scale_one_is_no_guidance(pipe: AnyToAnyPipeline) -> None:
 
 def guided_by(pipe: AnyToAnyPipeline, guide: Generator | None) -> AnyToAnyPipeline:
     """The same model with another guide, or none."""
-    return AnyToAnyPipeline(**{**pipe.components(), "guide": guide}, tokenizer=pipe.tokenizer, image_size=pipe.image_size)  # type: ignore[arg-type]
+    return AnyToAnyPipeline(
+        **{**pipe.components(), "guide": guide}, tokenizer=pipe.tokenizer, image_size=pipe.image_size
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("inputs", [{}, {"report": "Clear."}], ids=["from nothing", "from a report"])
 def test_autoguidance_leads_away_from_the_guide(pipe: AnyToAnyPipeline, inputs: dict[str, Any]) -> None:
-    """A generator that is its own guide is not led anywhere; a worse one leads somewhere, from nothing too; none at all is refused."""
+    """A generator that is its own guide is not led anywhere; a worse one leads somewhere, from nothing too; none at all
+    is refused."""
     assert pipe.guide and pipe.sampling.autoguidance_scale == AUTOGUIDANCE
     task: dict[str, Any] = {**inputs, "generate": ("frontal", "lateral"), "num_inference_steps": 3}
     unled = pipe(**task, autoguidance_scale=1.0)
@@ -137,7 +152,10 @@ def test_one_part_after_the_other(pipe: AnyToAnyPipeline) -> None:
     turns = StudyOutput(frontal.frontal, lateral.lateral, written.report)
     seen: list[tuple[int, int]] = []
     task = {"generate": Modality, **steps}
-    outputs = {o: pipe(**task, generator=[torch.Generator().manual_seed(5)], order=o, progress=lambda *done: seen.append(done)) for o in ORDERS}
+    outputs = {
+        o: pipe(**task, generator=[torch.Generator().manual_seed(5)], order=o, progress=lambda *done: seen.append(done))
+        for o in ORDERS
+    }
     assert same(outputs["in-turn"], turns)
     assert outputs["report-first"].report == written.report
     assert not same(outputs["report-first"], outputs["in-turn"])
@@ -150,7 +168,9 @@ def test_one_part_after_the_other(pipe: AnyToAnyPipeline) -> None:
 
 
 def test_what_is_given_matters(pipe: AnyToAnyPipeline) -> None:
-    a, b = (pipe(report=r, generate=("frontal",), num_inference_steps=3) for r in ("Clear lungs.", "Left pneumothorax."))
+    a, b = (
+        pipe(report=r, generate=("frontal",), num_inference_steps=3) for r in ("Clear lungs.", "Left pneumothorax.")
+    )
     assert not same(a, b)
 
 

@@ -10,9 +10,7 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 
-@pytest.mark.parametrize(
-    "command", [["ruff", "check", "."], ["lint-imports"], ["pyright"]], ids=lambda c: c[0]
-)
+@pytest.mark.parametrize("command", [["ruff", "check", "."], ["lint-imports"], ["pyright"]], ids=lambda c: c[0])
 def test_clean(command: list[str]) -> None:
     done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

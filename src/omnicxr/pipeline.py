@@ -15,16 +15,27 @@ from torch import Tensor
 
 from omnicxr.data.files import write_json
 from omnicxr.data.images import load_image, to_square
+from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.guidance import guidance, is_guided
 from omnicxr.flow.refining import refined
 from omnicxr.flow.samplers import Velocity, begin, diffusion_timesteps, solve, timesteps
 from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
 from omnicxr.models.component import Component, known_settings
-from omnicxr.models.folder import BUNDLED, COMPONENT_TYPES, INDEX, OPTIONAL, ModelIndex, components_of, read_index
-from omnicxr.models.generator import Generator, Streams
-from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
-from omnicxr.models.prompts import PromptEncoders
+from omnicxr.models.folder import (
+    BUNDLED,
+    COMPONENT_TYPES,
+    INDEX,
+    OPTIONAL,
+    ModelIndex,
+    component_folder,
+    components_of,
+    read_index,
+)
+from omnicxr.models.generator.network import Generator, Streams
+from omnicxr.models.image_autoencoder import ImageAutoencoder, uint8_from_pixels
+from omnicxr.models.inputs import network_input
+from omnicxr.models.prompt_encoders import PromptEncoders
 from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, sentence_case
@@ -49,22 +60,33 @@ class AnyToAnyPipeline:
     """Encoders, generator and decoders of one model, on one device."""
 
     def __init__(
-        self, *, image_autoencoder: ImageAutoencoder, refiner: Refiner, report_autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer,
-        prompts: PromptEncoders, generator: Generator, guide: Generator | None = None, image_size: int, sampling: SamplingConfig | None = None,
-    ) -> None:  # fmt: skip
-        """`guide`: a worse generator of the same latents, which sampling leads away from (`SamplingConfig.autoguidance_scale`).
+        self,
+        *,
+        image_autoencoder: ImageAutoencoder,
+        refiner: Refiner,
+        report_autoencoder: ReportAutoencoder,
+        tokenizer: ReportTokenizer,
+        prompt_encoders: PromptEncoders,
+        generator: Generator,
+        guide: Generator | None = None,
+        image_size: int,
+        sampling: SamplingConfig | None = None,
+    ) -> None:
+        """`guide`: a worse generator of the same latents, which sampling leads away from
+        (`SamplingConfig.autoguidance_scale`).
 
         `sampling`: None for this version's defaults, which use the guide where there is one.
         """
         self.image_autoencoder, self.refiner, self.report_autoencoder = image_autoencoder, refiner, report_autoencoder
-        self.tokenizer, self.prompts, self.generator, self.guide = tokenizer, prompts, generator, guide
+        self.tokenizer, self.prompt_encoders = tokenizer, prompt_encoders
+        self.generator, self.guide = generator, guide
         self.image_size = image_size
         self.sampling = sampling or SamplingConfig(autoguidance_scale=AUTOGUIDANCE if guide else 1.0)
         for component in self.components().values():
             component.eval().requires_grad_(False)
 
     def components(self) -> dict[str, Component]:
-        """Sub-folder name => network."""
+        """Name, as in COMPONENT_TYPES => network."""
         return {name: component for name in COMPONENT_TYPES if (component := getattr(self, name)) is not None}
 
     @property
@@ -77,28 +99,36 @@ class AnyToAnyPipeline:
         return self
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu") -> AnyToAnyPipeline:
+    def from_pretrained(
+        cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu"
+    ) -> AnyToAnyPipeline:
         """Load a model folder, or without an argument the model that comes with the package.
 
         Raises UserError naming the file that is missing, damaged or of another version.
         """
         root = Path(folder) if folder is not None else BUNDLED
         index = read_index(root)
-        components = {name: COMPONENT_TYPES[name].load(root / name) for name in components_of(root)}
+        components = {name: COMPONENT_TYPES[name].load(component_folder(root, name)) for name in components_of(root)}
         max_tokens = components["report_autoencoder"].config.max_tokens
         tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
         sampling = SamplingConfig(**known_settings(index.sampling, SamplingConfig, root / INDEX))
         return cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=sampling).to(device)  # type: ignore[arg-type]
 
-    def save_pretrained(self, folder: Path | str, *, half: bool = True, provenance: dict[str, Any] | None = None) -> None:
-        """Write the model folder, which keeps no guide of another model; with `half`, weights are stored as float16 (they are used as float32)."""
+    def save_pretrained(
+        self, folder: Path | str, *, half: bool = True, provenance: dict[str, Any] | None = None
+    ) -> None:
+        """Write the model folder, which keeps no guide of another model; with `half`, weights are stored as float16
+        (they are used as float32)."""
         root = Path(folder)
         for name in set(OPTIONAL) - set(self.components()):
             shutil.rmtree(root / name, ignore_errors=True)
         for name, component in self.components().items():
-            component.save(root / name, half=half)
+            component.save(component_folder(root, name), half=half)
         self.tokenizer.save(root / "tokenizer")
-        write_json(root / INDEX, asdict(ModelIndex(image_size=self.image_size, sampling=asdict(self.sampling), provenance=provenance or {})))
+        write_json(
+            root / INDEX,
+            asdict(ModelIndex(image_size=self.image_size, sampling=asdict(self.sampling), provenance=provenance or {})),
+        )
 
     @torch.no_grad()
     def __call__(
@@ -123,18 +153,24 @@ class AnyToAnyPipeline:
     ) -> StudyOutput:
         """Generate the modalities named in `generate` from those given.
 
-        frontal, lateral: a PIL image, uint8 array [h, w], or path, of any size; or a list with one per study.
-        report: text, or a list with one per study. num: outputs for each study given (outputs of a study follow each other).
-        seed: study i of the output draws from its own generator, made from (seed, i); `generator` replaces them (one, from
-        which a seed is drawn for each study, or a list with one per study).
-        batch_size: studies that go through the network at once; 1 on a CPU, so that bytes never depend on it.
-        Raises UserError for inputs that cannot be used, and for a modality that is both given and to be generated.
+        frontal, lateral: a PIL image, uint8 array [h, w], or path, of any size; or a list with one per study. report:
+        text, or a list with one per study. num: outputs for each study given (outputs of a study follow each other).
+        seed: study i of the output draws from its own generator, made from (seed, i); `generator` replaces them (one,
+        from which a seed is drawn for each study, or a list with one per study). batch_size: studies that go through
+        the network at once; 1 on a CPU, so that bytes never depend on it. Raises UserError for inputs that cannot be
+        used, and for a modality that is both given and to be generated.
         """
         inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
         task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
-        sampling = self.sampling.changed(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval,
-                                         guidance_parallel=guidance_parallel, autoguidance_scale=autoguidance_scale, solver=solver,
-                                         order=order)  # fmt: skip
+        sampling = self.sampling.changed(
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            guidance_interval=guidance_interval,
+            guidance_parallel=guidance_parallel,
+            autoguidance_scale=autoguidance_scale,
+            solver=solver,
+            order=order,
+        )
         if num < 1:
             raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
         listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
@@ -150,9 +186,14 @@ class AnyToAnyPipeline:
         return StudyOutput(**{str(m): known[m] for m in task.generate})
 
     def _generate(
-        self, known: dict[Modality, list[Any]], generate: tuple[Modality, ...], generators: list[torch.Generator], sampling: SamplingConfig,
-        batch_size: int, progress: Callable[[int], None] | None,
-    ) -> StudyOutput:  # fmt: skip
+        self,
+        known: dict[Modality, list[Any]],
+        generate: tuple[Modality, ...],
+        generators: list[torch.Generator],
+        sampling: SamplingConfig,
+        batch_size: int,
+        progress: Callable[[int], None] | None,
+    ) -> StudyOutput:
         """What is generated together, one output for each generator."""
         parts: list[Streams] = []
         for start in range(0, len(generators), batch_size):
@@ -165,7 +206,8 @@ class AnyToAnyPipeline:
 
     @property
     def _at_once(self) -> int:
-        """Studies that go through a network together: one on a CPU, so that bytes never depend on how many are asked for."""
+        """Studies that go through a network together: one on a CPU, so that bytes never depend on how many are asked
+        for."""
         return 1 if self.device.type == "cpu" else GPU_BATCH
 
     def _read_input(self, modality: Modality) -> Callable[[Any], Any]:
@@ -178,39 +220,53 @@ class AnyToAnyPipeline:
         return np.asarray(to_square(picture.convert("L"), self.image_size))
 
     def encode_given(self, given: dict[Modality, list[Any]]) -> tuple[Streams, Tensor | None]:
-        """Squared uint8 pictures and report texts => clean latents, and their mean prompt embedding [b, d] (None if nothing)."""
+        """Squared uint8 pictures and report texts => clean latents, and their mean prompt embedding [b, d] (None if
+        nothing)."""
         latents, embeds = {}, []
         for modality, values in given.items():
             x = self.network_input(modality, values)
             autoencoder = self.image_autoencoder if modality.is_image else self.report_autoencoder
             latents[modality] = autoencoder.encode(x)
-            embeds.append(self.prompts.embed(modality, x))
+            embeds.append(self.prompt_encoders.embed(modality, x))
         return latents, torch.stack(embeds).mean(0) if embeds else None
 
     def network_input(self, modality: Modality, values: Sequence[Any]) -> Tensor:
         """Pictures => [b, 1, s, s] in -1..1; texts => token ids [b, n]."""
-        if modality.is_image:
-            return pixels_from_uint8(torch.from_numpy(np.stack(values))).to(self.device)
-        return self.tokenizer.encode(values).to(self.device)
+        return network_input(modality, values, self.tokenizer).to(self.device)
 
     def noise(self, modalities: Sequence[Modality], generators: Sequence[torch.Generator]) -> Streams:
         """Standard normal latents, each study's from its own CPU generator, modalities in canonical order."""
-        rows = [{m: torch.randn(self.generator.config.latent_shape(m), generator=g) for m in modalities} for g in generators]
+        rows = [
+            {m: torch.randn(self.generator.config.latent_shape(m), generator=g) for m in modalities} for g in generators
+        ]
         return {m: torch.stack([row[m] for row in rows]).to(self.device) for m in modalities}
 
     def sample(
-        self, given: Streams, prompt_embeds: Tensor | None, generate: Sequence[Modality], sampling: SamplingConfig,
+        self,
+        given: Streams,
+        prompt_embeds: Tensor | None,
+        generate: Sequence[Modality],
+        sampling: SamplingConfig,
         generators: Sequence[torch.Generator],
-    ) -> Streams:  # fmt: skip
-        """Integrate the flow for the streams to be generated, given clean latents; the given tokens are encoded once. Each study's noise comes from
-        its own generator."""
+    ) -> Streams:
+        """Integrate the flow for the streams to be generated, given clean latents; the given tokens are encoded once.
+        Each study's noise comes from its own generator."""
         velocity = self.guided_velocity(given, prompt_embeds, sampling, len(generators))
         steps, flow = sampling.num_inference_steps, self.generator.config.prediction == "velocity"
         times = timesteps(steps, sampling.time_shift) if flow else diffusion_timesteps(steps)
-        return solve(sampling.solver, velocity, begin(self.noise(generate, generators), times[0]), times, lambda: self.noise(generate, generators))
+        return solve(
+            sampling.solver,
+            velocity,
+            begin(self.noise(generate, generators), times[0]),
+            times,
+            lambda: self.noise(generate, generators),
+        )
 
-    def guided_velocity(self, given: Streams, prompt_embeds: Tensor | None, sampling: SamplingConfig, batch: int) -> Velocity[Modality]:
-        """The velocity that sampling follows, guidance included, of `batch` studies; what is given is encoded here, once for all times."""
+    def guided_velocity(
+        self, given: Streams, prompt_embeds: Tensor | None, sampling: SamplingConfig, batch: int
+    ) -> Velocity[Modality]:
+        """The velocity that sampling follows, guidance included, of `batch` studies; what is given is encoded here,
+        once for all times."""
         network = self.generator
         prompt, null = network.prompts_or_null(prompt_embeds, batch), network.prompts_or_null(None, batch)
         cache, nothing = network.given_cache(given, prompt), network.given_cache({}, null)
@@ -229,10 +285,14 @@ class AnyToAnyPipeline:
 
         return velocity
 
-    def _guide_velocity(self, given: Streams, prompt_embeds: Tensor | None, batch: int) -> Callable[[Streams, Streams], Streams]:
+    def _guide_velocity(
+        self, given: Streams, prompt_embeds: Tensor | None, batch: int
+    ) -> Callable[[Streams, Streams], Streams]:
         """What the guide takes the velocity for: (x_t, times) => velocity."""
         if (guide := self.guide) is None:
-            raise UserError("This model has no guide: leave autoguidance_scale at 1, or train one (`omnicxr train guide`).")
+            raise UserError(
+                "This model has no guide: leave autoguidance_scale at 1, or train one (`omnicxr train guide`)."
+            )
         prompt = guide.prompts_or_null(prompt_embeds, batch)
         cache = guide.given_cache(given, prompt)
         return lambda x, times: guide.velocity(cache, x, times, prompt).velocity
@@ -244,22 +304,25 @@ class AnyToAnyPipeline:
             if modality.is_image:
                 out[modality] = self._pictures(z, generators)
             else:
-                out[modality] = [sentence_case(each_sentence_once(t)) for t in self.tokenizer.decode(self.report_autoencoder.decode(z))]
+                out[modality] = [
+                    sentence_case(each_sentence_once(t))
+                    for t in self.tokenizer.decode(self.report_autoencoder.decode(z))
+                ]
         return StudyOutput(**out)
 
     def _pictures(self, z: Tensor, generators: Sequence[torch.Generator]) -> list[Image.Image]:
         noise, size = self.refiner.config.generated_noise, self._at_once
         rows = [slice(i, i + size) for i in range(0, len(z), size)]
-        made = [uint8_from_pixels(refined(self.image_autoencoder, self.refiner, z[r], noise, generators[r])).cpu() for r in rows]
+        made = [
+            uint8_from_pixels(refined(self.image_autoencoder, self.refiner, z[r], noise, generators[r])).cpu()
+            for r in rows
+        ]
         return [Image.fromarray(x) for x in torch.cat(made).numpy()]
 
 
-def study_seed(seed: int, index: int) -> int:
-    """The seed of study `index` in a series: a fixed mixing of the two numbers."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _generators(seed: int, generator: torch.Generator | Sequence[torch.Generator] | None, count: int) -> list[torch.Generator]:
+def _generators(
+    seed: int, generator: torch.Generator | Sequence[torch.Generator] | None, count: int
+) -> list[torch.Generator]:
     if isinstance(generator, torch.Generator):
         seeds = torch.randint(2**62, (count,), generator=generator).tolist()
         return [torch.Generator().manual_seed(s) for s in seeds]
@@ -267,7 +330,7 @@ def _generators(seed: int, generator: torch.Generator | Sequence[torch.Generator
         if len(generator) != count:
             raise UserError(f"{len(generator)} random generators for {count} studies: give one for each.")
         return list(generator)
-    return [torch.Generator().manual_seed(study_seed(seed, i)) for i in range(count)]
+    return [torch.Generator().manual_seed(derived_seed(seed, i)) for i in range(count)]
 
 
 def _drop_none(values: dict[Any, T | None]) -> dict[Any, T]:

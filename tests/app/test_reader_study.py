@@ -20,7 +20,9 @@ NUM = 3
 @pytest.fixture(scope="module")
 def config(model_folder: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> ReaderStudyConfig:
     made = tmp_path_factory.mktemp("synthetic")
-    synthesize(SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=4), steps=1), model_folder, made)
+    synthesize(
+        SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=4), steps=1), model_folder, made
+    )
     return ReaderStudyConfig(real=prepared, generated=made, parts=tuple(Modality), num=NUM)
 
 

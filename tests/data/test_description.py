@@ -26,18 +26,29 @@ IMPLIED = {Finding.LUNG_OPACITY: (Finding.CONSOLIDATION, Finding.PNEUMONIA)}
 
 
 def study(labels: dict[Finding, LabelState | None], *views: View) -> Study:
-    return Study(subject_id="p", study_id="s", source="nih", labels=labels, images=tuple(ImageRef(Path("x"), v) for v in views))
+    return Study(
+        subject_id="p", study_id="s", source="nih", labels=labels, images=tuple(ImageRef(Path("x"), v) for v in views)
+    )
 
 
 def test_what_is_said() -> None:
-    states = {Finding.CARDIOMEGALY: LabelState.POSITIVE, Finding.PNEUMONIA: LabelState.UNCERTAIN, Finding.EDEMA: LabelState.NEGATIVE}
+    states = {
+        Finding.CARDIOMEGALY: LabelState.POSITIVE,
+        Finding.PNEUMONIA: LabelState.UNCERTAIN,
+        Finding.EDEMA: LabelState.NEGATIVE,
+    }
     assert describe(study(states, View.PA)) == "nih radiograph, PA view. Cardiomegaly. Possible pneumonia."
     assert describe(study(states, View.AP, View.LL)).startswith("nih radiograph, AP and lateral views.")
     assert describe(study({Finding.EDEMA: None}, View.PA)) == ""
 
 
-@given(st.dictionaries(st.sampled_from([f for f in Finding if f is not Finding.NO_FINDING]),
-                       st.sampled_from([LabelState.POSITIVE, LabelState.UNCERTAIN]), min_size=1))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from([f for f in Finding if f is not Finding.NO_FINDING]),
+        st.sampled_from([LabelState.POSITIVE, LabelState.UNCERTAIN]),
+        min_size=1,
+    )
+)
 def test_the_labeler_reads_the_labels_back(labels: dict[Finding, LabelState | None]) -> None:
     read = label_report(describe(study(labels)))
     for finding in Finding:
@@ -60,7 +71,8 @@ def nih(tmp_path: Path) -> Path:
 
 
 def test_beside_studies_that_have_reports(nih: Path, simulated: Path, tmp_path: Path) -> None:
-    """Mixed with simulated studies: those keep their reports and truth, the pictures with labels get sentences, and what has no truth says so."""
+    """Mixed with simulated studies: those keep their reports and truth, the pictures with labels get sentences, and
+    what has no truth says so."""
     config = PrepareConfig(kind="mix", image_size=64, selection=Selection(describe=True))
     manifest = prepare(config, f"mimic-cxr-jpg={simulated},nih={nih}", tmp_path / "out")
     assert manifest["modalities"] == {"frontal+lateral+report": 80, "frontal+report": 60}
@@ -68,8 +80,10 @@ def test_beside_studies_that_have_reports(nih: Path, simulated: Path, tmp_path: 
     rows = data.table.to_pylist()
     of_nih = np.array([row["source"] == "nih" for row in rows])
     texts = {row["report"] for row in rows if row["source"] == "nih"}
-    assert texts == {"nih radiograph, PA view. Lung nodule. Pleural effusion.",
-                     "nih radiograph, PA view. No acute cardiopulmonary abnormality."}  # fmt: skip
+    assert texts == {
+        "nih radiograph, PA view. Lung nodule. Pleural effusion.",
+        "nih radiograph, PA view. No acute cardiopulmonary abnormality.",
+    }
     assert data.measures is not None
     assert np.isnan(data.measures[of_nih]).all() and np.isfinite(data.measures[~of_nih]).all()
     assert json.loads((tmp_path / "out" / "options.json").read_text())["selection"]["describe"] is True

@@ -17,7 +17,11 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
 
 
 def test_full_disk_is_a_sentence() -> None:
-    with pytest.raises(UserError, match="No space left"), whole_file(Path("/dev/full")) as temporary, Path("/dev/full").open("wb", buffering=0) as f:
+    with (
+        pytest.raises(UserError, match="No space left"),
+        whole_file(Path("/dev/full")) as temporary,
+        Path("/dev/full").open("wb", buffering=0) as f,
+    ):
         assert temporary.name
         f.write(b"x")
 

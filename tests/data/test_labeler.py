@@ -92,6 +92,8 @@ def test_every_label_names_its_phrase() -> None:
     assert text[mention.start :].startswith("Pneumothorax")
 
 
-@pytest.mark.parametrize("text", ["", " ", ".", "...", "no", "\n\n", "x" * 50_000, "no effusion " * 3000, "\x00", "ПНЕВМОНИЯ"])
+@pytest.mark.parametrize(
+    "text", ["", " ", ".", "...", "no", "\n\n", "x" * 50_000, "no effusion " * 3000, "\x00", "ПНЕВМОНИЯ"]
+)
 def test_odd_text_does_not_fail(text: str) -> None:
     label_report(text)

@@ -51,7 +51,9 @@ def test_rows_carry_what_the_simulator_wrote(prepared: Path) -> None:
             assert (Finding.SUPPORT_DEVICES in positive) == ("Device" in there)
             assert data.image(i, Modality.FRONTAL).shape == (64, 64)
             assert row["report"] == row["impression"] != ""
-            assert data.measures is not None and data.measures[i, 0] == np.float32(truth["measures"][CARDIOTHORACIC_RATIO])
+            assert data.measures is not None and data.measures[i, 0] == np.float32(
+                truth["measures"][CARDIOTHORACIC_RATIO]
+            )
 
 
 def test_no_patient_in_two_splits(prepared: Path) -> None:
@@ -86,7 +88,10 @@ def test_patient_in_two_splits_is_refused(copy: Path, tmp_path: Path) -> None:
         by_patient.setdefault(subject, set()).add(study)
     subject = next(s for s, v in by_patient.items() if len(v) == 2)
     moved = min(by_patient[subject])
-    rows = [",".join([*row[:3], "test" if row[3] != "test" else "train"]) if row[1] == moved else ",".join(row) for row in studies]
+    rows = [
+        ",".join([*row[:3], "test" if row[3] != "test" else "train"]) if row[1] == moved else ",".join(row)
+        for row in studies
+    ]
     table.write_bytes(gzip.compress("\n".join([lines[0], *rows]).encode()))
     with pytest.raises(UserError, match=f"Patient {subject}"):
         prepare(CONFIG, copy, tmp_path / "out")
@@ -102,7 +107,11 @@ def test_unreadable_and_missing_files_are_counted(copy: Path, tmp_path: Path) ->
     config = PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(require=tuple(Modality)))
     manifest = prepare(config, copy, tmp_path / "out")
     assert sorted(manifest["dropped"].values()) == [1, 1, 1]
-    assert {"no report", "unreadable image"} < set(manifest["dropped"]) < {"no report", "unreadable image", "no frontal", "no lateral"}
+    assert (
+        {"no report", "unreadable image"}
+        < set(manifest["dropped"])
+        < {"no report", "unreadable image", "no frontal", "no lateral"}
+    )
     assert pictures[-1].name in manifest["unreadable"][0]["error"]
     assert manifest["images_left_out"] == {"file missing": 1, "unreadable": 1}
 

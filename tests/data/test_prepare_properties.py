@@ -43,7 +43,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 names = st.sampled_from(["0.png", "1.png", "2.png", "broken.png", "missing.png", "../3.png", "", ""])
 texts = st.sampled_from(["", "Clear.", "FINDINGS: Effusion.\n\nIMPRESSION: Small left effusion.", "word " * 40])
-tables = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 30).map(str), names, names, texts), min_size=1, max_size=14)
+tables = st.lists(
+    st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 30).map(str), names, names, texts), min_size=1, max_size=14
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -53,7 +55,13 @@ def test_every_study_is_accounted_for_and_no_patient_leaks(
 ) -> None:
     out = tmp_path_factory.mktemp("out")
     table = write_table(pictures, rows)
-    config = PrepareConfig(kind="table", image_size=32, shard_size=3, columns=ROLES, selection=Selection(require=tuple(require), max_words=30))
+    config = PrepareConfig(
+        kind="table",
+        image_size=32,
+        shard_size=3,
+        columns=ROLES,
+        selection=Selection(require=tuple(require), max_words=30),
+    )
     manifest = prepare(config, table, out / "a")
     assert manifest["studies"] + sum(manifest["dropped"].values()) == manifest["studies_seen"]
     seen: dict[str, str] = {}
@@ -81,8 +89,8 @@ def test_split_of_a_patient_does_not_depend_on_the_others() -> None:
 @pytest.mark.parametrize("moment", [0.0, 0.15, 0.4])
 def test_killed_and_started_again(simulated: Path, prepared: Path, tmp_path: Path, moment: float) -> None:
     code = (
-        "from pathlib import Path; from omnicxr.data.prepare import *;"
-        f"prepare(PrepareConfig(kind='mimic-cxr-jpg', image_size=64, shard_size=32), {str(simulated)!r}, Path({str(tmp_path / 'out')!r}))"
+        "from pathlib import Path; from omnicxr.data.prepare import *;prepare(PrepareConfig(kind='mimic-cxr-jpg',"
+        f" image_size=64, shard_size=32), {str(simulated)!r}, Path({str(tmp_path / 'out')!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     while not (tmp_path / "out" / "options.json").exists() and process.poll() is None:
@@ -97,8 +105,18 @@ def test_killed_and_started_again(simulated: Path, prepared: Path, tmp_path: Pat
 
 def test_index_line_comes_back_as_the_same_study() -> None:
     labels = {f: None for f in Finding} | {Finding.EDEMA: LabelState.UNCERTAIN}
-    study = Study(subject_id="1", study_id="2", source="x", split="test", images=(ImageRef(Path("a.png"), View.LL), ImageRef(Path("b.dcm"))),
-                  sections={"findings": "é\n"}, labels=labels, age=3.5, sex="F", truth="{}")  # fmt: skip
+    study = Study(
+        subject_id="1",
+        study_id="2",
+        source="x",
+        split="test",
+        images=(ImageRef(Path("a.png"), View.LL), ImageRef(Path("b.dcm"))),
+        sections={"findings": "é\n"},
+        labels=labels,
+        age=3.5,
+        sex="F",
+        truth="{}",
+    )
     assert study_from_json(study_to_json(study, "text")) == (study, "text")
 
 
@@ -132,14 +150,20 @@ def test_view_that_is_not_given_is_predicted_and_marked(simulated: Path, tmp_pat
 
 
 def test_limit_and_text_length(simulated: Path, tmp_path: Path) -> None:
-    few = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(limit=7)), simulated, tmp_path / "few")
+    few = prepare(
+        PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(limit=7)), simulated, tmp_path / "few"
+    )
     assert few["studies"] == 7
     short = Selection(require=(Modality.REPORT,), max_words=8)
-    manifest = prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=short), simulated, tmp_path / "short", dry_run=True)
+    manifest = prepare(
+        PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=short), simulated, tmp_path / "short", dry_run=True
+    )
     assert manifest["dropped"]["report too long"] + manifest["studies"] == 80
 
 
-def test_full_disk_leaves_whole_shards_only(simulated: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_whole_shards_only(
+    simulated: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import omnicxr.data.shards as shards
     from omnicxr.domain import UserError
 

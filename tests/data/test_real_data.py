@@ -28,8 +28,12 @@ def test_sections_survive_free_text(openi: Path) -> None:
     assert len(files) == 64
     seen: Counter[str] = Counter()
     for file in files:
-        sections = {node.get("Label", ""): "".join(node.itertext()) for node in ElementTree.parse(file).iter("AbstractText")}
-        text = "                                 FINAL REPORT\n" + "".join(f" {name}:  {body}\n\n" for name, body in sections.items())
+        sections = {
+            node.get("Label", ""): "".join(node.itertext()) for node in ElementTree.parse(file).iter("AbstractText")
+        }
+        text = "                                 FINAL REPORT\n" + "".join(
+            f" {name}:  {body}\n\n" for name, body in sections.items()
+        )
         back = split_sections(text)
         for name, body in sections.items():
             assert back.get(name.lower(), "") == clean_text(body), file.name

@@ -72,11 +72,20 @@ def test_addendum_stands_apart() -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("FINDINGS", "findings"), ("FINDNGS", "findings"), ("IMPRESSON", "impression"), ("IMPERSSION", "impression"), ("COMPARISIONS", "comparison"),
-        ("FINDINGS AND IMPRESSION", "impression"), ("REASON FOR EXAMINATION", "indication"), ("CLINICAL  HISTORY", "history"), ("PFI", "history"),
-        ("EXAMINTION", "examination"), ("DICTATION", "dictation"), ("CHEST", "chest"),
+        ("FINDINGS", "findings"),
+        ("FINDNGS", "findings"),
+        ("IMPRESSON", "impression"),
+        ("IMPERSSION", "impression"),
+        ("COMPARISIONS", "comparison"),
+        ("FINDINGS AND IMPRESSION", "impression"),
+        ("REASON FOR EXAMINATION", "indication"),
+        ("CLINICAL  HISTORY", "history"),
+        ("PFI", "history"),
+        ("EXAMINTION", "examination"),
+        ("DICTATION", "dictation"),
+        ("CHEST", "chest"),
     ],
-)  # fmt: skip
+)
 def test_header_names(name: str, kind: str) -> None:
     assert header_kind(name) == kind
 
@@ -100,7 +109,10 @@ def test_windows_line_ends() -> None:
         ("___-year-old woman with cough", "woman with cough"),
         ("Comparison to ___ at 14:00.", "Comparison at 14:00."),
         ("Discussed with Dr. ___ by Dr. ___ at ___ on ___.", "Discussed with the doctor by the doctor."),
-        ("As compared to the radiograph from ___, the tube is unchanged.", "As compared to the radiograph, the tube is unchanged."),
+        (
+            "As compared to the radiograph from ___, the tube is unchanged.",
+            "As compared to the radiograph, the tube is unchanged.",
+        ),
         ("Normal chest x-XXXX.", "Normal chest x-ray."),
         ("There is no XXXX of a pleural effusion.", "There is no evidence of a pleural effusion."),
         ("XXXX. No effusion.", "No effusion."),

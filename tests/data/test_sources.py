@@ -43,18 +43,46 @@ def views(study: Study) -> list[str]:
 
 
 def mimic(root: Path, suffix: str = ".jpg") -> None:
-    rows = [("a", "10000001", "50000001", "PA"), ("b", "10000001", "50000001", "LATERAL"), ("c", "10000002", "50000002", "AP"),
-            ("d", "10000002", "50000002", "SWIMMERS"), ("e", "10000002", "50000002", "")]  # fmt: skip
-    table(root / "mimic-cxr-2.0.0-metadata.csv.gz", [
-        {"dicom_id": d, "subject_id": p, "study_id": s, "ViewPosition": v, "Rows": 50, "Columns": 40} for d, p, s, v in reversed(rows)
-    ])  # fmt: skip
-    table(root / "mimic-cxr-2.0.0-split.csv.gz", [
-        {"dicom_id": d, "study_id": s, "subject_id": p, "split": "train" if p.endswith("1") else "test"} for d, p, s, _ in rows
-    ])  # fmt: skip
-    table(root / "mimic-cxr-2.0.0-chexpert.csv.gz", [
-        {"subject_id": "10000001", "study_id": "50000001", **dict.fromkeys(Finding, ""), "Edema": "-1.0", "Fracture": "1.0"},
-        {"subject_id": "10000002", "study_id": "50000002", **dict.fromkeys(Finding, ""), "No Finding": "1.0", "Edema": "0.0"},
-    ])  # fmt: skip
+    rows = [
+        ("a", "10000001", "50000001", "PA"),
+        ("b", "10000001", "50000001", "LATERAL"),
+        ("c", "10000002", "50000002", "AP"),
+        ("d", "10000002", "50000002", "SWIMMERS"),
+        ("e", "10000002", "50000002", ""),
+    ]
+    table(
+        root / "mimic-cxr-2.0.0-metadata.csv.gz",
+        [
+            {"dicom_id": d, "subject_id": p, "study_id": s, "ViewPosition": v, "Rows": 50, "Columns": 40}
+            for d, p, s, v in reversed(rows)
+        ],
+    )
+    table(
+        root / "mimic-cxr-2.0.0-split.csv.gz",
+        [
+            {"dicom_id": d, "study_id": s, "subject_id": p, "split": "train" if p.endswith("1") else "test"}
+            for d, p, s, _ in rows
+        ],
+    )
+    table(
+        root / "mimic-cxr-2.0.0-chexpert.csv.gz",
+        [
+            {
+                "subject_id": "10000001",
+                "study_id": "50000001",
+                **dict.fromkeys(Finding, ""),
+                "Edema": "-1.0",
+                "Fracture": "1.0",
+            },
+            {
+                "subject_id": "10000002",
+                "study_id": "50000002",
+                **dict.fromkeys(Finding, ""),
+                "No Finding": "1.0",
+                "Edema": "0.0",
+            },
+        ],
+    )
     for d, p, s, _ in rows:
         if suffix == ".jpg":
             picture(root / "files" / f"p{p[:2]}" / f"p{p}" / f"s{s}" / f"{d}.jpg")
@@ -66,9 +94,18 @@ def mimic(root: Path, suffix: str = ".jpg") -> None:
 def test_mimic_cxr_jpg(tmp_path: Path) -> None:
     mimic(tmp_path)
     (first, second), dropped, left_out = read("mimic-cxr-jpg", tmp_path)
-    assert (first.subject_id, first.study_id, first.split, views(first)) == ("10000001", "50000001", "train", ["PA", "LATERAL"])
+    assert (first.subject_id, first.study_id, first.split, views(first)) == (
+        "10000001",
+        "50000001",
+        "train",
+        ["PA", "LATERAL"],
+    )
     assert first.sections["impression"] == "Mild edema."
-    assert (first.labels[Finding.EDEMA], first.labels[Finding.FRACTURE], first.labels[Finding.PNEUMONIA]) == (U, P, None)
+    assert (first.labels[Finding.EDEMA], first.labels[Finding.FRACTURE], first.labels[Finding.PNEUMONIA]) == (
+        U,
+        P,
+        None,
+    )
     assert views(second) == ["AP", "None"]
     assert second.sections == {}
     assert dropped == {}
@@ -79,9 +116,17 @@ def test_mimic_cxr_dicom_without_the_tables_of_the_jpeg_release(tmp_path: Path) 
     folder = tmp_path / "files/p10/p10000001/s50000001"
     folder.mkdir(parents=True)
     write_dicom(folder / "a.dcm", np.zeros((40, 40), np.uint16))
-    table(tmp_path / "cxr-record-list.csv.gz", [
-        {"subject_id": "10000001", "study_id": "50000001", "dicom_id": "a", "path": "files/p10/p10000001/s50000001/a.dcm"}
-    ])  # fmt: skip
+    table(
+        tmp_path / "cxr-record-list.csv.gz",
+        [
+            {
+                "subject_id": "10000001",
+                "study_id": "50000001",
+                "dicom_id": "a",
+                "path": "files/p10/p10000001/s50000001/a.dcm",
+            }
+        ],
+    )
     (study,), _, _ = read("mimic-cxr", tmp_path)
     assert (study.split, dict(study.labels), views(study)) == ("", {}, ["None"])
 
@@ -101,16 +146,33 @@ def test_split_that_is_missing_for_a_picture(tmp_path: Path) -> None:
 
 
 def test_openi_tables(tmp_path: Path) -> None:
-    table(tmp_path / "indiana_reports.csv", [
-        {"uid": "1", "MeSH": "Pneumonia", "Problems": "Pneumonia", "image": "x", "indication": "XXXX", "comparison": "None.", "findings": "Clear.",
-         "impression": "Normal chest x-XXXX."},
-        {"uid": "2", "findings": "", "impression": ""}, {"uid": "1", "findings": "Again.", "impression": ""},
-    ])  # fmt: skip
-    table(tmp_path / "indiana_projections.csv", [
-        {"uid": "1", "filename": "1_b.png", "projection": "Lateral"}, {"uid": "1", "filename": "1_a.png", "projection": "Frontal"},
-        {"uid": "2", "filename": "2_a.png", "projection": "Frontal"}, {"uid": "2", "filename": "2_b.png", "projection": "Oblique"},
-        {"uid": "9", "filename": "9.png", "projection": "Frontal"},
-    ])  # fmt: skip
+    table(
+        tmp_path / "indiana_reports.csv",
+        [
+            {
+                "uid": "1",
+                "MeSH": "Pneumonia",
+                "Problems": "Pneumonia",
+                "image": "x",
+                "indication": "XXXX",
+                "comparison": "None.",
+                "findings": "Clear.",
+                "impression": "Normal chest x-XXXX.",
+            },
+            {"uid": "2", "findings": "", "impression": ""},
+            {"uid": "1", "findings": "Again.", "impression": ""},
+        ],
+    )
+    table(
+        tmp_path / "indiana_projections.csv",
+        [
+            {"uid": "1", "filename": "1_b.png", "projection": "Lateral"},
+            {"uid": "1", "filename": "1_a.png", "projection": "Frontal"},
+            {"uid": "2", "filename": "2_a.png", "projection": "Frontal"},
+            {"uid": "2", "filename": "2_b.png", "projection": "Oblique"},
+            {"uid": "9", "filename": "9.png", "projection": "Frontal"},
+        ],
+    )
     for name in ("1_a", "1_b"):
         picture(tmp_path / f"images/images_normalized/{name}.png")
     (first, second), dropped, left_out = read("openi", tmp_path)
@@ -147,10 +209,23 @@ def test_openi_xml(tmp_path: Path) -> None:
 
 def test_chexpert(tmp_path: Path) -> None:
     rows = [
-        {"Path": f"CheXpert-v1.0-small/train/patient0000{p}/study1/view{v}.jpg", "Sex": "Female", "Age": 68, "Frontal/Lateral": fl, "AP/PA": ap,
-         **dict.fromkeys(Finding, ""), "Pleural Effusion": "1.0", "Edema": "-1.0", "Fracture": "0.0"}
-        for p, v, fl, ap in ((1, "1_frontal", "Frontal", "AP"), (1, "2_lateral", "Lateral", ""), (2, "1_frontal", "Frontal", "PA"))
-    ]  # fmt: skip
+        {
+            "Path": f"CheXpert-v1.0-small/train/patient0000{p}/study1/view{v}.jpg",
+            "Sex": "Female",
+            "Age": 68,
+            "Frontal/Lateral": fl,
+            "AP/PA": ap,
+            **dict.fromkeys(Finding, ""),
+            "Pleural Effusion": "1.0",
+            "Edema": "-1.0",
+            "Fracture": "0.0",
+        }
+        for p, v, fl, ap in (
+            (1, "1_frontal", "Frontal", "AP"),
+            (1, "2_lateral", "Lateral", ""),
+            (2, "1_frontal", "Frontal", "PA"),
+        )
+    ]
     table(tmp_path / "train.csv", rows)
     table(tmp_path / "valid.csv", [{**rows[0], "Path": "CheXpert-v1.0-small/valid/patient6/study1/view1_frontal.jpg"}])
     for row in rows:
@@ -159,22 +234,47 @@ def test_chexpert(tmp_path: Path) -> None:
     assert [s.study_id for s in studies] == ["patient00001/study1", "patient00002/study1", "patient6/study1"]
     assert [s.split for s in studies] == ["train", "train", "validate"]
     assert views(studies[0]) == ["AP", "LATERAL"]
-    assert (studies[0].labels[Finding.PLEURAL_EFFUSION], studies[0].labels[Finding.EDEMA], studies[0].labels[Finding.FRACTURE]) == (P, U, N)
+    assert (
+        studies[0].labels[Finding.PLEURAL_EFFUSION],
+        studies[0].labels[Finding.EDEMA],
+        studies[0].labels[Finding.FRACTURE],
+    ) == (P, U, N)
     assert (studies[0].age, studies[0].sex) == (68.0, "F")
     assert left_out == {"file missing": 1}
 
 
 def test_chexpert_plus(tmp_path: Path) -> None:
-    table(tmp_path / "df_chexpert_plus_240401.csv", [
-        {"path_to_image": f"train/patient1/study1/view{v}.jpg", "path_to_dcm": "", "frontal_lateral": fl, "ap_pa": ap, "deid_patient_id": "patient1",
-         "patient_report_date_order": 1, "report": "", "section_findings": "Clear\nlungs.", "section_impression": "Normal.", "age": "54.0",
-         "sex": "Male", "race": "", "split": "valid"}
-        for v, fl, ap in (("1_frontal", "Frontal", "PA"), ("2_lateral", "Lateral", ""))
-    ])  # fmt: skip
+    table(
+        tmp_path / "df_chexpert_plus_240401.csv",
+        [
+            {
+                "path_to_image": f"train/patient1/study1/view{v}.jpg",
+                "path_to_dcm": "",
+                "frontal_lateral": fl,
+                "ap_pa": ap,
+                "deid_patient_id": "patient1",
+                "patient_report_date_order": 1,
+                "report": "",
+                "section_findings": "Clear\nlungs.",
+                "section_impression": "Normal.",
+                "age": "54.0",
+                "sex": "Male",
+                "race": "",
+                "split": "valid",
+            }
+            for v, fl, ap in (("1_frontal", "Frontal", "PA"), ("2_lateral", "Lateral", ""))
+        ],
+    )
     picture(tmp_path / "PNG/train/patient1/study1/view1_frontal.png")
     picture(tmp_path / "train/patient1/study1/view2_lateral.jpg")
     (study,), _, _ = read("chexpert-plus", tmp_path)
-    assert (study.study_id, study.split, views(study), study.age, study.sex) == ("patient1/1", "validate", ["PA", "LATERAL"], 54.0, "M")
+    assert (study.study_id, study.split, views(study), study.age, study.sex) == (
+        "patient1/1",
+        "validate",
+        ["PA", "LATERAL"],
+        54.0,
+        "M",
+    )
     assert (study.sections["findings"], study.sections["impression"]) == ("Clear lungs.", "Normal.")
 
 
@@ -182,21 +282,48 @@ def test_chexpert_plus(tmp_path: Path) -> None:
 
 
 def test_padchest(tmp_path: Path) -> None:
-    common = {"StudyID": "s1", "PatientID": "p1", "StudyDate_DICOM": "20140915", "PatientBirth": "1930.0", "PatientSex_DICOM": "M", "ImageDir": "0",
-              "Report": "cardiomegalia . derrame pleural ."}  # fmt: skip
-    table(tmp_path / "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", [
-        {"ImageID": "a.png", "Projection": "PA", "Labels": "['cardiomegaly', 'pleural effusion']", **common},
-        {"ImageID": "b.png", "Projection": "L", "Labels": "['cardiomegaly', ' nodule']", **common},
-        {"ImageID": "c.png", "Projection": "COSTAL", "Labels": "[]", **common},
-        {"ImageID": "d.png", "Projection": "AP_horizontal", "Labels": "nan[", **common, "StudyID": "s2", "PatientBirth": ""},
-    ])  # fmt: skip
+    common = {
+        "StudyID": "s1",
+        "PatientID": "p1",
+        "StudyDate_DICOM": "20140915",
+        "PatientBirth": "1930.0",
+        "PatientSex_DICOM": "M",
+        "ImageDir": "0",
+        "Report": "cardiomegalia . derrame pleural .",
+    }
+    table(
+        tmp_path / "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv",
+        [
+            {"ImageID": "a.png", "Projection": "PA", "Labels": "['cardiomegaly', 'pleural effusion']", **common},
+            {"ImageID": "b.png", "Projection": "L", "Labels": "['cardiomegaly', ' nodule']", **common},
+            {"ImageID": "c.png", "Projection": "COSTAL", "Labels": "[]", **common},
+            {
+                "ImageID": "d.png",
+                "Projection": "AP_horizontal",
+                "Labels": "nan[",
+                **common,
+                "StudyID": "s2",
+                "PatientBirth": "",
+            },
+        ],
+    )
     picture(tmp_path / "0/a.png")
     picture(tmp_path / "b.png")
     picture(tmp_path / "d.png")
     (first, second), _, left_out = read("padchest", tmp_path)
-    assert (views(first), first.age, first.sex, first.sections["findings"]) == (["PA", "LATERAL"], 84.0, "M", "cardiomegalia . derrame pleural .")
+    assert (views(first), first.age, first.sex, first.sections["findings"]) == (
+        ["PA", "LATERAL"],
+        84.0,
+        "M",
+        "cardiomegalia . derrame pleural .",
+    )
     labels = first.labels
-    assert (labels[Finding.CARDIOMEGALY], labels[Finding.LUNG_LESION], labels[Finding.EDEMA], labels[Finding.NO_FINDING]) == (P, P, N, N)
+    assert (
+        labels[Finding.CARDIOMEGALY],
+        labels[Finding.LUNG_LESION],
+        labels[Finding.EDEMA],
+        labels[Finding.NO_FINDING],
+    ) == (P, P, N, N)
     assert (views(second), second.age, dict(second.labels)) == (["AP"], None, {})
     assert left_out == {"view COSTAL": 1}
 
@@ -206,10 +333,21 @@ def test_padchest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gender", ["Patient Gender", "Patient Sex"])
 def test_nih(tmp_path: Path, gender: str) -> None:
-    table(tmp_path / "Data_Entry_2017_v2020.csv", [
-        {"Image Index": f"0000000{p}_000.png", "Finding Labels": labels, "Follow-up #": 0, "Patient ID": p, "Patient Age": "063Y", gender: "F",
-         "View Position": "PA"} for p, labels in ((1, "Effusion|Mass|Hernia"), (2, "No Finding"), (2, "No Finding"), (3, "Edema"))
-    ])  # fmt: skip
+    table(
+        tmp_path / "Data_Entry_2017_v2020.csv",
+        [
+            {
+                "Image Index": f"0000000{p}_000.png",
+                "Finding Labels": labels,
+                "Follow-up #": 0,
+                "Patient ID": p,
+                "Patient Age": "063Y",
+                gender: "F",
+                "View Position": "PA",
+            }
+            for p, labels in ((1, "Effusion|Mass|Hernia"), (2, "No Finding"), (2, "No Finding"), (3, "Edema"))
+        ],
+    )
     (tmp_path / "test_list.txt").write_text("00000002_000.png\n")
     picture(tmp_path / "images_001/images/00000001_000.png")
     picture(tmp_path / "images_002/images/00000002_000.png")
@@ -218,7 +356,12 @@ def test_nih(tmp_path: Path, gender: str) -> None:
     assert second.split == "test"
     assert first.split in ("train", "validate")
     labels = first.labels
-    assert (labels[Finding.PLEURAL_EFFUSION], labels[Finding.LUNG_LESION], labels[Finding.EDEMA], labels[Finding.FRACTURE]) == (P, P, N, None)
+    assert (
+        labels[Finding.PLEURAL_EFFUSION],
+        labels[Finding.LUNG_LESION],
+        labels[Finding.EDEMA],
+        labels[Finding.FRACTURE],
+    ) == (P, P, N, None)
     assert second.labels[Finding.NO_FINDING] is P
     assert third.images == ()
     assert (dropped, left_out) == ({"identifier twice": 1}, {"file missing": 1})
@@ -228,7 +371,10 @@ def test_nih(tmp_path: Path, gender: str) -> None:
 
 
 def test_table_with_one_study_per_row(tmp_path: Path) -> None:
-    table(tmp_path / "mine.csv", [{"f": "a.png", "l": "b.png", "txt": "FINDINGS: Clear.\n\nIMPRESSION: Normal.", "fold": "val", "Edema": 0}])
+    table(
+        tmp_path / "mine.csv",
+        [{"f": "a.png", "l": "b.png", "txt": "FINDINGS: Clear.\n\nIMPRESSION: Normal.", "fold": "val", "Edema": 0}],
+    )
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png")
     (study,), _, _ = read("table", tmp_path / "mine.csv", frontal="f", lateral="l", report="txt", split="fold")
@@ -252,7 +398,9 @@ def test_table_with_one_picture_per_row(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "mine.parquet")
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png")
-    (first, second), _, left_out = read("table", tmp_path / "mine.parquet", patient="pid", study="sid", image="file", view="v")
+    (first, second), _, left_out = read(
+        "table", tmp_path / "mine.parquet", patient="pid", study="sid", image="file", view="v"
+    )
     assert (first.subject_id, views(first), second.images) == ("7", ["PA", "None"], ())
     assert left_out == {"path leaves the data folder (.., absolute, or a link)": 1}
 
@@ -273,7 +421,10 @@ def test_wrong_mapping(tmp_path: Path, columns: dict[str, str], said: str) -> No
 
 def test_mix_names_the_source_of_each_study(tmp_path: Path) -> None:
     mimic(tmp_path / "m")
-    table(tmp_path / "n/metadata.csv", [{"image": "x.png", "finding_labels": "Edema", "patient_id": "1", "age": "50", "sex": "M", "view": "AP"}])
+    table(
+        tmp_path / "n/metadata.csv",
+        [{"image": "x.png", "finding_labels": "Edema", "patient_id": "1", "age": "50", "sex": "M", "view": "AP"}],
+    )
     picture(tmp_path / "n/x.png")
     studies, _, left_out = read("mix", f"mimic-cxr-jpg={tmp_path / 'm'},nih={tmp_path / 'n'}")
     assert [s.source for s in studies] == ["mimic-cxr-jpg", "mimic-cxr-jpg", "nih"]
@@ -281,14 +432,17 @@ def test_mix_names_the_source_of_each_study(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "where", "said"), [("mix", "nih", "no mixture"), ("nih", "nowhere", "No such data folder"), ("other", ".", "Unknown data set")]
+    ("kind", "where", "said"),
+    [("mix", "nih", "no mixture"), ("nih", "nowhere", "No such data folder"), ("other", ".", "Unknown data set")],
 )
 def test_places_that_are_not_there(kind: str, where: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         read(kind, where)
 
 
-@pytest.mark.parametrize("kind", ["mimic-cxr-jpg", "mimic-cxr", "openi", "chexpert", "chexpert-plus", "padchest", "nih"])
+@pytest.mark.parametrize(
+    "kind", ["mimic-cxr-jpg", "mimic-cxr", "openi", "chexpert", "chexpert-plus", "padchest", "nih"]
+)
 def test_a_folder_of_something_else(tmp_path: Path, kind: str) -> None:
     with pytest.raises(UserError, match="point at the folder"):
         read(kind, tmp_path)

@@ -7,10 +7,19 @@ from hypothesis import strategies as st
 from omnicxr.domain import Modality, Task, UserError
 
 PUBLISHED = {
-    "report->frontal", "report->lateral", "frontal->lateral", "lateral->frontal", "frontal->report", "lateral->report",
-    "frontal+lateral->report", "frontal+report->lateral", "lateral+report->frontal", "report->frontal+lateral",
-    "frontal->lateral+report", "lateral->frontal+report",
-}  # fmt: skip
+    "report->frontal",
+    "report->lateral",
+    "frontal->lateral",
+    "lateral->frontal",
+    "frontal->report",
+    "lateral->report",
+    "frontal+lateral->report",
+    "frontal+report->lateral",
+    "lateral+report->frontal",
+    "report->frontal+lateral",
+    "frontal->lateral+report",
+    "lateral->frontal+report",
+}
 SUBSETS = [c for n in range(4) for c in combinations(Modality, n)]
 
 
@@ -36,7 +45,12 @@ def test_text_form_round_trips_or_is_refused(g: tuple[Modality, ...], out: tuple
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("frontal", "not a task"), ("frontal->", "Nothing to generate"), ("frontal->sideways", "'sideways'"), ("report->report+lateral", "report")],
+    [
+        ("frontal", "not a task"),
+        ("frontal->", "Nothing to generate"),
+        ("frontal->sideways", "'sideways'"),
+        ("report->report+lateral", "report"),
+    ],
 )
 def test_bad_text(text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):

@@ -26,13 +26,20 @@ def test_pretraining_needs_its_base_even_if_not_asked_for() -> None:
 
 def test_imbalance(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
-    path.write_text('seeds = [4]\nregimes = []\nviews = ["lateral"]\n[imbalance]\nfindings = ["Fracture", "Edema"]\nkeep = [5, 20]\n')
+    path.write_text(
+        'seeds = [4]\nregimes = []\nviews = ["lateral"]\n[imbalance]\nfindings = ["Fracture", "Edema"]\nkeep = [5,'
+        " 20]\n"
+    )
     cells = list(read_spec(path).cells())
     assert [c.regime for c in cells] == [CUT, FILLED] * 4 + [REAL]
-    assert {(c.finding, c.keep) for c in cells[:-1]} == {(f, k) for f in (Finding.FRACTURE, Finding.EDEMA) for k in (5, 20)}
+    assert {(c.finding, c.keep) for c in cells[:-1]} == {
+        (f, k) for f in (Finding.FRACTURE, Finding.EDEMA) for k in (5, 20)
+    }
     assert all(c.view is Modality.LATERAL and c.seed == 4 for c in cells)
     path.write_text('seeds = [4]\nregimes = ["real"]\nreal_shares = [0.5, 1.0]\n[imbalance]\nfindings = ["Fracture"]\n')
-    assert [(c.regime, c.share) for c in read_spec(path).cells()] == [(REAL, 0.5), (REAL, 1), (CUT, 1), (FILLED, 1)], "all real studies serve both"
+    assert [(c.regime, c.share) for c in read_spec(path).cells()] == [(REAL, 0.5), (REAL, 1), (CUT, 1), (FILLED, 1)], (
+        "all real studies serve both"
+    )
 
 
 @pytest.mark.parametrize("path", sorted(RUNS.glob("*.toml")), ids=lambda p: p.stem)
@@ -43,7 +50,9 @@ def test_studies_of_the_project_are_valid(path: Path) -> None:
 
 
 def test_hash_changes_with_every_setting() -> None:
-    assert len({spec_hash(StudySpec()), spec_hash(StudySpec(seeds=(0,))), spec_hash(StudySpec(uncertain="positive"))}) == 3
+    assert (
+        len({spec_hash(StudySpec()), spec_hash(StudySpec(seeds=(0,))), spec_hash(StudySpec(uncertain="positive"))}) == 3
+    )
 
 
 @pytest.mark.parametrize(

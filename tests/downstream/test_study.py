@@ -14,17 +14,39 @@ from omnicxr.app.console import progress_bar
 from omnicxr.app.downstream import run_study
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
-from omnicxr.downstream.classifier import GreyNetwork, TrainingSet, make_network, scores_of, train_classifier, uncertain_as
+from omnicxr.downstream.classifier import (
+    GreyNetwork,
+    TrainingSet,
+    make_network,
+    scores_of,
+    train_classifier,
+    uncertain_as,
+)
 from omnicxr.downstream.results import CellResult, Results, summary
-from omnicxr.downstream.spec import BOTH, CUT, FILLED, PRETRAINED, REAL, SYNTHETIC, Cell, ClassifierSpec, ImbalanceSpec, StudySpec
+from omnicxr.downstream.spec import (
+    BOTH,
+    CUT,
+    FILLED,
+    PRETRAINED,
+    REAL,
+    SYNTHETIC,
+    Cell,
+    ClassifierSpec,
+    ImbalanceSpec,
+    StudySpec,
+)
 from omnicxr.downstream.study import DownstreamStudy
-from omnicxr.evaluation import metrics, uncertainty
+from omnicxr.evaluation.measures import metrics, uncertainty
 from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig, synthesize
 
 EFFUSION = list(Finding).index(Finding.PLEURAL_EFFUSION)
-SPEC = StudySpec(real_shares=(0.5, 1.0), seeds=(0,), classifier=ClassifierSpec(steps=3, finetune_steps=2, batch_size=8),
-                 imbalance=ImbalanceSpec(findings=(Finding.PLEURAL_EFFUSION,), keep=(2,)))  # fmt: skip
+SPEC = StudySpec(
+    real_shares=(0.5, 1.0),
+    seeds=(0,),
+    classifier=ClassifierSpec(steps=3, finetune_steps=2, batch_size=8),
+    imbalance=ImbalanceSpec(findings=(Finding.PLEURAL_EFFUSION,), keep=(2,)),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +58,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def synthetic(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synthetic")
-    synthesize(SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=24, balance=True), steps=1), model_folder, out)
+    synthesize(
+        SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=24, balance=True), steps=1),
+        model_folder,
+        out,
+    )
     return out
 
 
@@ -48,10 +74,25 @@ def study(prepared: Path, synthetic: Path, tmp_path: Path) -> DownstreamStudy:
 def test_study_runs_and_resumes(study: DownstreamStudy, prepared: Path, synthetic: Path) -> None:
     with progress_bar("") as bar:
         result = run_study(study, bar)
-    assert {p.name for p in study.out.iterdir()} == {"cells", "study.json", "metrics.json", "tables.md", "tables.tex", "report.html"}
+    assert {p.name for p in study.out.iterdir()} == {
+        "cells",
+        "study.json",
+        "metrics.json",
+        "tables.md",
+        "tables.tex",
+        "report.html",
+    }
     assert json.loads((study.out / "metrics.json").read_text()) == result
     rows = [(f["regime"], f["real_share"]) for f in result["views"]["frontal"]["scarcity"]]
-    assert rows == [(REAL, 0.5), (REAL, 1.0), (SYNTHETIC, None), (BOTH, 0.5), (BOTH, 1.0), (PRETRAINED, 0.5), (PRETRAINED, 1.0)]
+    assert rows == [
+        (REAL, 0.5),
+        (REAL, 1.0),
+        (SYNTHETIC, None),
+        (BOTH, 0.5),
+        (BOTH, 1.0),
+        (PRETRAINED, 0.5),
+        (PRETRAINED, 1.0),
+    ]
     (rare,) = result["views"]["frontal"]["imbalance"]
     assert {"whole", "cut", "filled", "filled_minus_cut"} <= set(rare)
     text = (study.out / "tables.md").read_text()
@@ -60,7 +101,9 @@ def test_study_runs_and_resumes(study: DownstreamStudy, prepared: Path, syntheti
     gone = study.path(Cell(view=Modality.FRONTAL, seed=0, regime=PRETRAINED, share=0.5))
     gone.unlink()
     DownstreamStudy(SPEC, prepared, synthetic, study.out).run()
-    assert {p: p.read_bytes() for p in (study.out / "cells").iterdir()} == before, "the same cell again has the same bytes"
+    assert {p: p.read_bytes() for p in (study.out / "cells").iterdir()} == before, (
+        "the same cell again has the same bytes"
+    )
 
 
 def test_what_each_regime_learns_from(study: DownstreamStudy, prepared: Path, synthetic: Path) -> None:
@@ -100,7 +143,9 @@ def test_a_classifier_learns(prepared: Path) -> None:
     spec = ClassifierSpec(steps=25, batch_size=16)
     torch.manual_seed(0)
     network, rows = make_network(spec), np.arange(len(data))
-    train_classifier(network, TrainingSet(((data, rows),)), Modality.FRONTAL, spec, steps=25, peak=1e-3, uncertain="ignore", seed=0)
+    train_classifier(
+        network, TrainingSet(((data, rows),)), Modality.FRONTAL, spec, steps=25, peak=1e-3, uncertain="ignore", seed=0
+    )
     scores = scores_of(network, data, rows, Modality.FRONTAL)[:, EFFUSION]
     assert scores[::2].min() > scores[1::2].max()
 
@@ -111,7 +156,9 @@ def test_batches_are_half_and_half_or_alike(prepared: Path) -> None:
     shown = {i: data.image(int(i), Modality.FRONTAL).tobytes() for i in range(len(data))}
     share = {}
     for together in (False, True):
-        x, labels = TrainingSet(((data, few), (data, many)), together=together).batch(Modality.FRONTAL, 400, np.random.default_rng(0))
+        x, labels = TrainingSet(((data, few), (data, many)), together=together).batch(
+            Modality.FRONTAL, 400, np.random.default_rng(0)
+        )
         assert x.shape == (400, 1, 64, 64) and labels.shape == (400, 14) and float(x.abs().max()) <= 1
         pixels = ((x[:, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
         share[together] = np.mean([p.tobytes() in (shown[0], shown[1]) for p in pixels])
@@ -136,14 +183,20 @@ def test_figures_against_scikit_learn() -> None:
     figures = summary(spec, Results(labels, np.arange(120), cells))["scarcity"]
     for row in figures:
         same = [r for c, r in cells.items() if c.regime == row["regime"] and c.share == (row["real_share"] or 1.0)]
-        assert row["auroc_macro"]["value"] == pytest.approx(np.mean([roc_auc_score(labels, r.scores, average="macro") for r in same]))
+        assert row["auroc_macro"]["value"] == pytest.approx(
+            np.mean([roc_auc_score(labels, r.scores, average="macro") for r in same])
+        )
         for kind in ("macro", "micro", "weighted"):
-            assert row[f"f1_{kind}"]["value"] == pytest.approx(np.mean([f1_score(labels, r.found, average=kind) for r in same]))
+            assert row[f"f1_{kind}"]["value"] == pytest.approx(
+                np.mean([f1_score(labels, r.found, average=kind) for r in same])
+            )
         assert row["auroc"][Finding.PLEURAL_EFFUSION] == pytest.approx(
             np.mean([roc_auc_score(labels[:, EFFUSION], r.scores[:, EFFUSION]) for r in same])
         )
     whole, synthetic = figures[1], figures[2]
-    assert synthetic["minus_real"]["value"] == pytest.approx(synthetic["auroc_macro"]["value"] - whole["auroc_macro"]["value"])
+    assert synthetic["minus_real"]["value"] == pytest.approx(
+        synthetic["auroc_macro"]["value"] - whole["auroc_macro"]["value"]
+    )
     assert synthetic["minus_real"]["high"] < 0 and synthetic["minus_real"]["p_value"] < 0.1
 
 
@@ -169,5 +222,10 @@ def test_studies_that_cannot_be_run(study: DownstreamStudy, prepared: Path, synt
     with pytest.raises(UserError, match="not a finished synthetic data set"):
         DownstreamStudy(SPEC, prepared, prepared, tmp_path / "other")
     with pytest.raises(UserError, match="more than 5000 are needed"):
-        DownstreamStudy(replace(SPEC, imbalance=ImbalanceSpec(findings=(Finding.EDEMA,), keep=(5000,))), prepared, synthetic, tmp_path / "other")
+        DownstreamStudy(
+            replace(SPEC, imbalance=ImbalanceSpec(findings=(Finding.EDEMA,), keep=(5000,))),
+            prepared,
+            synthetic,
+            tmp_path / "other",
+        )
     assert not (tmp_path / "other").exists()

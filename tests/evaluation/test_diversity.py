@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import avg_pool2d, conv2d
 
 from omnicxr.domain import UserError
-from omnicxr.evaluation.diversity import WEIGHTS, scale_weights, similarity
+from omnicxr.evaluation.measures.diversity import WEIGHTS, scale_weights, similarity
 
 RNG = np.random.default_rng(0)
 
@@ -37,7 +37,10 @@ def test_agrees_with_the_formula(size: int) -> None:
 
 def test_equal_samples_and_ever_more_different_ones() -> None:
     base = RNG.normal(128, 40, (1, 1, 12, 12)).repeat(8, 2).repeat(8, 3)
-    values = [float(similarity((base + RNG.normal(0, s, (1, 4, 96, 96))).clip(0, 255).astype(np.uint8))[0]) for s in (0, 10, 30, 90)]
+    values = [
+        float(similarity((base + RNG.normal(0, s, (1, 4, 96, 96))).clip(0, 255).astype(np.uint8))[0])
+        for s in (0, 10, 30, 90)
+    ]
     assert values[0] == pytest.approx(1, abs=1e-3)
     assert values == sorted(values, reverse=True)
     flat = np.full((2, 2, 96, 96), 90, np.uint8)

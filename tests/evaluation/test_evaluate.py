@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import omnicxr.evaluation.metrics as metrics
-import omnicxr.evaluation.uncertainty as uncertainty
+import omnicxr.evaluation.measures.metrics as metrics
+import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation.comparison import compare_evaluations
@@ -53,7 +53,9 @@ def test_metrics_file(finished: Path) -> None:
 
 def test_reports_for_other_measures(finished: Path) -> None:
     rows = list(csv.DictReader((finished / "reports" / f"{task_name(WRITE)}.csv").open(encoding="utf-8", newline="")))
-    assert [r["generated"] for r in rows] == load_parts(finished / "generated" / f"{task_name(WRITE)}.npz")[Modality.REPORT]
+    assert [r["generated"] for r in rows] == load_parts(finished / "generated" / f"{task_name(WRITE)}.npz")[
+        Modality.REPORT
+    ]
     assert all(r["reference"] and r["study_id"] for r in rows)
 
 
@@ -99,7 +101,18 @@ def test_worker_processes_generate_the_same(finished: Path, model_folder: Path, 
 
 
 def test_a_worker_that_dies_is_told(prepared: Path, tmp_path: Path) -> None:
-    job = GenerationJob(tmp_path / "nowhere", SamplingConfig(), prepared, "test", np.arange(4), tuple(Modality), tmp_path / "made", 0, 2, 2)
+    job = GenerationJob(
+        tmp_path / "nowhere",
+        SamplingConfig(),
+        prepared,
+        "test",
+        np.arange(4),
+        tuple(Modality),
+        tmp_path / "made",
+        0,
+        2,
+        2,
+    )
     with pytest.raises(UserError, match="A worker died"):
         list(generate_with_processes(job, TASKS, 2, ("cpu",)))
 
@@ -107,7 +120,9 @@ def test_a_worker_that_dies_is_told(prepared: Path, tmp_path: Path) -> None:
 def test_folder_with_other_settings(finished: Path, model_folder: Path, prepared: Path) -> None:
     before = (finished / "metrics.json").read_text()
     with pytest.raises(UserError, match="other settings"):
-        evaluate(EvaluationConfig(tasks=TASKS, num=8, sampling={"num_inference_steps": 3}), model_folder, prepared, finished)
+        evaluate(
+            EvaluationConfig(tasks=TASKS, num=8, sampling={"num_inference_steps": 3}), model_folder, prepared, finished
+        )
     assert (finished / "metrics.json").read_text() == before
 
 
@@ -131,12 +146,23 @@ def test_what_another_system_generated(finished: Path, model_folder: Path, prepa
     assert "num_inference_steps" not in result["about"]
 
 
-def test_comparison_with_itself_and_with_others(finished: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+def test_comparison_with_itself_and_with_others(
+    finished: Path, model_folder: Path, prepared: Path, tmp_path: Path
+) -> None:
     same = compare_evaluations(finished, finished)
     assert set(same["tasks"]) == {str(t) for t in TASKS}
-    assert all(r["difference"]["value"] == 0 and r["difference"]["p_value"] == 1 for rows in same["tasks"].values() for r in rows
-               if np.isfinite(r["a"]))  # fmt: skip
-    evaluate(EvaluationConfig(tasks=(BOTH,), num=3, sampling=TWO_STEPS, extractors=("prompts",)), model_folder, prepared, tmp_path / "fewer")
+    assert all(
+        r["difference"]["value"] == 0 and r["difference"]["p_value"] == 1
+        for rows in same["tasks"].values()
+        for r in rows
+        if np.isfinite(r["a"])
+    )
+    evaluate(
+        EvaluationConfig(tasks=(BOTH,), num=3, sampling=TWO_STEPS, extractors=("prompts",)),
+        model_folder,
+        prepared,
+        tmp_path / "fewer",
+    )
     with pytest.raises(UserError, match="their studies differ"):
         compare_evaluations(finished, tmp_path / "fewer")
     with pytest.raises(UserError, match=r"metrics\.json is missing"):
@@ -148,7 +174,12 @@ def test_split_to_choose_settings_on(model_folder: Path, prepared: Path, tmp_pat
     result = evaluate(chosen, model_folder, prepared, tmp_path)
     assert result["about"]["split"] == "validate"
     with pytest.raises(UserError, match="other settings"):
-        evaluate(EvaluationConfig(tasks=(BOTH,), sampling=ONE_STEP, num=2, extractors=("prompts",)), model_folder, prepared, tmp_path)
+        evaluate(
+            EvaluationConfig(tasks=(BOTH,), sampling=ONE_STEP, num=2, extractors=("prompts",)),
+            model_folder,
+            prepared,
+            tmp_path,
+        )
 
 
 def test_too_few_studies(model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
 from omnicxr.domain import Modality, UserError
-from omnicxr.evaluation.efficientnet import EfficientNetLite0, fuse_norms
-from omnicxr.evaluation.extractors import frechet_name, load_extractor
-from omnicxr.evaluation.fidelity import frechet_distance
+from omnicxr.evaluation.measures.fidelity import frechet_distance
+from omnicxr.evaluation.readers.efficientnet import EfficientNetLite0, fuse_norms
+from omnicxr.evaluation.readers.extractors import frechet_name, load_extractor
 
 
 def test_default_extractor_sees_pictures() -> None:
@@ -43,7 +43,12 @@ def test_normalisations_in_the_convolutions_change_no_feature() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("inception", "OMNICXR_INCEPTION"), ("xrv-densenet121", "OMNICXR_XRV"), ("rad-dino", "OMNICXR_RAD_DINO"), ("vgg", "Unknown extractor")],
+    [
+        ("inception", "OMNICXR_INCEPTION"),
+        ("xrv-densenet121", "OMNICXR_XRV"),
+        ("rad-dino", "OMNICXR_RAD_DINO"),
+        ("vgg", "Unknown extractor"),
+    ],
 )
 def test_missing_weights_name_the_remedy(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
     for variable in ("OMNICXR_INCEPTION", "OMNICXR_XRV", "OMNICXR_RAD_DINO"):
@@ -54,7 +59,9 @@ def test_missing_weights_name_the_remedy(monkeypatch: pytest.MonkeyPatch, name: 
 
 def test_rad_dino_from_a_local_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A small network of the same kind, saved as RAD-DINO is: the features are its class token."""
-    network = Dinov2Model(Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=518, patch_size=14)).eval()
+    network = Dinov2Model(
+        Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=518, patch_size=14)
+    ).eval()
     network.save_pretrained(tmp_path / "rad-dino")
     monkeypatch.setenv("OMNICXR_RAD_DINO", str(tmp_path / "rad-dino"))
     pictures = np.random.default_rng(0).integers(0, 255, (2, 518, 518)).astype(np.uint8)

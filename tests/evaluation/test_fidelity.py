@@ -1,4 +1,5 @@
-"""Distances against independent implementations, on ordinary and on degenerate features; and that they notice what they should."""
+"""Distances against independent implementations, on ordinary and on degenerate features; and that they notice what they
+should."""
 
 import numpy as np
 import pytest
@@ -8,8 +9,14 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_kid import kernel_mmd
 
 from omnicxr.domain import UserError
-from omnicxr.evaluation import fidelity
-from omnicxr.evaluation.fidelity import frechet_distance, kernel_distance, manifold, mean_distance, nearest_distance
+from omnicxr.evaluation.measures import fidelity
+from omnicxr.evaluation.measures.fidelity import (
+    frechet_distance,
+    kernel_distance,
+    manifold,
+    mean_distance,
+    nearest_distance,
+)
 
 
 def features(seed: int, n: int, d: int, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:
@@ -41,9 +48,15 @@ def test_kernel_distance_agrees_with_torch_fidelity(monkeypatch: pytest.MonkeyPa
     a, b = features(0, 150, 16).astype(np.float64), features(1, 120, 16, shift=0.3).astype(np.float64)
     rng = np.random.default_rng(5)
     theirs = [
-        kernel_mmd(*(v[rng.choice(len(v), 40, replace=False)] for v in (a, b)), kid_kernel="poly", kid_kernel_poly_degree=3,
-                   kid_kernel_poly_gamma=None, kid_kernel_poly_coef0=1) for _ in range(fidelity.KERNEL_SUBSETS)
-    ]  # fmt: skip
+        kernel_mmd(
+            *(v[rng.choice(len(v), 40, replace=False)] for v in (a, b)),
+            kid_kernel="poly",
+            kid_kernel_poly_degree=3,
+            kid_kernel_poly_gamma=None,
+            kid_kernel_poly_coef0=1,
+        )
+        for _ in range(fidelity.KERNEL_SUBSETS)
+    ]
     monkeypatch.setattr(fidelity, "_CHUNK", 64)
     ours = kernel_distance(a, b, seed=5, subset_size=40)
     assert ours.mean == pytest.approx(np.mean(theirs), rel=1e-9)
@@ -75,10 +88,15 @@ def test_sets_that_are_the_same_and_sets_that_lack_variety() -> None:
     assert one.coverage < 0.2
 
 
-@pytest.mark.parametrize("distance", [frechet_distance, lambda a, b: kernel_distance(a, b).mean, lambda a, b: -manifold(a, b).coverage])
+@pytest.mark.parametrize(
+    "distance", [frechet_distance, lambda a, b: kernel_distance(a, b).mean, lambda a, b: -manifold(a, b).coverage]
+)
 def test_worse_is_farther(distance) -> None:
     real = features(0, 300, 16)
-    noisy = [distance(real, features(1, 300, 16) + s * np.random.default_rng(5).normal(size=(300, 16)).astype(np.float32)) for s in (0, 0.5, 1, 2)]
+    noisy = [
+        distance(real, features(1, 300, 16) + s * np.random.default_rng(5).normal(size=(300, 16)).astype(np.float32))
+        for s in (0, 0.5, 1, 2)
+    ]
     assert noisy == sorted(noisy)
     assert noisy[0] < noisy[-1]
 

@@ -1,22 +1,39 @@
-"""Values that the metrics gave when they agreed with their independent implementations: they must not drift with new versions of libraries."""
+"""Values that the metrics gave when they agreed with their independent implementations: they must not drift with new
+versions of libraries."""
 
 import numpy as np
 import pytest
 
-from omnicxr.evaluation import metrics
-from omnicxr.evaluation.diversity import similarity
-from omnicxr.evaluation.privacy import copy_embedding, nearness
+from omnicxr.evaluation.measures import metrics
+from omnicxr.evaluation.measures.diversity import similarity
+from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
+from omnicxr.evaluation.measures.text import text_scores
 from omnicxr.evaluation.suite import distances
-from omnicxr.evaluation.text import text_scores
 
-GOLDEN_DISTANCES = {"frechet": 2.02064, "kernel": 0.0496515, "precision": 0.175, "recall": 1.0, "density": 0.1075, "coverage": 0.3875}
-GOLDEN_TEXT = {"bleu1": 0.610094, "bleu2": 0.496520, "bleu3": 0.348328, "bleu4": 0.223395, "rouge_l": 0.595688, "cider": 2.602004}
+GOLDEN_DISTANCES = {
+    "frechet": 2.02064,
+    "kernel": 0.0496515,
+    "precision": 0.175,
+    "recall": 1.0,
+    "density": 0.1075,
+    "coverage": 0.3875,
+}
+GOLDEN_TEXT = {
+    "bleu1": 0.610094,
+    "bleu2": 0.496520,
+    "bleu3": 0.348328,
+    "bleu4": 0.223395,
+    "rouge_l": 0.595688,
+    "cider": 2.602004,
+}
 
 
 def pattern(n: int, size: int, phase: float) -> np.ndarray:
     """Stripes that no random generator had a part in: uint8 [n, size, size]."""
     i, y, x = np.meshgrid(np.arange(n), np.arange(size), np.arange(size), indexing="ij")
-    return (127.5 + 60 * np.sin(0.11 * (i + 1) * x / 4 + phase) + 60 * np.cos(0.07 * (i + 2) * y / 4 + phase * i)).astype(np.uint8)
+    return (
+        127.5 + 60 * np.sin(0.11 * (i + 1) * x / 4 + phase) + 60 * np.cos(0.07 * (i + 2) * y / 4 + phase * i)
+    ).astype(np.uint8)
 
 
 def features(phase: float) -> np.ndarray:
@@ -34,7 +51,11 @@ def test_diversity() -> None:
 
 def test_text() -> None:
     generated = ["Small left pleural effusion. No pneumothorax.", "The heart is enlarged.", "Normal chest radiograph."]
-    references = ["Moderate left pleural effusion without pneumothorax.", "The heart is mildly enlarged.", "No acute cardiopulmonary process."]
+    references = [
+        "Moderate left pleural effusion without pneumothorax.",
+        "The heart is mildly enlarged.",
+        "No acute cardiopulmonary process.",
+    ]
     found = text_scores(generated, references, meteor=False)
     assert {k: found[k] for k in GOLDEN_TEXT} == pytest.approx(GOLDEN_TEXT, rel=1e-4)
 
@@ -42,8 +63,12 @@ def test_text() -> None:
 def test_findings_and_copies() -> None:
     scores = features(0.2)[:, :6]
     labels = features(0.7)[:, 1:7] > 0.55
-    assert metrics.auroc(labels, scores) == pytest.approx([0.50335, 0.41365, 0.55545, 0.53596, 0.45671, 0.39620], abs=1e-4)
+    assert metrics.auroc(labels, scores) == pytest.approx(
+        [0.50335, 0.41365, 0.55545, 0.53596, 0.45671, 0.39620], abs=1e-4
+    )
     assert metrics.macro_f1(labels, scores > 0.5) == pytest.approx(0.51532, abs=1e-4)
-    assert metrics.kappa(labels, scores > 0.5) == pytest.approx([-0.04167, -0.02029, 0.13410, 0.07846, -0.15385, 0.01106], abs=1e-4)
+    assert metrics.kappa(labels, scores > 0.5) == pytest.approx(
+        [-0.04167, -0.02029, 0.13410, 0.07846, -0.15385, 0.01106], abs=1e-4
+    )
     found = nearness(*(copy_embedding(pattern(n, 64, phase)) for n, phase in ((20, 0.0), (20, 0.5), (30, 0.1))))
     assert found.nearer_share == pytest.approx(0.6425, abs=1e-4)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score, roc_auc_score
 
-from omnicxr.evaluation import metrics
-from omnicxr.evaluation.uncertainty import mean_estimate
+from omnicxr.evaluation.measures import metrics
+from omnicxr.evaluation.measures.uncertainty import mean_estimate
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.random((200, 3)) < 0.3
@@ -54,8 +54,14 @@ def test_auroc_against_sklearn_with_ties() -> None:
 def test_f1_against_sklearn() -> None:
     predicted = LABELS ^ (RNG.random(LABELS.shape) < 0.2)
     predicted[:, 2] = False
-    for average, figure in (("micro", metrics.micro_f1), ("macro", metrics.macro_f1), ("weighted", metrics.weighted_f1)):
-        assert figure(LABELS, predicted) == pytest.approx(f1_score(LABELS, predicted, average=average, zero_division=0.0))
+    for average, figure in (
+        ("micro", metrics.micro_f1),
+        ("macro", metrics.macro_f1),
+        ("weighted", metrics.weighted_f1),
+    ):
+        assert figure(LABELS, predicted) == pytest.approx(
+            f1_score(LABELS, predicted, average=average, zero_division=0.0)
+        )
     assert metrics.f1(LABELS, predicted) == pytest.approx(f1_score(LABELS, predicted, average=None, zero_division=0.0))
     empty = np.zeros((20, 2), bool)
     assert metrics.f1(empty, empty).tolist() == [0, 0]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from omnicxr.evaluation.privacy import copy_embedding, nearness
+from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
 
 
 def pictures(seed: int, n: int) -> np.ndarray:

@@ -31,7 +31,10 @@ HEADER = "study,reader,item,vote,rating,seconds,comment"
 def votes(reader: str, right: int) -> list[Vote]:
     """Right for the first `right` items, wrong for the others; real ones look like 4, generated ones like 2."""
     other = {REAL: GENERATED, GENERATED: REAL}
-    return [Vote(reader, i.item, i.truth if n < right else other[i.truth], 4 if i.truth == REAL else 2, 3.0 + n) for n, i in enumerate(ITEMS)]
+    return [
+        Vote(reader, i.item, i.truth if n < right else other[i.truth], 4 if i.truth == REAL else 2, 3.0 + n)
+        for n, i in enumerate(ITEMS)
+    ]
 
 
 def test_figures_of_one_reader() -> None:
@@ -57,7 +60,9 @@ def test_two_readers_together() -> None:
     assert result["readers"]["b"]["missing"] == 2
     assert result["together"]["accuracy"]["value"] == pytest.approx(25 / 38)
     assert result["together"]["accuracy"]["low"] < 25 / 38 < result["together"]["accuracy"]["high"]
-    assert result["agreement_of_readers"] == pytest.approx(cohen_kappa_score([v.vote for v in a[:18]], [v.vote for v in b]))
+    assert result["agreement_of_readers"] == pytest.approx(
+        cohen_kappa_score([v.vote for v in a[:18]], [v.vote for v in b])
+    )
 
 
 def test_key_there_and_back(tmp_path: Path) -> None:
@@ -72,7 +77,9 @@ def answers(path: Path, *rows: str) -> Path:
 
 def test_answers_are_read(tmp_path: Path) -> None:
     name = study_name(ITEMS)
-    found = read_votes([answers(tmp_path / "a.csv", f'{name},Ann,1,real,5,2.5,"a, b"', f"{name},Ann,2,real,1,3,")], ITEMS)
+    found = read_votes(
+        [answers(tmp_path / "a.csv", f'{name},Ann,1,real,5,2.5,"a, b"', f"{name},Ann,2,real,1,3,")], ITEMS
+    )
     assert found == [Vote("Ann", "1", REAL, 5, 2.5), Vote("Ann", "2", REAL, 1, 3.0)]
 
 
@@ -97,7 +104,11 @@ def test_answers_that_do_not_fit(tmp_path: Path, row: str, said: str) -> None:
 def test_items_are_mixed_and_repeatable(prepared: Path) -> None:
     data = PreparedDataset(prepared, "train")
     items = choose_items(data, data, (Modality.FRONTAL,), 20, seed=0)
-    assert items == choose_items(data, data, (Modality.FRONTAL,), 20, seed=0) != choose_items(data, data, (Modality.FRONTAL,), 20, seed=1)
+    assert (
+        items
+        == choose_items(data, data, (Modality.FRONTAL,), 20, seed=0)
+        != choose_items(data, data, (Modality.FRONTAL,), 20, seed=1)
+    )
     truths = [i.truth for i in items]
     assert truths.count(REAL) == truths.count(GENERATED) == 20
     assert 4 < sum(a != b for a, b in pairwise(truths)) < 36

@@ -13,18 +13,34 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from omnicxr.domain import Finding, UserError
-from omnicxr.evaluation.chexbert import HEADS, CheXbert, CheXbertLabeler
-from omnicxr.evaluation.clinical import finding_scores, image_findings
-from omnicxr.evaluation.radgraph import MODEL, RadGraphScorer
-from omnicxr.evaluation.reader import Reading
-from omnicxr.evaluation.xrv import XrvClassifier
+from omnicxr.evaluation.measures.clinical import finding_scores, image_findings
+from omnicxr.evaluation.readers.chexbert import HEADS, CheXbert, CheXbertLabeler
+from omnicxr.evaluation.readers.panel import Reading
+from omnicxr.evaluation.readers.radgraph import MODEL, RadGraphScorer
+from omnicxr.evaluation.readers.xrv import XrvClassifier
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 8}
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "large", "heart", "effusion")
 PATHOLOGIES = [
-    "Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema", "Fibrosis", "Effusion", "Pneumonia", "Pleural_Thickening",
-    "Cardiomegaly", "Nodule", "Mass", "Hernia", "Lung Lesion", "Fracture", "Lung Opacity", "Enlarged Cardiomediastinum",
-]  # fmt: skip
+    "Atelectasis",
+    "Consolidation",
+    "Infiltration",
+    "Pneumothorax",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Effusion",
+    "Pneumonia",
+    "Pleural_Thickening",
+    "Cardiomegaly",
+    "Nodule",
+    "Mass",
+    "Hernia",
+    "Lung Lesion",
+    "Fracture",
+    "Lung Opacity",
+    "Enlarged Cardiomediastinum",
+]
 INDEX = {f: i for i, f in enumerate(Finding)}
 
 
@@ -34,7 +50,9 @@ def chexbert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheXbert:
     torch.manual_seed(0)
     network = CheXbert(BertModel(BertConfig(**TINY)), 16).eval()
     state = {f"module.{k}": v for k, v in network.state_dict().items()}
-    save_file(state | {"module.bert.embeddings.position_ids": torch.arange(512)[None]}, tmp_path / "chexbert.safetensors")
+    save_file(
+        state | {"module.bert.embeddings.position_ids": torch.arange(512)[None]}, tmp_path / "chexbert.safetensors"
+    )
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     monkeypatch.setenv("OMNICXR_CHEXBERT", str(tmp_path))
     return network
@@ -51,7 +69,9 @@ def test_chexbert_reads_as_the_network_does(chexbert: CheXbert) -> None:
     assert found.any() and not found.all()
 
 
-def test_chexbert_that_is_not_there_or_broken(chexbert: CheXbert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chexbert_that_is_not_there_or_broken(
+    chexbert: CheXbert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "vocab.txt").unlink()
     with pytest.raises(UserError, match=r"vocab\.txt is missing"):
         CheXbertLabeler("cpu", **TINY)
@@ -86,7 +106,9 @@ def test_xrv_findings_in_our_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OMNICXR_XRV", str(tmp_path / "xrv.safetensors"))
     pictures = np.array([0, 127, 255], np.uint8)[:, None, None] * np.ones((1, 64, 64), np.uint8)
     scores = XrvClassifier("cpu")(pictures)
-    effusion, none, devices = (scores[:, INDEX[f]] for f in (Finding.PLEURAL_EFFUSION, Finding.NO_FINDING, Finding.SUPPORT_DEVICES))
+    effusion, none, devices = (
+        scores[:, INDEX[f]] for f in (Finding.PLEURAL_EFFUSION, Finding.NO_FINDING, Finding.SUPPORT_DEVICES)
+    )
     assert (np.diff(effusion) > 0.1).all()
     assert none == pytest.approx(1 - np.maximum(effusion, 1 / (1 + np.e)))
     assert np.isnan(devices).all()
@@ -112,7 +134,8 @@ def test_findings_that_a_classifier_does_not_know_are_left_out() -> None:
 
 
 class EqualWords:
-    """Stands in for the library's F1RadGraph: the three levels of a pair are the share of equal words and its halves."""
+    """Stands in for the library's F1RadGraph: the three levels of a pair are the share of equal words and its
+    halves."""
 
     def __init__(self, *, reward_level: str, model_type: str, model_cache_dir: str, cuda: int) -> None:
         assert (reward_level, model_type, cuda) == ("all", MODEL, -1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnicxr.evaluation.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
+from omnicxr.evaluation.measures.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
 
 REPORTS = ["Small left pleural effusion.", "No pneumothorax.", "Right lower lobe pneumonia.", "Moderate left effusion."]

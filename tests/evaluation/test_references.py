@@ -7,10 +7,10 @@ import pytest
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.domain.measures import MEASURES
-from omnicxr.evaluation.consistency import pair_agreement
-from omnicxr.evaluation.metrics import partner_ranks
-from omnicxr.evaluation.reader import Reading
-from omnicxr.evaluation.references import NAMES, References, derangement, parts_of
+from omnicxr.evaluation.measures.consistency import pair_agreement
+from omnicxr.evaluation.measures.metrics import partner_ranks
+from omnicxr.evaluation.readers.panel import Reading
+from omnicxr.evaluation.references import NAMES, References, derangement
 
 TASK = Task.parse("report->frontal+lateral")
 
@@ -23,7 +23,7 @@ def references(prepared: Path) -> References:
         values = np.stack([np.asarray(p, np.float32).ravel()[::37] if modality.is_image else letters(p) for p in part])  # type: ignore[attr-defined]
         return values / np.linalg.norm(values, axis=1, keepdims=True)
 
-    return References(parts_of(test, test.having(*Modality)), training, embed)
+    return References(test.parts(test.having(*Modality)), training, embed)
 
 
 def letters(text: str) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_always_normal_is_one_study_without_findings(references: References) -> 
 
 def test_nearest_of_a_training_study_is_itself(references: References) -> None:
     rows = references.training.having(*Modality)[3:9]
-    own = References(parts_of(references.training, rows), references.training, references.embed)
+    own = References(references.training.parts(rows), references.training, references.embed)
     found = own.predict("nearest", Task.parse("frontal->lateral"))[Modality.LATERAL]
     assert (found == own.real[Modality.LATERAL]).all()
 

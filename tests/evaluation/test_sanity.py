@@ -1,4 +1,5 @@
-"""The suite, on real pictures that are spoilt on purpose: what is worse must score worse, what is shuffled must score like chance."""
+"""The suite, on real pictures that are spoilt on purpose: what is worse must score worse, what is shuffled must score
+like chance."""
 
 from dataclasses import replace
 
@@ -10,14 +11,14 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.domain import Finding, Modality, Task
 from omnicxr.domain.measures import MEASURES
-from omnicxr.evaluation.clinical import image_findings, truth_errors
-from omnicxr.evaluation.reader import Reader, Reading
+from omnicxr.evaluation.measures.clinical import image_findings, truth_errors
+from omnicxr.evaluation.readers.panel import Reader, Reading
 from omnicxr.evaluation.references import References, derangement
 from omnicxr.evaluation.suite import SUITES, Suite
 from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
-from omnicxr.simulation.sampling import Prevalence
+from omnicxr.simulation.population import Prevalence
 from omnicxr.simulation.simulate import SimulationConfig, simulate
 
 WHOLE = Task.from_nothing()
@@ -27,9 +28,13 @@ EFFUSION = list(Finding).index(Finding.PLEURAL_EFFUSION)
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """Real studies at the size at which the judge sees them, every other one with an effusion: the first 100 to score, the rest for training."""
+    """Real studies at the size at which the judge sees them, every other one with an effusion: the first 100 to score,
+    the rest for training."""
     root = tmp_path_factory.mktemp("sanity")
-    simulate(SimulationConfig(studies=STUDIES, seed=11, image_size=128, prevalence=Prevalence(normal=0.3, effusion=0.6)), root / "simulated")
+    simulate(
+        SimulationConfig(studies=STUDIES, seed=11, image_size=128, prevalence=Prevalence(normal=0.3, effusion=0.6)),
+        root / "simulated",
+    )
     prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=128), root / "simulated", root / "prepared")
     pipe = AnyToAnyPipeline.from_pretrained()
     every = PreparedDataset(root / "prepared", "train")
@@ -56,7 +61,7 @@ def noised(pictures: np.ndarray, spread: float) -> np.ndarray:
 def test_the_farther_the_more_is_spoilt(suite: Suite, spoil) -> None:
     real = suite.real[Modality.FRONTAL][:60]
     extract = suite.extractors["efficientnet-lite0"]
-    from omnicxr.evaluation.fidelity import frechet_distance, kernel_distance
+    from omnicxr.evaluation.measures.fidelity import frechet_distance, kernel_distance
 
     own = extract(Modality.FRONTAL, real)
     sets = [extract(Modality.FRONTAL, spoil(real, level)) for level in (1, 2, 4)]
@@ -98,7 +103,8 @@ def test_shuffled_pairs_give_chance_and_real_ones_do_not(suite: Suite) -> None:
 
 
 def test_a_model_that_ignores_its_input_scores_like_shuffled_pairs(suite: Suite) -> None:
-    """Real reports given, pictures drawn without looking at them: agreement of given and generated is that of strangers."""
+    """Real reports given, pictures drawn without looking at them: agreement of given and generated is that of
+    strangers."""
     task = Task.parse("report->frontal")
     drawn = {Modality.FRONTAL: suite.real[Modality.FRONTAL][np.random.default_rng(3).permutation(100)]}
     figures = suite.score(task, drawn, suite.reader.read_all(drawn))["consistency"]["frontal+report"]
@@ -111,13 +117,18 @@ def test_wrong_side_is_noticed(suite: Suite) -> None:
     """Mirrored pictures have every finding, on the other side."""
     assert suite.truth is not None
     mirrored = suite.reader.read(Modality.FRONTAL, np.ascontiguousarray(suite.real[Modality.FRONTAL][:, :, ::-1]))
-    own, other = (truth_errors(r.measures, suite.truth, suite.patients) for r in (suite.readings[Modality.FRONTAL], mirrored))
+    own, other = (
+        truth_errors(r.measures, suite.truth, suite.patients) for r in (suite.readings[Modality.FRONTAL], mirrored)
+    )
     assert own["side"]["effusion"]["value"] > 0.75
     assert other["side"]["effusion"]["value"] < 0.35
     left = MEASURES.index("effusion_left")
     assert own["effusion_left"]["correlation"] > 0.5 > other["effusion_left"]["correlation"]
     report = suite.readings[Modality.REPORT]
-    agree, differ = (np.corrcoef(r.measures[:, left], report.measures[:, left])[0, 1] for r in (suite.readings[Modality.FRONTAL], mirrored))
+    agree, differ = (
+        np.corrcoef(r.measures[:, left], report.measures[:, left])[0, 1]
+        for r in (suite.readings[Modality.FRONTAL], mirrored)
+    )
     assert agree > differ + 0.3
     assert suite.labels[:, EFFUSION].sum() > 30
 

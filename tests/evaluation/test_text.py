@@ -5,11 +5,19 @@ import pytest
 from pycocoevalcap.bleu.bleu import Bleu
 
 from omnicxr.domain import UserError
-from omnicxr.evaluation.metrics import distinct_share
-from omnicxr.evaluation.text import copied_share, lengths, text_scores, tokens
+from omnicxr.evaluation.measures.metrics import distinct_share
+from omnicxr.evaluation.measures.text import copied_share, lengths, text_scores, tokens
 
-REFERENCES = ["No acute process. The heart is normal in size.", "Small left pleural effusion with adjacent atelectasis.", "Moderate cardiomegaly."]
-GENERATED = ["No acute cardiopulmonary process. The heart is normal.", "Small right pleural effusion with adjacent atelectasis.", "Clear lungs."]
+REFERENCES = [
+    "No acute process. The heart is normal in size.",
+    "Small left pleural effusion with adjacent atelectasis.",
+    "Moderate cardiomegaly.",
+]
+GENERATED = [
+    "No acute cardiopulmonary process. The heart is normal.",
+    "Small right pleural effusion with adjacent atelectasis.",
+    "Clear lungs.",
+]
 
 
 def test_bleu_agrees_with_pycocoevalcap() -> None:
@@ -32,7 +40,10 @@ def test_equal_texts_get_the_best_scores() -> None:
 
 def test_scores_fall_as_words_are_replaced() -> None:
     rng = np.random.default_rng(0)
-    reports = [" ".join(rng.choice(["effusion", "left", "small", "right", "clear", "heart", "normal", "lungs"], 12)) for _ in range(40)]
+    reports = [
+        " ".join(rng.choice(["effusion", "left", "small", "right", "clear", "heart", "normal", "lungs"], 12))
+        for _ in range(40)
+    ]
 
     def damaged(share: float) -> list[str]:
         rng = np.random.default_rng(1)
@@ -61,7 +72,8 @@ def test_without_the_optional_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("generated", "references", "said"), [([], [], "at least one"), (["a"], ["a", "b"], "one for each"), ([" "], ["a"], "empty")]
+    ("generated", "references", "said"),
+    [([], [], "at least one"), (["a"], ["a", "b"], "one for each"), ([" "], ["a"], "empty")],
 )
 def test_nothing_to_score(generated: list[str], references: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
@@ -71,8 +83,12 @@ def test_nothing_to_score(generated: list[str], references: list[str], said: str
 def test_copies_of_training_text() -> None:
     training = ["The heart is normal in size.", "No effusion."]
     assert copied_share(["Today the heart is normal."], training, words=4) == 1
-    assert copied_share(["The heart was normal in size."], training, words=4) == 1  # "normal in size ." is a run of four
-    assert copied_share(["The heart was normal in form.", "No effusion.", "No effusions."], training, words=4) == pytest.approx(1 / 3)
+    assert (
+        copied_share(["The heart was normal in size."], training, words=4) == 1
+    )  # "normal in size ." is a run of four
+    assert copied_share(
+        ["The heart was normal in form.", "No effusion.", "No effusions."], training, words=4
+    ) == pytest.approx(1 / 3)
 
 
 def test_lengths_and_variety() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from omnicxr.evaluation.uncertainty import compare, estimate, patient_resamples
+from omnicxr.evaluation.measures.uncertainty import compare, estimate, patient_resamples
 
 
 def mean(v: np.ndarray) -> float:

@@ -86,13 +86,20 @@ def test_gaussian_flow_reaches_the_data_distribution(solver: str) -> None:
 
     own = torch.Generator().manual_seed(0)
     noise = torch.randn(20_000, generator=own, dtype=torch.float64)
-    out = solve(solver, velocity, {"x": noise}, timesteps(100), lambda: {"x": torch.randn(20_000, generator=own, dtype=torch.float64)})["x"]
+    out = solve(
+        solver,
+        velocity,
+        {"x": noise},
+        timesteps(100),
+        lambda: {"x": torch.randn(20_000, generator=own, dtype=torch.float64)},
+    )["x"]
     assert float(out.mean()) == pytest.approx(m, abs=0.02)
     assert float(out.std()) == pytest.approx(s, abs=0.02)
 
 
 def test_fresh_noise_is_that_of_ancestral_sampling() -> None:
-    """The noise in x at each step, worked out in the coordinates of diffusion; data is the number 2, so that it is known exactly."""
+    """The noise in x at each step, worked out in the coordinates of diffusion; data is the number 2, so that it is
+    known exactly."""
     times, fresh = [1.0, 0.7, 0.5, 0.3, 0.0], iter([-0.4, 0.9])
     seen = []
 
@@ -100,8 +107,16 @@ def test_fresh_noise_is_that_of_ancestral_sampling() -> None:
         seen.append(float((x["x"] - (1 - t) * 2) / t))
         return {"x": (x["x"] - 2) / t}
 
-    out = solve("ancestral", velocity, {"x": torch.tensor(1.5, dtype=torch.float64)}, times, lambda: {"x": torch.tensor(next(fresh))})
-    before, after = (((1 - t) ** 2 / ((1 - t) ** 2 + t**2)) for t in (0.5, 0.3))  # alpha squared of the same signal-to-noise ratios
+    out = solve(
+        "ancestral",
+        velocity,
+        {"x": torch.tensor(1.5, dtype=torch.float64)},
+        times,
+        lambda: {"x": torch.tensor(next(fresh))},
+    )
+    before, after = (
+        ((1 - t) ** 2 / ((1 - t) ** 2 + t**2)) for t in (0.5, 0.3)
+    )  # alpha squared of the same signal-to-noise ratios
     new = ((1 - after) / (1 - before) * (1 - before / after)) ** 0.5  # Song et al. 2021, eq. 16
     expected = ((1 - after - new**2) ** 0.5 * 1.5 + new * -0.4) / (1 - after) ** 0.5
     assert seen == pytest.approx([1.5, 1.5, 1.5, expected])
@@ -117,7 +132,8 @@ def test_euler_is_exact_on_a_straight_path_in_one_step() -> None:
 
 @pytest.mark.parametrize("steps", [10, 50])
 def test_diffusion_times_with_euler_are_ddim(steps: int) -> None:
-    """Against the update in the coordinates of diffusion (Song et al. 2021, eq. 12 with sigma 0), for one function that predicts noise."""
+    """Against the update in the coordinates of diffusion (Song et al. 2021, eq. 12 with sigma 0), for one function that
+    predicts noise."""
     beta = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     products = [1.0, *torch.cumprod(1 - beta, 0).tolist()]  # before any noise, then after each of 1000 steps
     noise = torch.randn(64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -133,7 +149,9 @@ def test_diffusion_times_with_euler_are_ddim(steps: int) -> None:
         following = products[i - 1000 // steps]
         x = following**0.5 * (x - sigma * eps) / alpha + (1 - following) ** 0.5 * eps
     times = diffusion_timesteps(steps)
-    ours = euler(lambda x, t: {"x": (predicted(x["x"], t) - x["x"]) / (1 - t)}, begin({"x": noise}, times[0]), times)["x"]
+    ours = euler(lambda x, t: {"x": (predicted(x["x"], t) - x["x"]) / (1 - t)}, begin({"x": noise}, times[0]), times)[
+        "x"
+    ]
     assert torch.allclose(ours, x, atol=1e-5)
 
 
@@ -151,7 +169,8 @@ def test_beginning_at_the_noise_changes_nothing() -> None:
 
 
 def test_guidance_without_what_is_parallel_to_the_data() -> None:
-    """x_0 = (1, 1) - 0.5 (2, 0) = (0, 1): of the difference (2, 2) the part along it is (0, 2). Each study by itself, and of any shape."""
+    """x_0 = (1, 1) - 0.5 (2, 0) = (0, 1): of the difference (2, 2) the part along it is (0, 2). Each study by itself,
+    and of any shape."""
     x, t = torch.ones(2, 2), 0.5
     c, u = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, -2.0], [3.0, 2.0]])
 

@@ -15,7 +15,7 @@ from omnicxr.models.image_autoencoder import (
     structural_similarity,
     uint8_from_pixels,
 )
-from omnicxr.models.prompts import HardNegatives, info_nce, symmetric_contrastive_loss
+from omnicxr.models.prompt_encoders import HardNegatives, info_nce, symmetric_contrastive_loss
 from omnicxr.models.report_autoencoder import ReportAutoencoder, ReportAutoencoderConfig
 from omnicxr.models.tokenizer import BEGIN, END, PAD, ReportTokenizer, each_sentence_once, sentence_case
 
@@ -40,7 +40,8 @@ def test_ssim_against_reference() -> None:
     a = ndimage.gaussian_filter(rng.uniform(0, 255, (48, 48)), 2)
     b = a + rng.normal(0, 4, a.shape)
     x, y = (torch.from_numpy(v / 127.5 - 1)[None, None] for v in (a, b))
-    # the C1 and C2 of a range of 2 around 0 differ from those of 0..255 only through the means, so compare on the shifted picture
+    # the C1 and C2 of a range of 2 around 0 differ from those of 0..255 only through the means, so compare on the
+    # shifted picture
     x, y = (v + 1 for v in (x, y))
     assert float(structural_similarity(x, y)) == pytest.approx(ssim_reference(a, b), abs=1e-4)
     assert float(structural_similarity(x, x)) == pytest.approx(1)
@@ -84,8 +85,7 @@ def test_tokenizer_round_trip_and_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
-    [("no. a 2.6 cm mass. it's ok", "No. A 2.6 cm mass. It's ok"), ("", ""), ("x", "X")],
+    ("text", "shown"), [("no. a 2.6 cm mass. it's ok", "No. A 2.6 cm mass. It's ok"), ("", ""), ("x", "X")]
 )
 def test_sentence_case(text: str, shown: str) -> None:
     assert sentence_case(text) == shown
@@ -94,7 +94,10 @@ def test_sentence_case(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
-        ("A 1.3 cm nodule. Tube in place. a 1.3 cm nodule. Clear lungs.", "A 1.3 cm nodule. Tube in place. Clear lungs."),
+        (
+            "A 1.3 cm nodule. Tube in place. a 1.3 cm nodule. Clear lungs.",
+            "A 1.3 cm nodule. Tube in place. Clear lungs.",
+        ),
         ("No effusion. No effusion", "No effusion. No effusion"),
         ("", ""),
     ],
@@ -140,7 +143,9 @@ def test_info_nce_closed_form() -> None:
     assert float(info_nce(e, e, scale)) == pytest.approx(float(expected), abs=1e-6)
     embeds = {Modality.FRONTAL: e, Modality.LATERAL: e, Modality.REPORT: e.flip(0)}
     swapped = dict(reversed(embeds.items()))
-    assert float(symmetric_contrastive_loss(embeds, scale)) == pytest.approx(float(symmetric_contrastive_loss(swapped, scale)))
+    assert float(symmetric_contrastive_loss(embeds, scale)) == pytest.approx(
+        float(symmetric_contrastive_loss(swapped, scale))
+    )
     clamped = info_nce(e, e, torch.tensor(50.0))
     assert torch.isfinite(clamped)
 
@@ -162,9 +167,13 @@ def test_hard_negatives_are_of_one_modality() -> None:
     """Frontal and lateral views are told from the wrong reports; reports, and one view from the other, are not."""
     e, scale = torch.eye(5), torch.tensor(1.2)
     embeds = {m: e for m in Modality}
-    plain, hard = (symmetric_contrastive_loss(embeds, scale, n) for n in (None, {Modality.REPORT: HardNegatives(e, torch.ones(5))}))
+    plain, hard = (
+        symmetric_contrastive_loss(embeds, scale, n) for n in (None, {Modality.REPORT: HardNegatives(e, torch.ones(5))})
+    )
     others = 4 * torch.exp(-scale.exp())
-    assert float(hard - plain) == pytest.approx(float(2 * (torch.log(2 + others) - torch.log(1 + others)) / 6), abs=1e-6)
+    assert float(hard - plain) == pytest.approx(
+        float(2 * (torch.log(2 + others) - torch.log(1 + others)) / 6), abs=1e-6
+    )
 
 
 def test_save_and_load(tmp_path: Path) -> None:
@@ -201,9 +210,14 @@ def unknown_key(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "said"),
-    [(missing, "missing or damaged"), (cut, "missing or damaged"), (other_sizes, "does not fit"), (other_depth, "does not fit"),
-     (unknown_key, "'colour'")],
-)  # fmt: skip
+    [
+        (missing, "missing or damaged"),
+        (cut, "missing or damaged"),
+        (other_sizes, "does not fit"),
+        (other_depth, "does not fit"),
+        (unknown_key, "'colour'"),
+    ],
+)
 def test_damaged_folders(tmp_path: Path, harm, said: str) -> None:
     ImageAutoencoder(SMALL).save(tmp_path)
     harm(tmp_path)

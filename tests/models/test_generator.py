@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.models.generator import Generator, GeneratorConfig, Streams
-from omnicxr.models.streams import COUPLINGS, positions
+from omnicxr.models.generator.network import Generator, GeneratorConfig, Streams
+from omnicxr.models.generator.stream import COUPLINGS, positions
 
 F, L, R = Modality
 BATCH = 3
@@ -14,8 +14,20 @@ BATCH = 3
 
 def make(coupling: str = "joint", **settings: Any) -> Generator:
     torch.manual_seed(0)
-    model = Generator(GeneratorConfig(image_channels=4, latent_size=8, report_tokens=3, report_channels=5, prompt_dim=12, width=32, depth=3,
-                                      heads=4, coupling=coupling, **settings))  # fmt: skip
+    model = Generator(
+        GeneratorConfig(
+            image_channels=4,
+            latent_size=8,
+            report_tokens=3,
+            report_channels=5,
+            prompt_dim=12,
+            width=32,
+            depth=3,
+            heads=4,
+            coupling=coupling,
+            **settings,
+        )
+    )
     with torch.no_grad():
         for p in model.parameters():  # no zero gates or heads, so that every path shows
             p.add_(0.05 * torch.randn(p.shape))
@@ -66,13 +78,17 @@ def test_what_a_stream_sees(coupling: str, sees_other: bool, sees_given: bool) -
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("settings", [{}, {"given_sees_generated": True}, {"coupling": "pooled"}, {"coupling": "none"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"given_sees_generated": True}, {"coupling": "pooled"}, {"coupling": "none"}], ids=str
+)
 def test_draws_are_as_if_the_study_were_given_again_for_each(settings: dict[str, Any]) -> None:
     model, draws = make(**settings), 2
     given, prompt = latents(model, 1), torch.randn(BATCH, 12, generator=torch.Generator().manual_seed(4))
     x, t = torch.cat([latents(model, 2)[R], latents(model, 3)[R]]), torch.linspace(0.1, 0.9, draws * BATCH)
     once = model({m: given[m] for m in (F, L)}, {R: x}, {R: t}, prompt, draws)
-    again = model({m: given[m].repeat_interleave(draws, 0) for m in (F, L)}, {R: x}, {R: t}, prompt.repeat_interleave(draws, 0))
+    again = model(
+        {m: given[m].repeat_interleave(draws, 0) for m in (F, L)}, {R: x}, {R: t}, prompt.repeat_interleave(draws, 0)
+    )
     torch.testing.assert_close(once.velocity[R], again.velocity[R])
     assert once.features.keys() == again.features.keys()
     for m, feature in once.features.items():
@@ -82,7 +98,10 @@ def test_draws_are_as_if_the_study_were_given_again_for_each(settings: dict[str,
 @torch.no_grad()
 def test_draws_of_one_study_share_what_is_given_and_no_other_study_sees_it() -> None:
     model = make()
-    given, x = latents(model, 1)[F], torch.randn(2 * BATCH, *model.config.latent_shape(R), generator=torch.Generator().manual_seed(2))
+    given, x = (
+        latents(model, 1)[F],
+        torch.randn(2 * BATCH, *model.config.latent_shape(R), generator=torch.Generator().manual_seed(2)),
+    )
     changed = torch.cat([-given[:1], given[1:]])
     t, prompt = torch.full((2 * BATCH,), 0.5), torch.ones(BATCH, 12)
     before, after = (model({F: g}, {R: x}, {R: t}, prompt, 2).velocity[R] for g in (given, changed))
@@ -117,7 +136,8 @@ def test_prompt_counts_unless_it_is_off(prompted: bool) -> None:
 
 
 def test_given_tokens_that_see_what_is_generated() -> None:
-    """One attention over all tokens without a mask: the given stream runs beside the others, and what it says depends on them."""
+    """One attention over all tokens without a mask: the given stream runs beside the others, and what it says depends
+    on them."""
     model = make(given_sees_generated=True)
     given, x, prompt = latents(model, 1), latents(model, 2), model.prompts_or_null(torch.ones(BATCH, 12), BATCH)
     t = {F: torch.full((BATCH,), 0.4)}
@@ -125,7 +145,9 @@ def test_given_tokens_that_see_what_is_generated() -> None:
         cache = model.given_cache({R: given[R]}, prompt)
         out = model.velocity(cache, {F: x[F]}, t, prompt)
         other = model.velocity(cache, {F: -x[F]}, t, prompt)
-        clean = model.velocity(model.given_cache({}, prompt), {F: x[F], R: given[R]}, t | {R: torch.zeros(BATCH)}, prompt)
+        clean = model.velocity(
+            model.given_cache({}, prompt), {F: x[F], R: given[R]}, t | {R: torch.zeros(BATCH)}, prompt
+        )
     assert cache.layers is None and set(out.velocity) == {F}
     assert torch.allclose(out.velocity[F], clean.velocity[F], atol=1e-5)  # the same as a generated stream at time 0
     assert not torch.allclose(out.features[R], other.features[R], atol=1e-4)
@@ -144,7 +166,8 @@ def test_predicted_noise_becomes_a_velocity() -> None:
 
 
 def test_what_is_given_is_summed_up_for_the_conditioning() -> None:
-    """Without a prompt and without attention to given tokens, the summary alone still tells one given report from another."""
+    """Without a prompt and without attention to given tokens, the summary alone still tells one given report from
+    another."""
     model = make()
     given, x = latents(model, 1), latents(model, 2)[F]
     null, t = model.prompts_or_null(None, BATCH), torch.full((BATCH,), 0.5)
@@ -156,7 +179,8 @@ def test_what_is_given_is_summed_up_for_the_conditioning() -> None:
 
 
 def test_rows_of_both_views_begin_alike() -> None:
-    """Positions start as sinusoids: two tokens in the same row are more alike than two in different rows and columns."""
+    """Positions start as sinusoids: two tokens in the same row are more alike than two in different rows and
+    columns."""
     grid = positions(16, 32).unflatten(0, (4, 4))
     alike = (grid[1, 0] * grid[1, 3]).sum(), (grid[0, 0] * grid[2, 3]).sum()
     assert grid.shape == (4, 4, 32) and alike[0] > alike[1]
@@ -172,7 +196,9 @@ def test_joint_attention_equals_one_masked_attention_over_all_tokens() -> None:
     whole = torch.softmax((q @ k.transpose(-1, -2) / 8**0.5).masked_fill(~mask, -torch.inf), -1) @ v
     whole = whole.transpose(1, 2).flatten(2)
     model = make()
-    generated = model._attend_generated({F: q[:, :, 5:]}, {F: k[:, :, 5:]}, {F: v[:, :, 5:]}, (k[:, :, :5], v[:, :, :5]))
+    generated = model._attend_generated(
+        {F: q[:, :, 5:]}, {F: k[:, :, 5:]}, {F: v[:, :, 5:]}, (k[:, :, :5], v[:, :, :5])
+    )
     assert torch.allclose(generated, whole[:, 5:], atol=1e-5)
 
 

@@ -16,21 +16,28 @@ def test_rms_norm_in_any_precision(dtype: torch.dtype) -> None:
     with torch.no_grad():
         norm.weight.copy_(torch.linspace(0.5, 2, 16))
     x = (0.01 * torch.randn(4, 3, 16, generator=torch.Generator().manual_seed(0))).to(dtype)
-    expected = x.double() / (x.double().square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt() * norm.weight.double()
+    expected = (
+        x.double()
+        / (x.double().square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
+        * norm.weight.double()
+    )
     found = norm(x)
     assert found.dtype == dtype
     torch.testing.assert_close(found.double(), expected, rtol=0.02 if dtype == torch.bfloat16 else 1e-5, atol=1e-6)
 
 
 def test_pictures_of_a_multiple_of_the_size_are_averaged_down() -> None:
-    """Those of twice or three times the size tell the same as their averages; smaller and slightly larger ones are seen as they are."""
+    """Those of twice or three times the size tell the same as their averages; smaller and slightly larger ones are seen
+    as they are."""
     trunk, whole = ImageTrunk((8, 16), 32), ImageTrunk((8, 16))
     whole.load_state_dict(trunk.state_dict())
     x = torch.rand(2, 1, 32, 32)
     with torch.no_grad():
         for times in (2, 3):
             blocks = x.repeat_interleave(times, 2).repeat_interleave(times, 3)
-            checked = 0.5 * (torch.arange(32 * times) % 2 - 0.5) if times == 2 else torch.zeros(32 * times)  # which averages to nothing
+            checked = (
+                0.5 * (torch.arange(32 * times) % 2 - 0.5) if times == 2 else torch.zeros(32 * times)
+            )  # which averages to nothing
             torch.testing.assert_close(trunk(blocks + checked), trunk(x))
         assert (whole(blocks) - trunk(blocks)).abs().max() > 0, "or the test above says nothing"
         for size in (16, 48):

@@ -11,8 +11,8 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
 from omnicxr.flow.path import add_noise, velocity_target
 from omnicxr.flow.samplers import euler, timesteps
-from omnicxr.models.generator import Generator, GeneratorConfig
-from omnicxr.models.preconditioner import LatentStatistics, Preconditioner
+from omnicxr.models.generator.network import Generator, GeneratorConfig
+from omnicxr.models.generator.preconditioner import LatentStatistics, Preconditioner
 from omnicxr.training.latents import Latents
 from omnicxr.training.statistics import latent_statistics
 
@@ -28,10 +28,16 @@ def correlated(rank: int) -> tuple[Preconditioner, torch.Tensor, torch.Tensor]:
     covariance, mean = (axes * spread**2) @ axes.T, torch.randn(SIZE)
     left = (axes[:, rank:] * spread[rank:] ** 2) @ axes[:, rank:].T
     part = Preconditioner(SHAPE, rank, PROMPT)
-    part.set_statistics(LatentStatistics(
-        mean.view(SHAPE), covariance.diag().sqrt().view(SHAPE), axes[:, :rank], spread[:rank], left.diag().sqrt().view(SHAPE),
-        torch.randn(PROMPT, rank),
-    ))  # fmt: skip
+    part.set_statistics(
+        LatentStatistics(
+            mean.view(SHAPE),
+            covariance.diag().sqrt().view(SHAPE),
+            axes[:, :rank],
+            spread[:rank],
+            left.diag().sqrt().view(SHAPE),
+            torch.randn(PROMPT, rank),
+        )
+    )
     return part, mean, covariance
 
 
@@ -76,7 +82,9 @@ def test_with_all_axes_no_linear_estimate_is_better(time: float) -> None:
     linear = part.linear(x_t.view(-1, *SHAPE), t)
     inputs = np.c_[x_t.numpy(), np.ones(len(x_t))]
     best = inputs @ np.linalg.lstsq(inputs, target.numpy(), rcond=None)[0]
-    assert float(((linear.flatten(1) - target) ** 2).mean()) == pytest.approx(((best - target.numpy()) ** 2).mean(), rel=0.002)
+    assert float(((linear.flatten(1) - target) ** 2).mean()) == pytest.approx(
+        ((best - target.numpy()) ** 2).mean(), rel=0.002
+    )
     gain = (1 - time) * covariance @ torch.linalg.inv((1 - time) ** 2 * covariance + time**2 * torch.eye(SIZE))
     posterior = mean + (x_t - (1 - time) * mean) @ gain.T
     found = part.estimate(x_t.view(-1, *SHAPE), t, linear) * part.std + part.mean
@@ -135,10 +143,19 @@ def test_statistics_of_latents_against_numpy() -> None:
     frontals = torch.from_numpy(values.reshape(count, *shape)).float()
     latents = Latents(dict.fromkeys(Modality, frontals), {m: torch.from_numpy(e) for m, e in embeds.items()})
     there = {report: np.ones(count, bool), lateral: np.arange(count) < 0, frontal: np.arange(count) % 4 > 0}
-    network = Generator(GeneratorConfig(latent_size=2, patch=1, prompt_dim=PROMPT, width=8, depth=1, heads=1, preconditioned=True, principal_axes=6))
+    network = Generator(
+        GeneratorConfig(
+            latent_size=2, patch=1, prompt_dim=PROMPT, width=8, depth=1, heads=1, preconditioned=True, principal_axes=6
+        )
+    )
     data = cast(PreparedDataset, cast(Any, Present(there)))
     found = latent_statistics(latents, data, frontal, network)
-    assert found.axes is not None and found.axis_std is not None and found.rest_std is not None and found.regression is not None
+    assert (
+        found.axes is not None
+        and found.axis_std is not None
+        and found.rest_std is not None
+        and found.regression is not None
+    )
     seen = values[there[frontal]]
     centred = seen - seen.mean(0)
     spread, axes = np.linalg.eigh(np.cov(seen.T))

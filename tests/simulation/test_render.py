@@ -5,9 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
+from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.render import Rendering, render
-from omnicxr.simulation.sampling import sample_truth
-from omnicxr.simulation.truth import Consolidation, Device, Edema, Effusion, Lesion, Nodule, Pneumothorax, RibFracture, Truth
+from omnicxr.simulation.truth import (
+    Consolidation,
+    Device,
+    Edema,
+    Effusion,
+    Lesion,
+    Nodule,
+    Pneumothorax,
+    RibFracture,
+    Truth,
+)
 
 SIZE = 64
 
@@ -15,10 +25,26 @@ SIZE = 64
 def plain(*lesions: Lesion, heart: float = 0.9, mediastinum: float = 1.0) -> Truth:
     """One fixed person without any random pose, with the given lesions."""
     base = sample_truth(3, 0)
-    anatomy = replace(base.anatomy, scale=(1.0, 1.0, 1.0), heart_scale=heart, mediastinum_scale=mediastinum, scoliosis_mm=0.0, breast_mm=0.0,
-                      fat_mm=4.0, warp_mm=2.0, diaphragm_mm=0.0, kyphosis_mm=0.0)  # fmt: skip
+    anatomy = replace(
+        base.anatomy,
+        scale=(1.0, 1.0, 1.0),
+        heart_scale=heart,
+        mediastinum_scale=mediastinum,
+        scoliosis_mm=0.0,
+        breast_mm=0.0,
+        fat_mm=4.0,
+        warp_mm=2.0,
+        diaphragm_mm=0.0,
+        kyphosis_mm=0.0,
+    )
     still = {"rotation_deg": (0.0, 0.0, 0.0), "field_mm": 296.0, "shift_mm": (0.0, -8.0)}
-    return replace(base, anatomy=anatomy, frontal=replace(base.frontal, **still), lateral=replace(base.lateral, **still), lesions=lesions)
+    return replace(
+        base,
+        anatomy=anatomy,
+        frontal=replace(base.frontal, **still),
+        lateral=replace(base.lateral, **still),
+        lesions=lesions,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +81,9 @@ def test_pneumothorax_darkens_its_own_side(normal: Rendering, side: str, here: s
     assert frontal[8:44, here].abs().mean() > 1.5 * frontal[8:44, there].abs().mean()
 
 
-@pytest.mark.parametrize("lobe", ["left upper lobe", "left lower lobe", "right upper lobe", "right middle lobe", "right lower lobe"])
+@pytest.mark.parametrize(
+    "lobe", ["left upper lobe", "left lower lobe", "right upper lobe", "right middle lobe", "right lower lobe"]
+)
 def test_consolidation_is_in_its_lobe(normal: Rendering, lobe: str) -> None:
     frontal, lateral = difference(normal, Consolidation(lobe=lobe, centre=PLACE, radius_mm=45, density=0.95))
     here, there = (LEFT, RIGHT) if lobe.startswith("left") else (RIGHT, LEFT)

@@ -4,17 +4,23 @@ import pytest
 
 from omnicxr.data.sections import split_sections
 from omnicxr.domain import Finding, LabelState, UserError, View
+from omnicxr.simulation.population import Prevalence, sample_truth
 from omnicxr.simulation.report import write_report
-from omnicxr.simulation.sampling import Prevalence, sample_truth
 from omnicxr.simulation.truth import Atelectasis, Consolidation, Device, Effusion, Nodule, Pneumothorax, RibFracture
 
 TRUTHS = [sample_truth(11, i) for i in range(400)]
 WORDS = {
-    Finding.ATELECTASIS: "atelectasis", Finding.CARDIOMEGALY: r"cardiomegaly|enlarged|enlargement of the cardiac",
-    Finding.CONSOLIDATION: "consolidation|consolidative", Finding.EDEMA: "edema", Finding.ENLARGED_CARDIOMEDIASTINUM: "widen",
-    Finding.FRACTURE: "fracture", Finding.LUNG_LESION: r"nodule|mass\b", Finding.PLEURAL_EFFUSION: "effusion",
-    Finding.PNEUMOTHORAX: "pneumothorax", Finding.SUPPORT_DEVICES: r"pacemaker|central line|central venous|line in|catheter|tube",
-}  # fmt: skip
+    Finding.ATELECTASIS: "atelectasis",
+    Finding.CARDIOMEGALY: r"cardiomegaly|enlarged|enlargement of the cardiac",
+    Finding.CONSOLIDATION: "consolidation|consolidative",
+    Finding.EDEMA: "edema",
+    Finding.ENLARGED_CARDIOMEDIASTINUM: "widen",
+    Finding.FRACTURE: "fracture",
+    Finding.LUNG_LESION: r"nodule|mass\b",
+    Finding.PLEURAL_EFFUSION: "effusion",
+    Finding.PNEUMOTHORAX: "pneumothorax",
+    Finding.SUPPORT_DEVICES: r"pacemaker|central line|central venous|line in|catheter|tube",
+}
 
 
 def test_a_study_depends_on_its_seed_and_index_alone() -> None:
@@ -74,13 +80,29 @@ def test_report_survives_the_reader() -> None:
 
 
 def test_many_phrasings() -> None:
-    effusions = {s for t in TRUTHS for s in re.split(r"(?<=\D\.) ", write_report(t).impression) if "large" in s.lower() and "effusion" in s}
+    effusions = {
+        s
+        for t in TRUTHS
+        for s in re.split(r"(?<=\D\.) ", write_report(t).impression)
+        if "large" in s.lower() and "effusion" in s
+    }
     assert len(effusions) >= 8, effusions
 
 
 def test_prevalence_is_settable() -> None:
-    only_fluid = Prevalence(normal=0, cardiomegaly=0, effusion=1, pneumothorax=0, consolidation=0, atelectasis=0, edema=0, nodule=0,
-                            wide_mediastinum=0, fracture=0, devices=0)  # fmt: skip
+    only_fluid = Prevalence(
+        normal=0,
+        cardiomegaly=0,
+        effusion=1,
+        pneumothorax=0,
+        consolidation=0,
+        atelectasis=0,
+        edema=0,
+        nodule=0,
+        wide_mediastinum=0,
+        fracture=0,
+        devices=0,
+    )
     for i in range(20):
         assert {type(x) for x in sample_truth(0, i, only_fluid).lesions} == {Effusion}
     with pytest.raises(UserError, match="effusion"):

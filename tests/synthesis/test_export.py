@@ -1,4 +1,5 @@
-"""Exports read back: by the project's own readers, by Pillow, by pydicom, and checked by dciodvfy where it is installed."""
+"""Exports read back: by the project's own readers, by Pillow, by pydicom, and checked by dciodvfy where it is
+installed."""
 
 import csv
 import io
@@ -23,10 +24,26 @@ from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig, synthesize
 
 NUM = 6
-COLUMNS = {"study": "study_id", "patient": "subject_id", "frontal": "frontal", "lateral": "lateral", "report": "report", "split": "split",
-           "age": "age", "sex": "sex"}  # fmt: skip
+COLUMNS = {
+    "study": "study_id",
+    "patient": "subject_id",
+    "frontal": "frontal",
+    "lateral": "lateral",
+    "report": "report",
+    "split": "split",
+    "age": "age",
+    "sex": "sex",
+}
 RDF, IPTC = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-PROVENANCE = {"generator": "omnicxr 1", "model_hash": "a" * 64, "task": "report->frontal", "seed": 3, "item": 5, "prompt_hash": None, "tries": 1}
+PROVENANCE = {
+    "generator": "omnicxr 1",
+    "model_hash": "a" * 64,
+    "task": "report->frontal",
+    "seed": 3,
+    "item": 5,
+    "prompt_hash": None,
+    "tries": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +83,11 @@ def content(out: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", ["png", "dicom"])
 def test_prepared_again_has_the_same_pixels(made: Path, data: PreparedDataset, tmp_path: Path, kind: str) -> None:
     export(made, kind, tmp_path / "out")
-    prepare(PrepareConfig(kind="table", image_size=64, columns=COLUMNS), tmp_path / "out" / "studies.csv", tmp_path / "again")
+    prepare(
+        PrepareConfig(kind="table", image_size=64, columns=COLUMNS),
+        tmp_path / "out" / "studies.csv",
+        tmp_path / "again",
+    )
     again = PreparedDataset(tmp_path / "again", "train")
     assert again.table.column("study_id").to_pylist() == data.table.column("study_id").to_pylist()
     assert again.table.column("subject_id").to_pylist() == data.table.column("subject_id").to_pylist()
@@ -111,10 +132,18 @@ def test_table_of_pictures(made: Path, data: PreparedDataset, tmp_path: Path) ->
 def test_dicom_study(made: Path, data: PreparedDataset, tmp_path: Path) -> None:
     """Two views of a study share study and series, studies share nothing, and nothing names a person."""
     export(made, "dicom", tmp_path)
-    studies = [[pydicom.dcmread(p) for p in sorted(folder.glob("*.dcm"))] for folder in sorted(tmp_path.iterdir()) if folder.is_dir()]
+    studies = [
+        [pydicom.dcmread(p) for p in sorted(folder.glob("*.dcm"))]
+        for folder in sorted(tmp_path.iterdir())
+        if folder.is_dir()
+    ]
     assert len(studies) == NUM
     assert len({d.SOPInstanceUID for pair in studies for d in pair}) == 2 * NUM
-    assert len({d.StudyInstanceUID for pair in studies for d in pair}) == len({d.SeriesInstanceUID for pair in studies for d in pair}) == NUM
+    assert (
+        len({d.StudyInstanceUID for pair in studies for d in pair})
+        == len({d.SeriesInstanceUID for pair in studies for d in pair})
+        == NUM
+    )
     for i, (frontal, lateral) in enumerate(studies):
         assert frontal["SyntheticData"].value == lateral["SyntheticData"].value == "YES"
         assert frontal.StudyInstanceUID == lateral.StudyInstanceUID
@@ -139,13 +168,18 @@ def test_dicom_passes_a_validator(tmp_path: Path, view: Modality) -> None:
         said = subprocess.run([validator, "-new", path], capture_output=True, text=True, check=False).stderr
         errors = [line for line in said.splitlines() if line.startswith("Error") and "(0008,001c)" not in line.lower()]
         assert "DXImageForPresentation" in said
-        assert not errors, "Synthetic Data (0008,001C) is younger than some versions of the validator; nothing else may be wrong"
+        assert not errors, (
+            "Synthetic Data (0008,001C) is younger than some versions of the validator; nothing else may be wrong"
+        )
 
 
 def test_dicom_bytes_depend_on_the_arguments_alone() -> None:
     arguments = (picture(32), Modality.FRONTAL, "syn000000001", Person("syn-1", 30, "M"))
     assert dicom_file(*arguments, PROVENANCE) == dicom_file(*arguments, PROVENANCE)
-    uids = {pydicom.dcmread(io.BytesIO(dicom_file(*arguments, PROVENANCE | {"seed": seed}))).SOPInstanceUID for seed in range(3)}
+    uids = {
+        pydicom.dcmread(io.BytesIO(dicom_file(*arguments, PROVENANCE | {"seed": seed}))).SOPInstanceUID
+        for seed in range(3)
+    }
     assert len(uids) == 3
 
 

@@ -73,7 +73,9 @@ def test_wishes_that_make_no_sense(wish: dict, said: str) -> None:
 
 
 def test_table_with_and_without_labels(tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_text("report,study_id,Cardiomegaly,age,sex\nSmall left pleural effusion.,a,,63,female\nClear lungs.,b,1,,\n")
+    (tmp_path / "p.csv").write_text(
+        "report,study_id,Cardiomegaly,age,sex\nSmall left pleural effusion.,a,,63,female\nClear lungs.,b,1,,\n"
+    )
     found = from_table(tmp_path / "p.csv")
     assert found.names == ["a", "b"]
     assert (found.ages, found.sexes) == ([63, None], ["F", None])
@@ -103,7 +105,9 @@ def test_prompts_of_a_data_set(prepared: Path) -> None:
     found = prompts_for(task, data=prepared, split="test", table=None, seed=0)
     data = PreparedDataset(prepared, "test")
     assert len(found) == len(data.having(Modality.FRONTAL))
-    assert (found.given(0, task)["frontal"] == data.image(int(data.having(Modality.FRONTAL)[0]), Modality.FRONTAL)).all()
+    assert (
+        found.given(0, task)["frontal"] == data.image(int(data.having(Modality.FRONTAL)[0]), Modality.FRONTAL)
+    ).all()
     with pytest.raises(UserError, match="needs a frontal view"):
         prompts_for(task, data=None, split="test", table=None, seed=0)
     with pytest.raises(UserError, match="leave one of"):

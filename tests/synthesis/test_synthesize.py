@@ -40,7 +40,13 @@ def content(out: Path) -> dict[str, bytes]:
 def command_line(model: Path, out: Path) -> list[str]:
     """What a user would write for CONFIG."""
     settings = {"model": model, "num": 10, "steps": 1, "shard-size": 1, "workers": 1, "out": out}
-    return [sys.executable, "-m", "omnicxr.app.cli", "synthesize", *(str(v) for k, x in settings.items() for v in (f"--{k}", x))]
+    return [
+        sys.executable,
+        "-m",
+        "omnicxr.app.cli",
+        "synthesize",
+        *(str(v) for k, x in settings.items() for v in (f"--{k}", x)),
+    ]
 
 
 def test_is_a_prepared_data_set(made: Path) -> None:
@@ -78,10 +84,13 @@ def test_ray_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Pa
 
 
 def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path) -> None:
-    """The whole command is killed, its main process alone (workers go with it), then a worker; in the end not a byte differs."""
+    """The whole command is killed, its main process alone (workers go with it), then a worker; in the end not a byte
+    differs."""
     command = command_line(model_folder, tmp_path / "out")
     for wait, kill in ((1, os.killpg), (2, os.kill)):
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        running = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and len(list(tmp_path.glob("out/*.parquet"))) < wait:
             time.sleep(0.02)
@@ -98,7 +107,9 @@ def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path
     for worker in workers[-1:]:
         os.kill(worker, signal.SIGKILL)
     assert running.wait(timeout=120) == 0
-    for leftover in tmp_path.glob("out/.*.part"):  # what a kill in the middle of a write leaves is never taken for a shard
+    for leftover in tmp_path.glob(
+        "out/.*.part"
+    ):  # what a kill in the middle of a write leaves is never taken for a shard
         leftover.unlink()
     assert content(tmp_path / "out") == content(made)
 
@@ -111,19 +122,26 @@ def alive(pid: int) -> bool:
 def children(pid: int) -> list[int]:
     """Worker processes of a running command."""
     found = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(c) for c in found.read_text().split() if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()] if found.exists() else []
+    return (
+        [int(c) for c in found.read_text().split() if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        if found.exists()
+        else []
+    )
 
 
 def test_workers_that_keep_dying(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("x")
     with pytest.raises(UserError, match=r"3 times in a row.*6 studies are left.*what is done is kept"):
-        list(_with_processes(_Job(CONFIG, tmp_path / "nowhere"), [(range(6), tmp_path / "train-0.parquet")], 1, ("cpu",)))
+        list(
+            _with_processes(_Job(CONFIG, tmp_path / "nowhere"), [(range(6), tmp_path / "train-0.parquet")], 1, ("cpu",))
+        )
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
 
 
 @dataclass(frozen=True)
 class FullDisk:
-    """A worker's maker that notes every shard it is asked for and cannot write it: the first at once, others as slowly as shards are made."""
+    """A worker's maker that notes every shard it is asked for and cannot write it: the first at once, others as slowly
+    as shards are made."""
 
     folder: Path
 
@@ -132,7 +150,9 @@ class FullDisk:
 
     def write(self, items: range, path: Path) -> None:
         (self.folder / f"asked-{items.start}").write_text("")
-        if items.start > 0:  # without this the main process, on a busy machine, learns of the first error after many others
+        if (
+            items.start > 0
+        ):  # without this the main process, on a busy machine, learns of the first error after many others
             time.sleep(0.5)
         raise UserError(f"Cannot write {path}: No space left on device.")
 
@@ -149,7 +169,12 @@ def test_full_disk(made: Path, model_folder: Path, tmp_path: Path) -> None:
     """To a program, a limit on the size of its files is much like a full disk."""
     limit = min(p.stat().st_size for p in made.glob("*.parquet")) - 1
     command = command_line(model_folder, tmp_path / "out")
-    full = subprocess.run(command, capture_output=True, text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    full = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
     assert full.returncode == 2
     assert "Cannot write" in full.stderr
     assert "Free some space" in full.stderr
@@ -164,7 +189,9 @@ def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepar
         synthesize(replace(CONFIG, seed=1), model_folder, made)
     slower = Path(shutil.copytree(model_folder, tmp_path / "slower"))  # the same weights and other defaults of sampling
     index = json.loads((slower / "model_index.json").read_text())
-    (slower / "model_index.json").write_text(json.dumps(index | {"sampling": index["sampling"] | {"order": "together"}}))
+    (slower / "model_index.json").write_text(
+        json.dumps(index | {"sampling": index["sampling"] | {"order": "together"}})
+    )
     with pytest.raises(UserError, match="other settings"):
         synthesize(CONFIG, slower, made)
     with pytest.raises(UserError, match="1 to 1000"):
@@ -182,7 +209,9 @@ def test_from_pictures_without_keeping_them(model_folder: Path, prepared: Path, 
     assert data.available.tolist() == [[False, True, True]] * 2
     synthesize(replace(config, keep_given=True), model_folder, tmp_path / "with")
     kept, real = PreparedDataset(tmp_path / "with", "train"), PreparedDataset(prepared, "test")
-    assert (kept.image(0, Modality.FRONTAL) == real.image(int(real.having(Modality.FRONTAL)[0]), Modality.FRONTAL)).all()
+    assert (
+        kept.image(0, Modality.FRONTAL) == real.image(int(real.having(Modality.FRONTAL)[0]), Modality.FRONTAL)
+    ).all()
     assert "omnicxr" not in Image.open(io.BytesIO(kept.table.column("frontals")[0][0]["bytes"].as_py())).info
 
 
@@ -199,7 +228,9 @@ def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None
     config = replace(CONFIG, wish=Wish(num=3), gate=Gate(alignment=1.1, tries=3))
     about = synthesize(config, model_folder, tmp_path / "never")["synthetic"]
     assert (about["draws"], about["below_the_gate"]) == (9, 3)
-    about = synthesize(replace(config, gate=Gate(alignment=-1, agreement=0, tries=3)), model_folder, tmp_path / "always")["synthetic"]
+    about = synthesize(
+        replace(config, gate=Gate(alignment=-1, agreement=0, tries=3)), model_folder, tmp_path / "always"
+    )["synthetic"]
     assert (about["draws"], about["below_the_gate"]) == (3, 0)
     picture = PreparedDataset(tmp_path / "never", "train").table.column("frontals")[0][0]["bytes"].as_py()
     assert json.loads(Image.open(io.BytesIO(picture)).text["omnicxr"])["tries"] == 3  # type: ignore[attr-defined]
@@ -207,7 +238,12 @@ def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None
         Gate(tries=0, alignment=0.1)
     with pytest.raises(UserError, match="needs a condition"):
         Gate(tries=2)
-    for wish in (Wish(num=2, balance=True), Wish(num=2, sex="F"), Wish(num=2, ages=(60, 80)), Wish(num=0, per_finding=1)):
+    for wish in (
+        Wish(num=2, balance=True),
+        Wish(num=2, sex="F"),
+        Wish(num=2, ages=(60, 80)),
+        Wish(num=0, per_finding=1),
+    ):
         with pytest.raises(UserError, match="cannot be asked for"):
             replace(CONFIG, task=Task.from_nothing(), wish=wish)
     with pytest.raises(UserError, match="nothing to be aligned with"):

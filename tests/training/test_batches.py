@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.training import batches
-from omnicxr.training.batches import EpochSampler, GroupSampler, Pictures, by_size, by_what_is_generated, studies_by_parts, studies_by_task
+from omnicxr.training.batches import (
+    EpochSampler,
+    GroupSampler,
+    Pictures,
+    by_size,
+    by_what_is_generated,
+    studies_by_parts,
+    studies_by_task,
+)
 
 
 @given(n=st.integers(1, 40), batch=st.integers(1, 8), world=st.integers(1, 3), seed=st.integers(0, 5))
@@ -78,7 +86,9 @@ def test_studies_without_a_lateral_view_train_as_often_as_whole_ones(prepared) -
     weights = by_what_is_generated(groups, 0.25, 0.5)
     pair = (Modality.FRONTAL, Modality.REPORT)
     assert {str(t): w for (t, parts), w in weights.items() if parts == pair} == {
-        "frontal->report": len(data.available[::2]) / 2, "report->frontal": len(data.available[::2]) / 2}  # fmt: skip
+        "frontal->report": len(data.available[::2]) / 2,
+        "report->frontal": len(data.available[::2]) / 2,
+    }
     assert len({t for t, parts in groups if parts == tuple(Modality)}) == 13
     sampler = GroupSampler(groups, 4, seed=0, weights=weights)
     drawn = np.concatenate([sampler.batch(step)[1] for step in range(400)])
@@ -95,7 +105,9 @@ def test_every_study_as_often_whatever_its_parts(prepared) -> None:
     data.__dict__["available"] = available
     groups = studies_by_parts(data, at_least=2)
     assert {tuple(map(str, parts)): rows.tolist() for parts, rows in groups.items()} == {
-        ("frontal", "report"): [0, 1, 2, 3], ("frontal", "lateral", "report"): list(range(5, len(data)))}  # fmt: skip
+        ("frontal", "report"): [0, 1, 2, 3],
+        ("frontal", "lateral", "report"): list(range(5, len(data))),
+    }
     sampler = GroupSampler(groups, 4, seed=0, weights=by_size(groups))
     steps = 400
     drawn = np.concatenate([sampler.batch(step)[1] for step in range(steps)])
@@ -109,6 +121,12 @@ def test_pictures_kept_on_the_device_are_the_same(prepared: Path, monkeypatch: p
     asked_for = Pictures(data, torch.device("cpu"))
     monkeypatch.setattr(batches, "has_room", lambda device, size: size == len(asked_for) * data.image_size**2)
     kept = Pictures(data, torch.device("cpu"))
-    assert asked_for.kept is None and kept.kept is not None and len(kept) == len(data.having(Modality.FRONTAL)) + len(data.having(Modality.LATERAL))
-    assert torch.equal(kept[chosen], asked_for[chosen]) and torch.equal(kept[np.arange(len(kept))], asked_for[np.arange(len(kept))])
+    assert (
+        asked_for.kept is None
+        and kept.kept is not None
+        and len(kept) == len(data.having(Modality.FRONTAL)) + len(data.having(Modality.LATERAL))
+    )
+    assert torch.equal(kept[chosen], asked_for[chosen]) and torch.equal(
+        kept[np.arange(len(kept))], asked_for[np.arange(len(kept))]
+    )
     assert torch.equal(kept[chosen][1], torch.tensor(data.image(*kept.items[0])))

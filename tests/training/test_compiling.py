@@ -9,7 +9,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from omnicxr.domain import Modality, UserError
-from omnicxr.models.generator import Generator
+from omnicxr.models.generator.network import Generator
 from omnicxr.training import compiling
 from omnicxr.training.compiling import compile_blocks, uncompiled
 
@@ -19,12 +19,19 @@ def step(model_folder: Path) -> Callable[[Generator], dict[str, torch.Tensor]]:
     """Forward and backward from a report to a frontal view: the gradients."""
     random = torch.Generator().manual_seed(0)
     config = Generator.load(model_folder / "generator").config
-    report, frontal = (torch.randn(3, *config.latent_shape(m), generator=random) for m in (Modality.REPORT, Modality.FRONTAL))
+    report, frontal = (
+        torch.randn(3, *config.latent_shape(m), generator=random) for m in (Modality.REPORT, Modality.FRONTAL)
+    )
     prompt = torch.randn(3, config.prompt_dim, generator=random)
 
     def gradients(model: Generator) -> dict[str, torch.Tensor]:
         model.zero_grad()
-        velocity = model({Modality.REPORT: report}, {Modality.FRONTAL: frontal}, {Modality.FRONTAL: torch.tensor([0.2, 0.5, 0.9])}, prompt).velocity
+        velocity = model(
+            {Modality.REPORT: report},
+            {Modality.FRONTAL: frontal},
+            {Modality.FRONTAL: torch.tensor([0.2, 0.5, 0.9])},
+            prompt,
+        ).velocity
         (velocity[Modality.FRONTAL] ** 2).mean().backward()
         return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 

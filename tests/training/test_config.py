@@ -7,17 +7,34 @@ NANO = get_preset("nano")
 
 
 def test_values_change_only_what_they_name() -> None:
-    values = {"drop_prompt": "0", "preconditioned": "false", "coupling": "pooled", "report_autoencoder.latent_tokens": "1",
-              "optimization.image-autoencoder.batch_size": "2"}  # fmt: skip
+    values = {
+        "drop_prompt": "0",
+        "preconditioned": "false",
+        "coupling": "pooled",
+        "report_autoencoder.latent_tokens": "1",
+        "optimization.image-autoencoder.batch_size": "2",
+    }
     changed = NANO.with_values(values)
-    assert (changed.drop_prompt, changed.preconditioned, changed.coupling, changed.report_autoencoder.latent_tokens) == (0, False, "pooled", 1)
+    assert (
+        changed.drop_prompt,
+        changed.preconditioned,
+        changed.coupling,
+        changed.report_autoencoder.latent_tokens,
+    ) == (0, False, "pooled", 1)
     assert changed.generator_config().report_tokens == 1
     assert changed.optimization["image-autoencoder"].batch_size == 2
-    back = {"drop_prompt": "0.3", "preconditioned": "true", "coupling": "joint", "report_autoencoder.latent_tokens": "4",
-            "optimization.image-autoencoder.batch_size": "4"}  # fmt: skip
+    back = {
+        "drop_prompt": "0.3",
+        "preconditioned": "true",
+        "coupling": "joint",
+        "report_autoencoder.latent_tokens": "4",
+        "optimization.image-autoencoder.batch_size": "4",
+    }
     assert changed.with_values(back) == NANO
     assert NANO.with_values({}) is NANO
-    together = NANO.with_values({"generator_width": "33", "generator_heads": "3"})  # neither goes with what the other was
+    together = NANO.with_values(
+        {"generator_width": "33", "generator_heads": "3"}
+    )  # neither goes with what the other was
     assert (together.generator_width, together.generator_heads) == (33, 3)
 
 

@@ -26,15 +26,34 @@ from omnicxr.training.throughput import FIRST, Throughput
 
 
 def train_command(data: Path, out: Path, stage: str, steps: int) -> list[str]:
-    return [sys.executable, "-m", "omnicxr.app.cli", "train", stage, "--preset", "nano", "--data", str(data), "--out", str(out),
-            "--steps", str(steps), "--checkpoint-minutes", "0.001"]  # fmt: skip
+    return [
+        sys.executable,
+        "-m",
+        "omnicxr.app.cli",
+        "train",
+        stage,
+        "--preset",
+        "nano",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--steps",
+        str(steps),
+        "--checkpoint-minutes",
+        "0.001",
+    ]
 
 
 @pytest.mark.parametrize(("stage", "steps"), [("image-autoencoder", 60), ("judge", 40)])
-def test_killed_and_started_again_gives_the_same_weights(prepared: Path, tmp_path: Path, stage: str, steps: int) -> None:
+def test_killed_and_started_again_gives_the_same_weights(
+    prepared: Path, tmp_path: Path, stage: str, steps: int
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(train_command(prepared, whole, stage, steps), check=True, capture_output=True)
-    process = subprocess.Popen(train_command(prepared, broken, stage, steps), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        train_command(prepared, broken, stage, steps), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     checkpoints = broken / stage
     deadline = time.monotonic() + 120
     while not list(checkpoints.glob("step-*")):
@@ -59,7 +78,9 @@ def test_killed_and_started_again_gives_the_same_weights(prepared: Path, tmp_pat
 
 
 def test_losses_fall(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    TrainingRun(get_preset("nano").with_steps(150), LoopConfig(log_every=10), prepared, tmp_path).train("image-autoencoder")
+    TrainingRun(get_preset("nano").with_steps(150), LoopConfig(log_every=10), prepared, tmp_path).train(
+        "image-autoencoder"
+    )
     rows = [json.loads(line) for line in (tmp_path / "image-autoencoder" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert rows[-1]["psnr"] > rows[0]["psnr"] + 5
@@ -67,7 +88,10 @@ def test_losses_fall(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
 
 def test_run_folder_holds_what_the_docs_say(run_folder: Path) -> None:
     for stage in STAGES:
-        trained, held_out = ([*map(json.loads, (run_folder / stage / f"{n}.jsonl").read_text().splitlines())] for n in ("metrics", "held-out"))
+        trained, held_out = (
+            [*map(json.loads, (run_folder / stage / f"{n}.jsonl").read_text().splitlines())]
+            for n in ("metrics", "held-out")
+        )
         assert held_out[-1]["step"] == trained[-1]["step"]
         assert set(held_out[-1]) <= {name for line in trained for name in line}
         if stage == "generator":  # after so few steps nothing is known by heart
@@ -103,9 +127,9 @@ def test_latents_are_standardised(run_folder: Path) -> None:
 
 def test_other_settings_in_the_same_folder(run_folder: Path, prepared: Path) -> None:
     with pytest.raises(UserError, match="another seed"):
-        TrainingRun(get_preset("nano"), LoopConfig(seed=5), prepared, run_folder).train("prompts")
+        TrainingRun(get_preset("nano"), LoopConfig(seed=5), prepared, run_folder).train("prompt-encoders")
     with pytest.raises(UserError, match="another steps"):
-        TrainingRun(get_preset("nano").with_steps(7), LoopConfig(), prepared, run_folder).train("prompts")
+        TrainingRun(get_preset("nano").with_steps(7), LoopConfig(), prepared, run_folder).train("prompt-encoders")
 
 
 @pytest.mark.parametrize(
@@ -136,23 +160,27 @@ def test_learning_rate_follows_the_budget() -> None:
 
 
 def test_budget_ends_a_stage_early_and_whole(prepared: Path, tmp_path: Path) -> None:
-    """With next to no time every stage ends after one step, and the run is complete; with much, after its steps. Finished stages stay finished."""
+    """With next to no time every stage ends after one step, and the run is complete; with much, after its steps.
+    Finished stages stay finished."""
     TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=1e-6), prepared, tmp_path).train("all")
     for stage in STAGES:
         assert [p.name for p in (tmp_path / stage).glob("step-*")] == ["step-1"]
     AnyToAnyPipeline.from_pretrained(tmp_path / "model")
     before = load_file(tmp_path / "model" / "prompts" / "model.safetensors")
-    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=1e-6), prepared, tmp_path).train("prompts")
+    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=1e-6), prepared, tmp_path).train("prompt-encoders")
     after = load_file(tmp_path / "model" / "prompts" / "model.safetensors")
     assert all(torch.equal(before[k], after[k]) for k in before)
-    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=100), prepared, tmp_path / "long").train("image-autoencoder")
+    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=100), prepared, tmp_path / "long").train(
+        "image-autoencoder"
+    )
     assert [p.name for p in (tmp_path / "long" / "image-autoencoder").glob("step-*")] == ["step-30"]
     assert sum(BUDGET_SHARES.values()) == pytest.approx(1)
     assert set(BUDGET_SHARES) == set(STAGES)
 
 
 def test_operations_are_counted(run_folder: Path) -> None:
-    """Against a closed form: a linear layer of n inputs and m outputs needs 2 b n m operations forward and twice that backward."""
+    """Against a closed form: a linear layer of n inputs and m outputs needs 2 b n m operations forward and twice that
+    backward."""
     layer, x = torch.nn.Linear(8, 5, bias=False), torch.randn(3, 8, requires_grad=True)
     throughput = Throughput(torch.device("cpu"), "no")
     with throughput.step(0):
@@ -161,7 +189,9 @@ def test_operations_are_counted(run_folder: Path) -> None:
     with throughput.step(FIRST):
         layer(x).sum().backward()
     assert len(throughput.counted) == 1, "not in every step"
-    assert throughput.figures(10.0)["utilisation"] == pytest.approx(throughput.figures(10.0)["tflops"] * 1e12 / throughput.peak)
+    assert throughput.figures(10.0)["utilisation"] == pytest.approx(
+        throughput.figures(10.0)["tflops"] * 1e12 / throughput.peak
+    )
     rows = [json.loads(line) for line in (run_folder / "generator" / "metrics.jsonl").read_text().splitlines()]
     assert all(0 < row["utilisation"] < 1.5 for row in rows)
 
@@ -169,7 +199,12 @@ def test_operations_are_counted(run_folder: Path) -> None:
 def test_finding_loss_by_hand() -> None:
     logits = torch.tensor([[0.0, 2.0, -1.0, 5.0]])
     labels = torch.tensor([[1.0, 0.0, float("nan"), -1.0]])
-    expected = [torch.log(torch.tensor(2.0)), torch.log1p(torch.exp(torch.tensor(2.0))), torch.log1p(torch.exp(torch.tensor(-1.0))), 0.0]
+    expected = [
+        torch.log(torch.tensor(2.0)),
+        torch.log1p(torch.exp(torch.tensor(2.0))),
+        torch.log1p(torch.exp(torch.tensor(-1.0))),
+        0.0,
+    ]
     assert float(finding_loss(logits, labels)) == pytest.approx(float(sum(expected)) / 4, abs=1e-6)
 
 

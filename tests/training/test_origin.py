@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from omnicxr.domain import Modality, UserError
 from omnicxr.models.component import Component
 from omnicxr.models.folder import model_hash, model_provenance
-from omnicxr.models.generator import Generator
+from omnicxr.models.generator.network import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
@@ -30,12 +30,18 @@ def weights(folder: Path, component: str) -> dict[str, torch.Tensor]:
 
 def test_parameters_of_the_same_shape_are_taken_over_and_statistics_are_not(model_folder: Path) -> None:
     theirs = weights(model_folder, "image_autoencoder")
-    same, wider = ImageAutoencoder(NANO.image_autoencoder), ImageAutoencoder(replace(NANO.image_autoencoder, latent_channels=6))
+    same, wider = (
+        ImageAutoencoder(NANO.image_autoencoder),
+        ImageAutoencoder(replace(NANO.image_autoencoder, latent_channels=6)),
+    )
     origin = Origin(model_folder)
     assert origin.take_over("image-autoencoder", same, None) == []
     last = f"encoder.{len(wider.encoder) - 1}"
     assert origin.take_over("image-autoencoder", wider, None) == ["decoder.0.weight", f"{last}.bias", f"{last}.weight"]
-    for model, fits in ((same, lambda _: True), (wider, lambda name: theirs[name].shape == wider.get_parameter(name).shape)):
+    for model, fits in (
+        (same, lambda _: True),
+        (wider, lambda name: theirs[name].shape == wider.get_parameter(name).shape),
+    ):
         assert all(torch.equal(p, theirs[name]) for name, p in model.named_parameters() if fits(name))
         assert torch.equal(model.latent_mean, torch.zeros_like(model.latent_mean))
     assert not torch.equal(theirs["latent_mean"], same.latent_mean), "or the test above says nothing"
@@ -63,7 +69,12 @@ def test_a_generator_that_gets_principal_axes_begins_as_good_as_the_one_it_comes
     old = Generator.load(model_folder / "generator")
     new = Generator(NANO.with_values({"principal_axes": "8"}).generator_config())
     anew = Origin(model_folder).take_over("generator", new, None)
-    assert anew == [f"streams.{m}.axes.{part}.{kind}" for m in ("frontal", "lateral") for part in ("see", "trust") for kind in ("bias", "weight")]
+    assert anew == [
+        f"streams.{m}.axes.{part}.{kind}"
+        for m in ("frontal", "lateral")
+        for part in ("see", "trust")
+        for kind in ("bias", "weight")
+    ]
     with torch.no_grad():
         for m in Modality:
             ours, theirs = new.stream(m).preconditioner, old.stream(m).preconditioner
@@ -75,7 +86,12 @@ def test_a_generator_that_gets_principal_axes_begins_as_good_as_the_one_it_comes
                 ours.get_buffer("regression").normal_()
         x = {m: torch.randn(3, *old.config.latent_shape(m)) for m in Modality}
         t, prompt = torch.tensor([0.1, 0.5, 1.0]), torch.randn(3, old.config.prompt_dim)
-        task = ({Modality.REPORT: x[Modality.REPORT]}, {Modality.FRONTAL: x[Modality.FRONTAL]}, {Modality.FRONTAL: t}, prompt)
+        task = (
+            {Modality.REPORT: x[Modality.REPORT]},
+            {Modality.FRONTAL: x[Modality.FRONTAL]},
+            {Modality.FRONTAL: t},
+            prompt,
+        )
         before, untrusted = old(*task).velocity[Modality.FRONTAL], new(*task).velocity[Modality.FRONTAL]
         torch.testing.assert_close(untrusted, before)
         axes = new.stream(Modality.FRONTAL).axes
@@ -91,8 +107,12 @@ def test_trust_in_principal_axes_is_learned(model_folder: Path, prepared: Path, 
     found = weights(tmp_path / "first" / "model", "generator")["streams.frontal.axes.trust.bias"]
     assert 0.005 < found.item() < 1
     with pytest.raises(UserError, match="train with --set principal_axes=8"):
-        TrainingRun(NANO.with_steps(1), LoopConfig(), prepared, tmp_path / "none", Origin(tmp_path / "first" / "model")).train("generator")
-    TrainingRun(preset.with_steps(1), LoopConfig(), prepared, tmp_path / "then", Origin(tmp_path / "first" / "model")).train("generator")
+        TrainingRun(
+            NANO.with_steps(1), LoopConfig(), prepared, tmp_path / "none", Origin(tmp_path / "first" / "model")
+        ).train("generator")
+    TrainingRun(
+        preset.with_steps(1), LoopConfig(), prepared, tmp_path / "then", Origin(tmp_path / "first" / "model")
+    ).train("generator")
     kept = weights(tmp_path / "then" / "model", "generator")["streams.frontal.axes.trust.bias"]
     assert abs(kept - found).item() < 0.004
 
@@ -126,16 +146,23 @@ def test_a_deeper_generator_begins_as_the_one_it_comes_from(model_folder: Path) 
         for m in x:
             torch.testing.assert_close(after[m], before[m])
         torch.nn.init.normal_(new.layer(Modality.LATERAL, 3).out.weight)
-        assert (new(*task).velocity[Modality.LATERAL] - before[Modality.LATERAL]).abs().max() > 0, "or the test above says nothing"
+        assert (new(*task).velocity[Modality.LATERAL] - before[Modality.LATERAL]).abs().max() > 0, (
+            "or the test above says nothing"
+        )
     with pytest.raises(UserError, match="has 2 layers: train with --set generator_depth=2"):
-        Origin(model_folder).take_over("generator", Generator(NANO.with_values({"generator_depth": "1"}).generator_config()), None)
+        Origin(model_folder).take_over(
+            "generator", Generator(NANO.with_values({"generator_depth": "1"}).generator_config()), None
+        )
 
 
 def test_a_model_goes_on_with_more_pixels_per_latent(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    """A model goes on with half as many latents along each side of a picture; the generator asks for such an autoencoder first."""
+    """A model goes on with half as many latents along each side of a picture; the generator asks for such an
+    autoencoder first."""
     half = NANO.with_steps(1).with_values({"image_autoencoder.pixels_per_latent": "16"})
     run = TrainingRun(half, LoopConfig(), prepared, tmp_path, Origin(model_folder))
-    with pytest.raises(UserError, match=r"pixels_per_latent 8, the preset wants 16.*or train the stage 'image-autoencoder' first"):
+    with pytest.raises(
+        UserError, match=r"pixels_per_latent 8, the preset wants 16.*or train the stage 'image-autoencoder' first"
+    ):
         TrainingRun(half, LoopConfig(), prepared, tmp_path / "other", Origin(model_folder)).train("generator")
     for stage in ("image-autoencoder", "refiner", "generator"):
         run.train(stage)
@@ -146,14 +173,17 @@ def test_a_model_goes_on_with_more_pixels_per_latent(model_folder: Path, prepare
 
 
 def test_a_decoder_alone_is_trained_on_and_latents_stay(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    """Encoder and the statistics of the latents keep every bit, so that the generator still fits; pictures come back better for the decoder."""
+    """Encoder and the statistics of the latents keep every bit, so that the generator still fits; pictures come back
+    better for the decoder."""
     preset = NANO.with_values({"image_decoder_only": "true", "optimization.image-autoencoder.learning_rate": "0.002"})
     run = TrainingRun(preset, LoopConfig(), prepared, tmp_path / "run", Origin(model_folder))
     run.train("image-autoencoder")
     ours, theirs = weights(tmp_path / "run" / "model", "image_autoencoder"), weights(model_folder, "image_autoencoder")
     kept = {name for name, value in theirs.items() if torch.equal(ours[name], value)}
     assert kept == {name for name in theirs if not name.startswith("decoder.")}
-    losses = [json.loads(line) for line in (tmp_path / "run" / "image-autoencoder" / "metrics.jsonl").read_text().splitlines()]
+    losses = [
+        json.loads(line) for line in (tmp_path / "run" / "image-autoencoder" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert losses[-1]["l1"] < losses[0]["l1"]
     assert "kl" not in losses[0]
     with pytest.raises(UserError, match="add --from MODEL"):
@@ -166,14 +196,18 @@ def test_a_decoder_alone_is_trained_on_and_latents_stay(model_folder: Path, prep
 def test_weights_that_cannot_be_gone_on_from(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     origin = Origin(model_folder)
     with pytest.raises(UserError, match=r"Most of 'generator' .* other shapes"):
-        TrainingRun(NANO.with_values({"generator_width": "64"}), LoopConfig(), prepared, tmp_path / "wide", origin).train("generator")
+        TrainingRun(
+            NANO.with_values({"generator_width": "64"}), LoopConfig(), prepared, tmp_path / "wide", origin
+        ).train("generator")
     six = NANO.with_values({"image_autoencoder.latent_channels": "6"})
-    with pytest.raises(UserError, match=r"latent_channels 4, the preset wants 6: add --set image_autoencoder.latent_channels=4"):
+    with pytest.raises(
+        UserError, match=r"latent_channels 4, the preset wants 6: add --set image_autoencoder.latent_channels=4"
+    ):
         TrainingRun(six, LoopConfig(), prepared, tmp_path / "six", origin).train("generator")
     other = ReportTokenizer.train(["heart", "lungs"], vocab_size=300, max_tokens=NANO.max_tokens)
     other.save(tmp_path / "other" / "model" / "tokenizer")
     with pytest.raises(UserError, match="another tokenizer"):
-        TrainingRun(NANO, LoopConfig(), prepared, tmp_path / "other", origin).train("prompts")
+        TrainingRun(NANO, LoopConfig(), prepared, tmp_path / "other", origin).train("prompt-encoders")
 
 
 def test_names_of_origins(model_folder: Path, tmp_path: Path) -> None:

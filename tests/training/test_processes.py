@@ -11,24 +11,46 @@ import torch
 from safetensors.torch import load_file
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality
-from omnicxr.models.prompts import HardNegatives, symmetric_contrastive_loss
+from omnicxr.models.prompt_encoders import HardNegatives, symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.training.batches import study_inputs
 from omnicxr.training.config import get_preset
 from omnicxr.training.latents import encode_share, join_shares, load_latents
-from omnicxr.training.loop import LoopConfig, Stage, learning_rate, step_seed
+from omnicxr.training.loop import LoopConfig, Stage, learning_rate
 from omnicxr.training.run import TrainingRun
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
-from omnicxr.training.stages.prompts import PromptsStage, study_inputs
+from omnicxr.training.stages.prompt_encoders import PromptEncodersStage
 
 STEPS, PROCESSES = 4, 2
 PRESET = get_preset("nano").with_steps(STEPS)
 
 
 def train_with_processes(stage: str, data: Path, out: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(PROCESSES), "-m", "omnicxr.app.cli",
-               "train", stage, "--preset", "nano", "--data", str(data), "--out", str(out), "--steps", str(STEPS)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        str(PROCESSES),
+        "-m",
+        "omnicxr.app.cli",
+        "train",
+        stage,
+        "--preset",
+        "nano",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--steps",
+        str(STEPS),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -40,16 +62,16 @@ def mean_loss(stage: Stage, step: int) -> torch.Tensor:
     """Of the micro-batches of all processes, each with its own random numbers."""
     losses = []
     for rank in range(PROCESSES):
-        torch.manual_seed(step_seed(0, step, rank))
+        torch.manual_seed(derived_seed(0, step, rank))
         losses.append(stage.losses(stage.model, step, rank)["loss"])
     return torch.stack(losses).mean()
 
 
-def contrast_over_all(stage: PromptsStage, step: int) -> torch.Tensor:
+def contrast_over_all(stage: PromptEncodersStage, step: int) -> torch.Tensor:
     """Every study is told from those of all processes."""
     embeds, negatives = [], []
     for rank in range(PROCESSES):
-        torch.manual_seed(step_seed(0, step, rank))
+        torch.manual_seed(derived_seed(0, step, rank))
         own, hard = stage.embed(stage.model, stage.data, *stage.sampler.batch(step, rank))
         embeds.append(own)
         negatives.append(hard[Modality.REPORT])
@@ -77,22 +99,26 @@ def train_alone(stage: Stage, loss, name: str) -> dict[str, torch.Tensor]:  # ty
     return average
 
 
-@pytest.mark.parametrize("name", ["image-autoencoder", "prompts"])
+@pytest.mark.parametrize("name", ["image-autoencoder", "prompt-encoders"])
 def test_two_processes_take_the_steps_of_one_with_both_batches(prepared: Path, tmp_path: Path, name: str) -> None:
     train_with_processes(name, prepared, tmp_path / "run")
     together = weights(tmp_path / "run", name)
     data = PreparedDataset(prepared, "train")
     torch.manual_seed(0)
-    if name == "prompts":
+    if name == "prompt-encoders":
         tokenizer = TrainingRun(PRESET, LoopConfig(), prepared, tmp_path / "run")._tokenizer(data)
-        alone = train_alone(PromptsStage(PRESET, data, data, tokenizer, seed=0, world_size=PROCESSES), contrast_over_all, name)
+        alone = train_alone(
+            PromptEncodersStage(PRESET, data, data, tokenizer, seed=0, world_size=PROCESSES), contrast_over_all, name
+        )
     else:
         alone = train_alone(ImageAutoencoderStage(PRESET, data, data, seed=0, world_size=PROCESSES), mean_loss, name)
     apart = torch.cat([(together[k] - v).abs().flatten() for k, v in alone.items()])
     assert float(apart.quantile(0.99)) < 1e-5  # AdamW turns roundings of gradients near 0 into steps
     TrainingRun(PRESET, LoopConfig(), prepared, tmp_path / "one").train(name)
     other = weights(tmp_path / "one", name)
-    assert float(torch.cat([(together[k] - other[k]).abs().flatten() for k in alone]).quantile(0.99)) > 1e-4, "or the test above says nothing"
+    assert float(torch.cat([(together[k] - other[k]).abs().flatten() for k in alone]).quantile(0.99)) > 1e-4, (
+        "or the test above says nothing"
+    )
 
 
 def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
@@ -105,19 +131,23 @@ def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model" / "model_index.json").is_file()
     whole, data = tmp_path / "whole", PreparedDataset(prepared, "train")
     pipe = AnyToAnyPipeline.from_pretrained(tmp_path / "model")
-    encode_share(data, pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompts, pipe.tokenizer, whole, 0, 1)
+    encode_share(
+        data, pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompt_encoders, pipe.tokenizer, whole, 0, 1
+    )
     join_shares(data, whole, 1)
     assert sorted(p.name for p in whole.iterdir()) == sorted(p.name for p in (tmp_path / "latents").glob("train-*"))
     ours, theirs = load_latents(data, tmp_path / "latents"), load_latents(data, whole)
     for m in Modality:
-        assert torch.allclose(ours.latents[m], theirs.latents[m], atol=0.01) and torch.allclose(ours.embeds[m], theirs.embeds[m], atol=0.01)
+        assert torch.allclose(ours.latents[m], theirs.latents[m], atol=0.01) and torch.allclose(
+            ours.embeds[m], theirs.embeds[m], atol=0.01
+        )
         assert ours.latents[m].std() > 0.1
 
 
 def test_shares_of_studies_without_some_parts(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
     """More processes than studies, an interruption, and another number of processes after it: the same latents."""
     data, pipe = PreparedDataset(prepared, "validate"), AnyToAnyPipeline.from_pretrained(run_folder / "model")
-    parts = (pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompts, pipe.tokenizer)
+    parts = (pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompt_encoders, pipe.tokenizer)
     many = len(data) + 1
     encode_share(data, *parts, tmp_path, 1, 3)
     for i in range(many):

@@ -21,7 +21,14 @@ from omnicxr.training.stages.refiner import TIME_SHIFT, TIME_SPREAD, RefinerStag
 def stage(run_folder: Path, prepared: Path) -> RefinerStage:
     data = PreparedDataset(prepared, "train")
     autoencoder = ImageAutoencoder.load(run_folder / "model" / "image_autoencoder")
-    return RefinerStage(PRESETS["nano"].with_values({"optimization.refiner.batch_size": "64"}), data, data, autoencoder, seed=0, world_size=1)
+    return RefinerStage(
+        PRESETS["nano"].with_values({"optimization.refiner.batch_size": "64"}),
+        data,
+        data,
+        autoencoder,
+        seed=0,
+        world_size=1,
+    )
 
 
 def without_bias(refiner: Refiner) -> Refiner:
@@ -42,13 +49,16 @@ def test_what_is_missing_is_measured(stage: RefinerStage, run_folder: Path, prep
     assert least == pytest.approx(float((lost**2).mean() ** 0.5), rel=0.01)
     assert most > least
     levels = torch.tensor([0.0, MAX_NOISE / 2, MAX_NOISE])
-    assert stage.model.spread(levels).flatten().tolist() == pytest.approx([least, ((3 * least**2 + most**2) / 4) ** 0.5, most])
+    assert stage.model.spread(levels).flatten().tolist() == pytest.approx(
+        [least, ((3 * least**2 + most**2) / 4) ** 0.5, most]
+    )
     trained = Refiner.load(run_folder / "model" / "refiner")
     torch.testing.assert_close(trained.missing, stage.model.missing)
 
 
 def test_untrained_it_has_the_loss_of_white_noise(stage: RefinerStage) -> None:
-    """The variance of v given u_t is 1 / (t^2 + (1 - t)^2) for u of variance 1; its mean over the training times, by quadrature."""
+    """The variance of v given u_t is 1 / (t^2 + (1 - t)^2) for u of variance 1; its mean over the training times, by
+    quadrature."""
     normal = torch.linspace(-6, 6, 2001)
     t = torch.sigmoid(TIME_SPREAD * normal + TIME_SHIFT)
     density = torch.exp(-(normal**2) / 2)
@@ -71,7 +81,8 @@ def test_what_is_drawn_is_as_strong_as_what_is_missing() -> None:
 
 
 def test_each_study_has_its_own(pipe: AnyToAnyPipeline) -> None:
-    """The same latents with other random numbers are other pictures; with the same ones, the same, alone or beside others."""
+    """The same latents with other random numbers are other pictures; with the same ones, the same, alone or beside
+    others."""
     z = torch.zeros(1, *pipe.generator.config.latent_shape(Modality.FRONTAL))
     both = {Modality.FRONTAL: z.expand(2, -1, -1, -1)}
     first, second = pipe.decode(both, [torch.Generator().manual_seed(i) for i in (1, 2)]).frontal or []
@@ -81,13 +92,17 @@ def test_each_study_has_its_own(pipe: AnyToAnyPipeline) -> None:
 
 def test_pictures_drawn_together_are_those_drawn_alone(pipe: AnyToAnyPipeline) -> None:
     """As on a GPU: each has its own generator; rounding apart."""
-    z = torch.randn(3, *pipe.generator.config.latent_shape(Modality.LATERAL), generator=torch.Generator().manual_seed(0))
+    z = torch.randn(
+        3, *pipe.generator.config.latent_shape(Modality.LATERAL), generator=torch.Generator().manual_seed(0)
+    )
 
     def drawn(rows: slice) -> torch.Tensor:
         generators = [torch.Generator().manual_seed(i) for i in range(3)][rows]
         return refined(pipe.image_autoencoder, pipe.refiner, z[rows], 0.1, generators)
 
-    torch.testing.assert_close(drawn(slice(0, 3)), torch.cat([drawn(slice(i, i + 1)) for i in range(3)]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        drawn(slice(0, 3)), torch.cat([drawn(slice(i, i + 1)) for i in range(3)]), rtol=0, atol=1e-4
+    )
 
 
 def test_more_noise_on_generated_latents_changes_them(pipe: AnyToAnyPipeline) -> None:

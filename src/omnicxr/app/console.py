@@ -10,7 +10,15 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 console = Console(width=None if sys.stdout.isatty() else 160)  # files and pipes get whole tables
 
@@ -28,7 +36,9 @@ class Bar:
         self.progress.update(self.task, completed=done, total=total, description=description or self.title)
 
     def training(self, stage: str, step: int, steps: int, figures: dict[str, float]) -> None:
-        shown = " ".join(f"{k} {figures[k]:.4g}" for k in ("loss", "psnr", "accuracy", "lr", "per_second") if k in figures)
+        shown = " ".join(
+            f"{k} {figures[k]:.4g}" for k in ("loss", "psnr", "accuracy", "lr", "per_second") if k in figures
+        )
         if self.progress.console.is_terminal:
             self(step, steps, f"{stage}  {shown}")
         else:
@@ -38,7 +48,13 @@ class Bar:
 @contextmanager
 def progress_bar(title: str) -> Iterator[Bar]:
     """A progress bar that appears with the first report."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         yield Bar(progress, title)
 

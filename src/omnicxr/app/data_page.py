@@ -28,12 +28,18 @@ def data_page(splits: dict[str, PreparedDataset]) -> Page:
     copies = manifest["copies_across_splits"]
     page.text(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
     if copies["listed"]:
-        page.table(("one study", "the other", "differing bits of 256"), [(*c["studies"], c["differing_bits"]) for c in copies["listed"]])
+        page.table(
+            ("one study", "the other", "differing bits of 256"),
+            [(*c["studies"], c["differing_bits"]) for c in copies["listed"]],
+        )
     page.heading("Findings")
     page.table(("finding", "positive", "negative", "uncertain", "not mentioned"), label_rows(splits))
     page.plot(_together(splits), "how often findings are positive together")
     page.heading("Patients and views")
-    page.table(("", *splits), [("studies", *(len(d) for d in splits.values())), ("patients", *(_patients(d) for d in splits.values()))])
+    page.table(
+        ("", *splits),
+        [("studies", *(len(d) for d in splits.values())), ("patients", *(_patients(d) for d in splits.values()))],
+    )
     page.table(("view", *splits), view_rows(splits))
     page.table(("age, years", "female", "male", "not known"), _age_rows(splits))
     page.heading("Reports")
@@ -66,19 +72,24 @@ def account_rows(manifest: dict[str, Any]) -> list[tuple[str, int]]:
 def label_rows(splits: dict[str, PreparedDataset]) -> list[tuple[Any, ...]]:
     """Finding, then counts of positive, negative, uncertain, not mentioned."""
     labels = np.concatenate([d.labels for d in splits.values()])
-    return [(f, *(int((labels[:, i] == v).sum()) for v in (1, 0, -1)), int(np.isnan(labels[:, i]).sum())) for i, f in enumerate(Finding)]
+    return [
+        (f, *(int((labels[:, i] == v).sum()) for v in (1, 0, -1)), int(np.isnan(labels[:, i]).sum()))
+        for i, f in enumerate(Finding)
+    ]
 
 
 def view_rows(splits: dict[str, PreparedDataset]) -> list[tuple[Any, ...]]:
     """View, then its number of pictures in each split."""
     counts = {
-        s: Counter(v for m in IMAGE_MODALITIES for row in d.table.column(f"{m}_views").to_pylist() for v in row) for s, d in splits.items()
+        s: Counter(v for m in IMAGE_MODALITIES for row in d.table.column(f"{m}_views").to_pylist() for v in row)
+        for s, d in splits.items()
     }
     return [(view, *(counts[s][view] for s in splits)) for view in sorted({v for c in counts.values() for v in c})]
 
 
 def contact_sheet(data: PreparedDataset) -> list[np.ndarray]:
-    """The views of a study side by side, as rows of pictures: studies with both views, else those with one. No rows for a split without pictures."""
+    """The views of a study side by side, as rows of pictures: studies with both views, else those with one. No rows for
+    a split without pictures."""
     kinds = [views for views in (IMAGE_MODALITIES, *((m,) for m in IMAGE_MODALITIES)) if len(data.having(*views))]
     if not kinds:
         return []
@@ -88,13 +99,17 @@ def contact_sheet(data: PreparedDataset) -> list[np.ndarray]:
 
 
 def _patients(data: PreparedDataset) -> int:
-    return len(set(zip(data.table.column("source").to_pylist(), data.table.column("subject_id").to_pylist(), strict=True)))
+    return len(
+        set(zip(data.table.column("source").to_pylist(), data.table.column("subject_id").to_pylist(), strict=True))
+    )
 
 
 def _age_rows(splits: dict[str, PreparedDataset]) -> list[tuple[Any, ...]]:
     ages = np.concatenate([np.array(d.table.column("age").to_pylist(), float) for d in splits.values()])
     sexes = np.concatenate([np.array([s or "" for s in d.table.column("sex").to_pylist()]) for d in splits.values()])
-    groups = [(f"{low} to {high - 1}", (ages >= low) & (ages < high)) for low, high in AGE_GROUPS] + [("not known", np.isnan(ages))]
+    groups = [(f"{low} to {high - 1}", (ages >= low) & (ages < high)) for low, high in AGE_GROUPS] + [
+        ("not known", np.isnan(ages))
+    ]
     return [(name, *(int((inside & (sexes == s)).sum()) for s in ("F", "M", ""))) for name, inside in groups]
 
 
@@ -108,7 +123,15 @@ def _together(splits: dict[str, PreparedDataset]) -> Any:
     axis.set_xticks(range(len(Finding)), list(Finding), rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(len(Finding)), list(Finding), fontsize=8)
     for i, j in np.ndindex(*share.shape):
-        axis.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", fontsize=6, color="white" if share[i, j] > 0.5 else "black")
+        axis.text(
+            j,
+            i,
+            f"{100 * share[i, j]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="white" if share[i, j] > 0.5 else "black",
+        )
     axis.set_title("Of studies positive for the row, per cent that are positive for the column", fontsize=9)
     return figure
 

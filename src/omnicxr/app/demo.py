@@ -32,7 +32,9 @@ SCALE = 2
 """Enlargement of the pictures on the page."""
 
 
-def run_demo(out: Path, *, model: Path | None = None, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
+def run_demo(
+    out: Path, *, model: Path | None = None, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> Path:
     """Write OUT/index.html, contact_sheet.png, demo.json and the pictures; returns the page's path."""
     start = time.monotonic()
     pipe = AnyToAnyPipeline.from_pretrained(model)
@@ -57,18 +59,37 @@ def run_demo(out: Path, *, model: Path | None = None, seed: int = 0, progress: C
 
     rows, entries = [], []
     for i, sentence in enumerate(SENTENCES):
-        pair = [p for k in range(SEEDS_PER_SENTENCE) for p in (both.frontal[i * SEEDS_PER_SENTENCE + k], both.lateral[i * SEEDS_PER_SENTENCE + k])]
+        pair = [
+            p
+            for k in range(SEEDS_PER_SENTENCE)
+            for p in (both.frontal[i * SEEDS_PER_SENTENCE + k], both.lateral[i * SEEDS_PER_SENTENCE + k])
+        ]
         rows.append(np.stack([np.asarray(p) for p in (*pair, turned.lateral[i])]))
-        entries.append({"sentence": sentence, "report_from_views": written.report[i], "pictures": _save(pair, out, f"sentence{i}"),
-                        "lateral_from_frontal": _save([turned.lateral[i]], out, f"turned{i}")})  # fmt: skip
+        entries.append(
+            {
+                "sentence": sentence,
+                "report_from_views": written.report[i],
+                "pictures": _save(pair, out, f"sentence{i}"),
+                "lateral_from_frontal": _save([turned.lateral[i]], out, f"turned{i}"),
+            }
+        )
     save_grid(rows, out / "contact_sheet.png")
     free = [
-        {"pictures": _save([nothing.frontal[k], nothing.lateral[k]], out, f"nothing{k}"), "report": nothing.report[k]} for k in range(2)
+        {"pictures": _save([nothing.frontal[k], nothing.lateral[k]], out, f"nothing{k}"), "report": nothing.report[k]}
+        for k in range(2)
     ]
-    write_json(out / "demo.json", {
-        "seed": seed, "model_hash": model_hash(model), "image_size": pipe.image_size, "sampling": asdict(pipe.sampling),
-        "seconds": round(time.monotonic() - start, 1), "sentences": entries, "from_nothing": free,
-    })  # fmt: skip
+    write_json(
+        out / "demo.json",
+        {
+            "seed": seed,
+            "model_hash": model_hash(model),
+            "image_size": pipe.image_size,
+            "sampling": asdict(pipe.sampling),
+            "seconds": round(time.monotonic() - start, 1),
+            "sentences": entries,
+            "from_nothing": free,
+        },
+    )
     page = out / "index.html"
     write_text(page, _page(entries, free, out))
     return page
@@ -97,14 +118,16 @@ def _page(entries: list[dict[str, Any]], free: list[dict[str, Any]], out: Path) 
         pictures = "".join(_figure(out, n) for n in e["pictures"])
         turned = "".join(_figure(out, n) for n in e["lateral_from_frontal"])
         blocks.append(
-            f"<section><h2>“{html.escape(e['sentence'])}”</h2><div class=row>"
-            f"<figure>{pictures}<figcaption>Two results, frontal and lateral, from the sentence alone</figcaption></figure>"
-            f"<figure>{turned}<figcaption>Lateral from the first frontal alone</figcaption></figure></div>"
-            f"<p><b>Report written from the first two views:</b> {html.escape(e['report_from_views'])}</p></section>"
+            f"<section><h2>“{html.escape(e['sentence'])}”</h2><div class=row><figure>{pictures}<figcaption>Two results,"
+            f" frontal and lateral, from the sentence alone</figcaption></figure><figure>{turned}<figcaption>Lateral"
+            " from the first frontal alone</figcaption></figure></div><p><b>Report written from the first two"
+            f" views:</b> {html.escape(e['report_from_views'])}</p></section>"
         )
     for e in free:
         pictures = "".join(_figure(out, n) for n in e["pictures"])
-        blocks.append(f"<section><h2>From nothing</h2><figure>{pictures}</figure><p>{html.escape(e['report'])}</p></section>")
+        blocks.append(
+            f"<section><h2>From nothing</h2><figure>{pictures}</figure><p>{html.escape(e['report'])}</p></section>"
+        )
     return _TEMPLATE.replace("BLOCKS", "\n".join(blocks))
 
 
@@ -112,7 +135,8 @@ _TEMPLATE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>OmniCXR demo</title>
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; background: #111; color: #ddd; max-width: 1400px; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui,
+sans-serif; background: #111; color: #ddd; max-width: 1400px; margin: 2rem auto; padding: 0 1rem }
 h1, h2 { font-weight: 500; color: #fff } h2 { font-size: 1.15rem; margin-bottom: .4rem }
 section { border-top: 1px solid #333; padding: .6rem 0 1rem } .row { display: flex; flex-wrap: wrap; gap: 1rem }
 figure { margin: 0 } figcaption { color: #999; font-size: .85rem } img { margin-right: 4px }

@@ -43,7 +43,8 @@ def run_study(study: DownstreamStudy, progress: Bar) -> dict[str, Any]:
 
 
 def _curves(figures: dict[str, Any]) -> Any:
-    """A line with its interval and a dot per seed for every regime; synthetic alone, which needs no real data, across."""
+    """A line with its interval and a dot per seed for every regime; synthetic alone, which needs no real data,
+    across."""
     figure, ((axis,),) = new_figure(7, 4)
     for number, regime in enumerate(dict.fromkeys(f["regime"] for f in figures["scarcity"])):
         shown, colour = [f for f in figures["scarcity"] if f["regime"] == regime], f"C{number}"

@@ -32,8 +32,16 @@ class EvaluateCommand:
 def run_evaluation(command: EvaluateCommand, out: Path, progress: Bar) -> dict[str, Any]:
     """metrics.json, tables.md, tables.tex and report.html in OUT, the headline table on the console."""
     model = command.model or BUNDLED
-    result = evaluate(command.config, model, command.data, out, generated=command.generated, workers=command.workers,
-                      devices=command.devices, progress=progress)  # fmt: skip
+    result = evaluate(
+        command.config,
+        model,
+        command.data,
+        out,
+        generated=command.generated,
+        workers=command.workers,
+        devices=command.devices,
+        progress=progress,
+    )
     write_tables(result, out)
     page = write_page(result, out, command.data)
     print_table(tables.tables(result)[-1])

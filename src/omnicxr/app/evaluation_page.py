@@ -20,8 +20,9 @@ from omnicxr.training.sheets import grid
 SHEET_STUDIES, SHEET_COLUMNS = 12, 6
 REPORTS, COPIES = 4, 6
 MEANING = (
-    "Generated pictures are read by a classifier that was trained on real pictures of the same data set. A figure is as good as that classifier: "
-    "compare it with the same classifier on real pictures (the line 'real'), and with predictors that need no model (the table 'Bounds')."
+    "Generated pictures are read by a classifier that was trained on real pictures of the same data set. A figure is as"
+    " good as that classifier: compare it with the same classifier on real pictures (the line 'real'), and with"
+    " predictors that need no model (the table 'Bounds')."
 )
 
 
@@ -105,13 +106,21 @@ def _findings(result: dict[str, Any]) -> Any:
 
 
 def _agreement(result: dict[str, Any]) -> Any:
-    rows = [(task, pair, f["finding_kappa"]) for task, scored in result["tasks"].items() for pair, f in scored["consistency"].items()]
+    rows = [
+        (task, pair, f["finding_kappa"])
+        for task, scored in result["tasks"].items()
+        for pair, f in scored["consistency"].items()
+    ]
     figure, ((axis,),) = new_figure(9, 1 + 0.24 * max(len(rows), 4))
     _dots(axis, "kappa of the findings read from both parts", [(f"{task}: {pair}", e) for task, pair, e in rows])
     for name, marker, colour in (("real", "|", "tab:green"), ("shuffled", "x", "tab:red")):
-        values = [result["references"][name][task]["consistency"][pair]["finding_kappa"]["value"] for task, pair, _ in rows]
+        values = [
+            result["references"][name][task]["consistency"][pair]["finding_kappa"]["value"] for task, pair, _ in rows
+        ]
         points = [(v, i) for i, v in enumerate(values) if v is not None]
-        axis.plot([v for v, _ in points], [i for _, i in points], marker, color=colour, markersize=8, label=f"{name} pairs")
+        axis.plot(
+            [v for v, _ in points], [i for _, i in points], marker, color=colour, markersize=8, label=f"{name} pairs"
+        )
     if rows:
         axis.legend(fontsize=7)
     return figure
@@ -129,7 +138,9 @@ def _sheets(page: Page, result: dict[str, Any], out: Path, data: Path) -> None:
             page.picture(_sheet(views, test, rows, made), f"sheet of {task}")
         if Modality.REPORT in task.generate:
             real = [test.reports[i] for i in rows[:REPORTS]]
-            page.table(("real report", "generated report"), list(zip(real, made[Modality.REPORT], strict=False)), of_text=True)
+            page.table(
+                ("real report", "generated report"), list(zip(real, made[Modality.REPORT], strict=False)), of_text=True
+            )
         for view in views:
             _nearest(page, result["tasks"][str(task)][view]["privacy"]["nearest"], view, made, training)
 
@@ -143,7 +154,9 @@ def _sheet(views: list[Modality], test: PreparedDataset, rows: np.ndarray, made:
     return grid(lines)
 
 
-def _nearest(page: Page, nearest: list[dict[str, Any]], view: Modality, made: dict[Modality, Any], training: PreparedDataset) -> None:
+def _nearest(
+    page: Page, nearest: list[dict[str, Any]], view: Modality, made: dict[Modality, Any], training: PreparedDataset
+) -> None:
     """Generated pictures above the training picture that each is nearest to."""
     pairs = nearest[:COPIES]
     distances = ", ".join(f"{p['distance']:.2f}" for p in pairs)

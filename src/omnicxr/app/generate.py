@@ -50,10 +50,14 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
     output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress)  # type: ignore[arg-type]
     check_writable(out)
     record = {
-        "task": str(task), "seed": config.seed, "sampling": asdict(pipe.sampling), "model_hash": model_hash(config.model),
-        "image_size": pipe.image_size, "given": {str(m): str(files[m]) for m in task.given},
+        "task": str(task),
+        "seed": config.seed,
+        "sampling": asdict(pipe.sampling),
+        "model_hash": model_hash(config.model),
+        "image_size": pipe.image_size,
+        "given": {str(m): str(files[m]) for m in task.given},
         "note": "Synthetic. For research and teaching, not for diagnosis.",
-    }  # fmt: skip
+    }
     _write(output, task, config.num, record, out)
 
 
@@ -97,7 +101,9 @@ def _write(output: StudyOutput, task: Task, num: int, record: dict[str, Any], ou
             shutil.rmtree(out / f"{i:04d}", ignore_errors=True)
             (temporary / f"{i:04d}").replace(out / f"{i:04d}")
     except OSError as error:
-        raise UserError(f"Cannot write the results to {out}: {error.strerror or error}. Free some space or choose another folder.") from error
+        raise UserError(
+            f"Cannot write the results to {out}: {error.strerror or error}. Free some space or choose another folder."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     write_json(out / RECORD, {**record, "items": items})

@@ -72,4 +72,6 @@ def verify_shards(data: Path, manifest: dict[str, Any]) -> None:
         if not (data / name).is_file():
             raise UserError(f"The shard {data / name} is missing: run `omnicxr prepare` again.")
         if sha256(data / name) != expected:
-            raise UserError(f"The shard {data / name} is damaged (its hash differs): delete it and run `omnicxr prepare` again.")
+            raise UserError(
+                f"The shard {data / name} is damaged (its hash differs): delete it and run `omnicxr prepare` again."
+            )

@@ -11,7 +11,8 @@ from typing import Any
 from PIL import Image
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; background: #fff; color: #222; max-width: 1200px; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui,
+sans-serif; background: #fff; color: #222; max-width: 1200px; margin: 2rem auto; padding: 0 1rem }
 h1, h2 { font-weight: 500 } h2 { font-size: 1.2rem; margin: 1.6rem 0 .4rem } p.note { color: #666 }
 table { border-collapse: collapse; font-size: .9rem }
 th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
@@ -62,6 +63,8 @@ class Page:
     def html(self) -> str:
         title = html.escape(self.title)
         return (
-            f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">\n<title>{title}</title>\n'
-            f"<style>{_STYLE}</style>\n<h1>{title}</h1>\n" + "\n".join(self.blocks) + "\n</html>\n"
+            '<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport"'
+            f' content="width=device-width">\n<title>{title}</title>\n<style>{_STYLE}</style>\n<h1>{title}</h1>\n'
+            + "\n".join(self.blocks)
+            + "\n</html>\n"
         )

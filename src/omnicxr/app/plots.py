@@ -20,10 +20,14 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
 
 
 def plot_losses(folder: Path) -> None:
-    """folder/metrics.jsonl and held-out.jsonl => folder/loss.png: every loss over steps, dashed that of held-out studies."""
+    """folder/metrics.jsonl and held-out.jsonl => folder/loss.png: every loss over steps, dashed that of held-out
+    studies."""
     import matplotlib.pyplot as plt
 
-    rows, held_out = ([json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()] for name in ("metrics", "held-out"))
+    rows, held_out = (
+        [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("metrics", "held-out")
+    )
     names = sorted({n for row in rows for n in row} - {"step", "lr", "per_second"})
     if not names:
         return  # no line logged yet

@@ -1,4 +1,5 @@
-"""The words of English reports that negate, weaken or end what is said of a finding, as regular expressions over lower-case text."""
+"""The words of English reports that negate, weaken or end what is said of a finding, as regular expressions over
+lower-case text."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ CUES = {
         r"no other",
     ),
     "uncertain_after": (
-        r"(?:can ?not|can't|could not) be (?:entirely |completely |definitely |reliably |absolutely )?(?:excluded|ruled out)",
+        (
+            r"(?:can ?not|can't|could not) be (?:entirely |completely |definitely |reliably |absolutely"
+            r" )?(?:excluded|ruled out)"
+        ),
         r"not (?:entirely |completely |definitely )?excluded",
         (
             r"(?:is|are|remains?|would be|could be|may be|should be)(?: also)? (?:possible|not excluded|questioned|"
@@ -26,7 +30,10 @@ CUES = {
         r"suspected(?= *[.,;]| *$)",
     ),
     "uncertain_before": (
-        r"(?:can ?not|can't|could not|difficult to) (?:entirely |completely |definitely |reliably |absolutely )?(?:exclude|rule out)",
+        (
+            r"(?:can ?not|can't|could not|difficult to) (?:entirely |completely |definitely |reliably |absolutely"
+            r" )?(?:exclude|rule out)"
+        ),
         r"possib(?:le|ly|ility)\b(?: of)?",
         r"question(?:able|ed)?\b(?: of)?",
         (
@@ -46,7 +53,11 @@ CUES = {
         r"consider(?:ation)?\b",
         r"potential(?:ly)?",
     ),
-    "uncertain_near": (r"versus", r"vs\b\.?", r"in the (?:appropriate|proper|correct|right) clinical (?:setting|context)"),
+    "uncertain_near": (
+        r"versus",
+        r"vs\b\.?",
+        r"in the (?:appropriate|proper|correct|right) clinical (?:setting|context)",
+    ),
     "negative_before": (
         r"no(?=\b)(?! longer)",
         r"not\b",
@@ -117,7 +128,10 @@ CUES = {
         r"because",
         r"(?:seen|identified|noted|demonstrated|present|appreciated|visuali[sz]ed|evident),",
         r", (?:the )?(?:heart|lungs?|cardiac|mediastin\w+|bony|osseous|stable|unchanged)\b",
-        r"and (?:the |a )?(?:heart|lungs? (?:is|are)|cardiac|mediastin\w+|bony|osseous|stable|unchanged|mild|moderate|small|scattered|calcified)\b",
+        (
+            r"and (?:the |a )?(?:heart|lungs?"
+            r" (?:is|are)|cardiac|mediastin\w+|bony|osseous|stable|unchanged|mild|moderate|small|scattered|calcified)\b"
+        ),
         r"[;:]",
     ),
 }

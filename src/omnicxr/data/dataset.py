@@ -19,6 +19,13 @@ from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.domain.measures import MEASURES
 
 LABEL_COLUMNS = [f"label_{f}" for f in Finding]
+Parts = dict[Modality, Any]
+"""Modality => uint8 pictures [n, s, s], or a list of n reports."""
+
+
+def take(parts: Parts, rows: np.ndarray) -> Parts:
+    """Some of the studies, in the order of `rows`."""
+    return {m: v[rows] if isinstance(v, np.ndarray) else [v[i] for i in rows] for m, v in parts.items()}
 
 
 class PreparedDataset:
@@ -31,7 +38,9 @@ class PreparedDataset:
         self.root, self.split = Path(root), split
         path = self.root / MANIFEST
         if not path.is_file():
-            raise UserError(f"{self.root} is not a prepared data set ({MANIFEST} is missing): run `omnicxr prepare` first.")
+            raise UserError(
+                f"{self.root} is not a prepared data set ({MANIFEST} is missing): run `omnicxr prepare` first."
+            )
         self.manifest: dict[str, Any] = json.loads(path.read_text())
         shards = [self.root / name for name in sorted(self.manifest["shards"]) if name.startswith(f"{split}-")]
         if not shards:
@@ -43,7 +52,9 @@ class PreparedDataset:
         try:
             return pq.read_table(shard, memory_map=True).replace_schema_metadata(None)
         except (OSError, pa.ArrowInvalid) as error:
-            raise UserError(f"The shard {shard} is missing or damaged ({error}): delete it and run `omnicxr prepare` again.") from error
+            raise UserError(
+                f"The shard {shard} is missing or damaged ({error}): delete it and run `omnicxr prepare` again."
+            ) from error
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -65,6 +76,10 @@ class PreparedDataset:
         chosen = self.having(modality) if indices is None else indices
         return np.stack([self.image(int(i), modality) for i in chosen])
 
+    def parts(self, rows: np.ndarray, modalities: tuple[Modality, ...] = tuple(Modality)) -> Parts:
+        """The parts of some studies, which must have them."""
+        return {m: self.images(m, rows) if m.is_image else [self.reports[i] for i in rows] for m in modalities}
+
     @cached_property
     def reports(self) -> list[str]:
         return self.table.column("report").to_pylist()
@@ -82,7 +97,8 @@ class PreparedDataset:
 
     @cached_property
     def measures(self) -> np.ndarray | None:
-        """float32 [n, measures]: the simulator's continuous truth (`MEASURES`), NaN for real studies; None where no study is simulated."""
+        """float32 [n, measures]: the simulator's continuous truth (`MEASURES`), NaN for real studies; None where no
+        study is simulated."""
         column = self.table.column("truth").to_pylist()
         if not any(column):
             return None
@@ -99,8 +115,12 @@ class PreparedDataset:
     @cached_property
     def available(self) -> np.ndarray:
         """bool [n, 3]: which studies have which modality, in the order of `Modality`."""
-        has = [self.table.column(f"{m}_views").combine_chunks().value_lengths().to_numpy() > 0 if m.is_image
-               else np.array([bool(r) for r in self.reports]) for m in Modality]
+        has = [
+            self.table.column(f"{m}_views").combine_chunks().value_lengths().to_numpy() > 0
+            if m.is_image
+            else np.array([bool(r) for r in self.reports])
+            for m in Modality
+        ]
         return np.stack(has, axis=1)
 
     def having(self, *modalities: Modality) -> np.ndarray:

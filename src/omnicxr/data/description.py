@@ -6,9 +6,11 @@ from omnicxr.domain import Finding, LabelState, Study, View
 
 VIEWS = {View.PA: "PA", View.AP: "AP", View.FRONTAL: "frontal", View.LATERAL: "lateral", View.LL: "lateral"}
 PHRASES = {
-    Finding.NO_FINDING: "no acute cardiopulmonary abnormality", Finding.ENLARGED_CARDIOMEDIASTINUM: "enlarged mediastinum",
+    Finding.NO_FINDING: "no acute cardiopulmonary abnormality",
+    Finding.ENLARGED_CARDIOMEDIASTINUM: "enlarged mediastinum",
     Finding.LUNG_LESION: "lung nodule", Finding.LUNG_OPACITY: "lung opacity", Finding.EDEMA: "pulmonary edema",
-    Finding.PLEURAL_OTHER: "pleural thickening", Finding.FRACTURE: "rib fracture", Finding.SUPPORT_DEVICES: "support devices",
+    Finding.PLEURAL_OTHER: "pleural thickening", Finding.FRACTURE: "rib fracture",
+    Finding.SUPPORT_DEVICES: "support devices",
 }  # fmt: skip
 """What a finding is called where its name would not do."""
 
@@ -16,7 +18,8 @@ PHRASES = {
 def describe(study: Study) -> str:
     """For instance "nih radiograph, PA view. Cardiomegaly. Possible pneumonia."; "" for a study without any label.
 
-    Positive and uncertain labels are said, negative ones are not; the source is said so that a model can be asked for the look of one.
+    Positive and uncertain labels are said, negative ones are not; the source is said so that a model can be asked for
+    the look of one.
     """
     if not any(state is not None for state in study.labels.values()):
         return ""

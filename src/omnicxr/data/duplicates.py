@@ -11,12 +11,14 @@ from PIL import Image
 SIDE = 16
 EXACT_BYTES = 16
 NEAR_BITS = 12
-"""Pictures whose perceptual hashes differ in at most so many of the 256 bits count as near copies; measured in docs/data.md."""
+"""Pictures whose perceptual hashes differ in at most so many of the 256 bits count as near copies; measured in
+docs/data.md."""
 _CHUNK = 512
 
 
 def picture_hash(grey: Image.Image) -> bytes:
-    """48 bytes: BLAKE2 of the pixels (16), then the difference hash (32): is each cell of a 16 x 17 thumbnail brighter than its left neighbour?"""
+    """48 bytes: BLAKE2 of the pixels (16), then the difference hash (32): is each cell of a 16 x 17 thumbnail brighter
+    than its left neighbour?"""
     exact = hashlib.blake2b(grey.tobytes(), digest_size=EXACT_BYTES).digest()
     thumbnail = np.asarray(grey.resize((SIDE + 1, SIDE), Image.Resampling.BOX), np.int16)
     return exact + np.packbits(thumbnail[:, 1:] > thumbnail[:, :-1]).tobytes()
@@ -25,8 +27,8 @@ def picture_hash(grey: Image.Image) -> bytes:
 def find_copies(hashes: Sequence[bytes], groups: Sequence[str]) -> list[tuple[int, int, int]]:
     """Pictures that have a copy in another group: (i, j, differing bits), j the nearest, -1 bits for exact copies.
 
-    Each pair of groups is looked at once, from the smaller group, so each picture of that group appears at most once for it. Every pair across
-    groups is compared: about 10^8 a second.
+    Each pair of groups is looked at once, from the smaller group, so each picture of that group appears at most once
+    for it. Every pair across groups is compared: about 10^8 a second.
     """
     if not hashes:
         return []
@@ -42,7 +44,9 @@ def find_copies(hashes: Sequence[bytes], groups: Sequence[str]) -> list[tuple[in
             for start in range(0, len(members[small]), _CHUNK):
                 rows = members[small][start : start + _CHUNK]
                 nearest, bits = _nearest(near, rows, members[large])
-                for i, j, b in zip(rows[bits <= NEAR_BITS], nearest[bits <= NEAR_BITS], bits[bits <= NEAR_BITS], strict=True):
+                for i, j, b in zip(
+                    rows[bits <= NEAR_BITS], nearest[bits <= NEAR_BITS], bits[bits <= NEAR_BITS], strict=True
+                ):
                     found.append((int(i), int(j), -1 if (exact[i] == exact[j]).all() else int(b)))
     return found
 

@@ -1,8 +1,8 @@
 """The CheXGenBench contract (arXiv 2505.10496): a table of prompts and file names beside a folder of pictures.
 
-`prompt_INFO.csv` has the columns `prompt` and `img_savename`. Written so, what this project generates can be scored by that benchmark; read so, any
-text-to-image system can be scored by this one. A third column, `study_id`, ties a picture to the study whose report was the prompt; without it
-the prompt itself must be the report of exactly one study.
+`prompt_INFO.csv` has the columns `prompt` and `img_savename`. Written so, what this project generates can be scored by
+that benchmark; read so, any text-to-image system can be scored by this one. A third column, `study_id`, ties a picture
+to the study whose report was the prompt; without it the prompt itself must be the report of exactly one study.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from omnicxr.data.files import whole_file, write_once
 from omnicxr.data.images import load_image
-from omnicxr.data.tables import read_table
+from omnicxr.data.table_files import read_table
 from omnicxr.domain import UserError
 
 TABLE = "prompt_INFO.csv"
@@ -23,7 +23,8 @@ FOLDER = "synthetic_images"
 
 
 def write_chexgenbench(folder: Path, studies: Iterable[tuple[bytes, str, str]]) -> Path:
-    """(PNG file, prompt, study_id) of every study => PNG files under FOLDER/synthetic_images, and the table, whose path is returned.
+    """(PNG file, prompt, study_id) of every study => PNG files under FOLDER/synthetic_images, and the table, whose path
+    is returned.
 
     Pictures that are there already are kept, so that an interrupted export goes on.
     """
@@ -37,11 +38,14 @@ def write_chexgenbench(folder: Path, studies: Iterable[tuple[bytes, str, str]]) 
     return folder / TABLE
 
 
-def read_chexgenbench(table: Path, reports: Sequence[str], study_ids: Sequence[str], image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures and the studies they were made for: uint8 [n, s, s] and row numbers [n] into `study_ids`, ordered by row.
+def read_chexgenbench(
+    table: Path, reports: Sequence[str], study_ids: Sequence[str], image_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures and the studies they were made for: uint8 [n, s, s] and row numbers [n] into `study_ids`, ordered by
+    row.
 
-    Raises UserError for a study that is not known, a prompt that is the report of none or of several studies, a study named twice, and a picture
-    that is missing or cannot be read.
+    Raises UserError for a study that is not known, a prompt that is the report of none or of several studies, a study
+    named twice, and a picture that is missing or cannot be read.
     """
     by_id = {s: i for i, s in enumerate(study_ids)}
     by_report = _unique(reports)
@@ -50,7 +54,9 @@ def read_chexgenbench(table: Path, reports: Sequence[str], study_ids: Sequence[s
         index = by_id.get(row["study_id"]) if row.get("study_id") else by_report.get(row["prompt"].strip())
         if index is None:
             what = f"study '{row['study_id']}'" if row.get("study_id") else f"prompt '{row['prompt'][:60]}'"
-            raise UserError(f"{table}: the {what} is not that of exactly one study of the data set: add the column study_id.")
+            raise UserError(
+                f"{table}: the {what} is not that of exactly one study of the data set: add the column study_id."
+            )
         if index in found:
             raise UserError(f"{table}: study '{study_ids[index]}' is named twice: keep one picture of each.")
         found[index] = _locate(table, row["img_savename"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder.") from error
+        raise UserError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,4 +69,23 @@ def check_writable(folder: Path) -> None:
         probe.write_bytes(b"\0" * 4096)
         probe.unlink()
     except OSError as error:
-        raise UserError(f"Cannot write to {folder}: {error.strerror or error}. Choose another folder or free some space.") from error
+        raise UserError(
+            f"Cannot write to {folder}: {error.strerror or error}. Choose another folder or free some space."
+        ) from error
+
+
+def claim(path: Path, settings: Mapping[str, Any], *, what: str, free: Collection[str] = ()) -> None:
+    """Write `settings` to the JSON file `path`, or check that those found there are the same: one folder, one result.
+
+    what: what the folder holds, for the error ("a simulation"). free: settings that may change when a command goes on.
+    Raises UserError naming the first setting that differs.
+    """
+    wanted = json.loads(json.dumps(dict(settings), default=str))
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if found and (different := [k for k in wanted if k not in free and found.get(k) != wanted[k]]):
+        raise UserError(
+            f"{path.parent} holds {what} with another {different[0]} (see {path.name}): use the same settings or"
+            " choose another folder."
+        )
+    if found != wanted:
+        write_json(path, wanted)

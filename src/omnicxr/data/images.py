@@ -28,9 +28,11 @@ def load_image(path: Path | str, size: int) -> Image.Image:
 
 
 def read_image(path: Path | str, size: int) -> tuple[Image.Image, str]:
-    """Read PNG, JPEG, TIFF or DICOM => mode "L", and the ViewPosition of a DICOM header ("" elsewhere). Raises as `load_image`.
+    """Read PNG, JPEG, TIFF or DICOM => mode "L", and the ViewPosition of a DICOM header ("" elsewhere). Raises as
+    `load_image`.
 
-    A JPEG more than four times as large as `size` is decoded at a half, a quarter or an eighth, still at least twice as large as `size`.
+    A JPEG more than four times as large as `size` is decoded at a half, a quarter or an eighth, still at least twice as
+    large as `size`.
     """
     path = Path(path)
     if not path.is_file():
@@ -62,7 +64,9 @@ def decode_image(data: bytes) -> np.ndarray:
 def check_pixels(path: Path, width: int, height: int) -> None:
     """Raises UserError for a picture too large to decode safely, or too small to be one."""
     if width * height > MAX_PIXELS:
-        raise UserError(f"{path} has {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million: scale it down first.")
+        raise UserError(
+            f"{path} has {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million: scale it down first."
+        )
     if min(width, height) < 16:
         raise UserError(f"{path} has only {width} x {height} pixels: give a picture of at least 16 x 16.")
 
@@ -108,7 +112,8 @@ def _to_grey(picture: Image.Image, path: Path) -> Image.Image:
 
 
 def read_dicom(path: Path) -> tuple[Image.Image, str]:
-    """DICOM => mode "L" (VOI window applied, MONOCHROME1 turned round, more than 8 bits stretched) and its ViewPosition. No other field is kept."""
+    """DICOM => mode "L" (VOI window applied, MONOCHROME1 turned round, more than 8 bits stretched) and its
+    ViewPosition. No other field is kept."""
     import pydicom
     from pydicom.errors import InvalidDicomError
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
@@ -124,7 +129,10 @@ def read_dicom(path: Path) -> tuple[Image.Image, str]:
     except InvalidDicomError:
         raise UserError(f"{path} is not a DICOM file: check what it is, or give a PNG or JPEG.") from None
     except (AttributeError, ValueError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be decoded ({error}): install omnicxr[dicom] for compressed files, or export it uncompressed.") from error
+        raise UserError(
+            f"{path} cannot be decoded ({error}): install omnicxr[dicom] for compressed files, or export it"
+            " uncompressed."
+        ) from error
     already_8bit = int(dataset.BitsStored) == 8 and values.min() >= 0 and values.max() <= 255
     grey = Image.fromarray(np.round(values).astype(np.uint8)) if already_8bit else scale_to_8bit(values)
     grey = ImageOps.invert(grey) if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else grey

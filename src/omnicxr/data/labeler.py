@@ -1,8 +1,8 @@
 """Findings from report text by rule; every label keeps the phrase that it comes from.
 
-The scheme of NegEx (Chapman et al. 2001) and the CheXpert labeler (Irvin et al. 2019): phrases name a finding, cues around them inside the
-sentence negate or weaken it; then combine: positive over uncertain over negative. `lexicon` and `cues` hold the words; docs/data.md the
-measured accuracy.
+The scheme of NegEx (Chapman et al. 2001) and the CheXpert labeler (Irvin et al. 2019): phrases name a finding, cues
+around them inside the sentence negate or weaken it; then combine: positive over uncertain over negative. `lexicon` and
+`cues` hold the words; docs/data.md the measured accuracy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from omnicxr.domain import Finding, LabelState
 SCOPE_CHARACTERS = 160
 """A cue acts no further than this."""
 NEAR = 40
-"""How near "versus" must be to make what follows it uncertain; what stands before it is the reading that the report favours."""
+"""How near "versus" must be to make what follows it uncertain; what stands before it is the reading that the report
+favours."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Mention:
 def label_report(text: str) -> dict[Finding, LabelState | None]:
     """Report text => state of each of the 14 findings; None is not mentioned.
 
-    "No Finding" is positive when the text states nothing positive or uncertain apart from support devices. A text with section headers is
-    read without its indication, history and comparison.
+    "No Finding" is positive when the text states nothing positive or uncertain apart from support devices. A text with
+    section headers is read without its indication, history and comparison.
     """
     return combine(find_mentions(text), empty=not text.strip())
 
@@ -77,7 +78,9 @@ def find_mentions(text: str) -> list[Mention]:
                     cues[sentence] = _cues(lowered, ends[sentence - 1] if sentence else 0, ends[sentence])
                 state, cue = _decide(kind, lowered, start, end, cues[sentence])
                 if state is not None:
-                    mentions.append(Mention(finding, state, text[start:end] if len(text) == len(lowered) else match[0], cue, start))
+                    mentions.append(
+                        Mention(finding, state, text[start:end] if len(text) == len(lowered) else match[0], cue, start)
+                    )
     return sorted(mentions, key=lambda m: m.start)
 
 
@@ -91,7 +94,11 @@ class _Cue:
 
 def _cues(text: str, start: int, end: int) -> list[_Cue]:
     found = _CUE.finditer(text, start, end)
-    return [_Cue(m.lastgroup or "", m.start(), m.end(), m[0]) for m in found if not (m.start() and text[m.start() - 1].isalnum())]
+    return [
+        _Cue(m.lastgroup or "", m.start(), m.end(), m[0])
+        for m in found
+        if not (m.start() and text[m.start() - 1].isalnum())
+    ]
 
 
 def _decide(kind: str, text: str, start: int, end: int, cues: list[_Cue]) -> tuple[LabelState | None, str]:
@@ -122,7 +129,9 @@ def _decide(kind: str, text: str, start: int, end: int, cues: list[_Cue]) -> tup
             continue
         if cue.kind == "negative_after":
             return LabelState.NEGATIVE, cue.words
-        if cue.kind == "uncertain_after" or (cue.kind == "uncertain_near" and cue.words.startswith("in") and cue.start - end < NEAR):
+        if cue.kind == "uncertain_after" or (
+            cue.kind == "uncertain_near" and cue.words.startswith("in") and cue.start - end < NEAR
+        ):
             return LabelState.UNCERTAIN, cue.words
         if cue.kind != "nothing" or cue.start - end > SCOPE_CHARACTERS:
             break
@@ -146,7 +155,9 @@ _HISTORY = re.compile(
     r"technique|reason for exam(?:ination)?)s?:.*?(?=^ ?[A-Z][A-Z ]{3,}:|\Z)"
 )
 _PATTERNS: Mapping[Finding, Mapping[str, re.Pattern[str]]] = {
-    finding: {kind: _compile(getattr(words, kind)) for kind in ("normal", "present", "uncertain") if getattr(words, kind)}
+    finding: {
+        kind: _compile(getattr(words, kind)) for kind in ("normal", "present", "uncertain") if getattr(words, kind)
+    }
     for finding, words in LEXICON.items()
 }
 _UNLESS = {f: re.compile(w.unless_after) for f, w in LEXICON.items() if w.unless_after}

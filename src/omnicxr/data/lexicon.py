@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from omnicxr.domain import Finding
 
 # Gaps inside a phrase: up to some words that don't turn to another subject.
-_GAP = r"(?:(?!\bnormal|\bwithin|\bunremark|\baort|\bbut\b|\bwith\b|\blungs?\b|\bvascul|\bpulmonary|\bhil|\bclear)[^.;:]){0,50}?"
+_GAP = (
+    r"(?:(?!\bnormal|\bwithin|\bunremark|\baort|\bbut\b|\bwith\b|\blungs?\b|\bvascul|\bpulmonary|\bhil|\bclear)"
+    r"[^.;:]){0,50}?"
+)
 _LARGE = r"(?:enlarg\w+|cardiomegal\w+|increased in size|(?<!as )\blarge\b|\bbig\b|\bglobular\b)"
 _DEGREE = (
     r"(?:very |at least |slightly |mild(?:ly)? |minimal(?:ly)? |moderate(?:ly)? |marked(?:ly)? |severe(?:ly)? |"
     r"borderline |grossly |stabl[ey] |to )*"
 )
-_HEART = r"(?:heart(?: size| silhouette| shadow)?|cardiac(?: silhouette| contours?| shadow| size)?|cardiopericardial silhouette)"
+_HEART = (
+    r"(?:heart(?: size| silhouette| shadow)?|cardiac(?: silhouette| contours?| shadow| size)?|cardiopericardial"
+    r" silhouette)"
+)
 _CM_SILHOUETTE = (
     r"(?:cardio-?mediastin\w+|cardiac(?: and|/| ?-) ?mediastinal|heart and mediastin\w+|"
     r"heart size and mediastin\w+)(?: silhouettes?| contours?| structures)?"
@@ -51,7 +57,7 @@ LEXICON: dict[Finding, Words] = {
             r"atelecta\w+",
             r"(?:lobar|segmental|lobe|lung|basilar|basal|bibasilar|partial|complete|compressive) collapse\b",
             r"collapsed? (?:of the )?(?:left |right |upper |lower |middle )*(?:lobe|lung)",
-        ),
+        )
     ),
     Finding.CARDIOMEGALY: Words(
         (
@@ -81,7 +87,8 @@ LEXICON: dict[Finding, Words] = {
     Finding.EDEMA: Words(
         (
             (
-                r"(?:pulmonary |interstitial |alveolar |airspace |perihilar |bibasilar |mild |moderate |severe |minimal |"
+                r"(?:pulmonary |interstitial |alveolar |airspace |perihilar |bibasilar |mild |moderate |severe"
+                r" |minimal |"
                 r"acute |overt |frank )+(?:o?edema)"
             ),
             r"(?<!tissue )(?<!wall )(?<!extremity )(?<!leg )o?edema",
@@ -102,7 +109,10 @@ LEXICON: dict[Finding, Words] = {
             r"wid(?:ened|ening)(?: of the)? (?:superior |upper )?mediastin\w+",
             rf"{_MEDIASTINUM}{_GAP}(?:widen\w+|enlarged|wide\b)",
             r"enlarge(?:d|ment)(?: of the)? (?:cardio-?)?mediastin\w+",
-            r"cardio-?mediastin\w+(?: silhouette| contours?)?(?: is| are| appears?| remains?) (?:mildly |moderately |markedly |slightly )?enlarged",
+            (
+                r"cardio-?mediastin\w+(?: silhouette| contours?)?(?: is| are| appears?| remains?) (?:mildly |moderately"
+                r" |markedly |slightly )?enlarged"
+            ),
         ),
         (
             rf"{_MEDIASTINUM}{_IS}{_NORMAL}",
@@ -112,7 +122,9 @@ LEXICON: dict[Finding, Words] = {
         ),
         (rf"{_MEDIASTINUM}{_IS}(?:mildly )?prominent", r"prominent (?:superior )?mediastin\w+"),
     ),
-    Finding.FRACTURE: Words((r"fractur\w+", r"compression deformit\w+", r"vertebral (?:body )?(?:compression|collapse)")),
+    Finding.FRACTURE: Words(
+        (r"fractur\w+", r"compression deformit\w+", r"vertebral (?:body )?(?:compression|collapse)")
+    ),
     Finding.LUNG_LESION: Words(
         (
             r"(?:micro)?nodules?\b",
@@ -130,7 +142,10 @@ LEXICON: dict[Finding, Words] = {
             r"air[- ]?space (?:disease|process|opacit\w+|abnormalit\w+)",
             r"ground[- ]?glass",
             r"hazy|haziness",
-            r"(?:pulmonary|lung|focal|patchy|hazy|streaky|basilar|bibasilar|airspace|parenchymal|interstitial|linear|lobe|nodular) densit(?:y|ies)",
+            (
+                r"(?:pulmonary|lung|focal|patchy|hazy|streaky|basilar|bibasilar|airspace|parenchymal|interstitial|linear|lobe|nodular)"
+                r" densit(?:y|ies)"
+            ),
             r"increased (?:density|markings)",
             r"interstitial (?:lung |marking|prominence|pattern|thickening|disease|change|process)\w*",
             r"reticul(?:ar|ation|onodular)\w*",
@@ -163,16 +178,23 @@ LEXICON: dict[Finding, Words] = {
         ),
         (
             (
-                r"blunt(?:ed|ing)(?: of)?(?: the)?(?: left| right| bilateral| posterior| lateral| both)*(?: and(?: left|"
+                r"blunt(?:ed|ing)(?: of)?(?: the)?(?: left| right| bilateral| posterior| lateral| both)*(?: and(?:"
+                r" left|"
                 r" right| posterior| lateral))?(?: costophrenic| cp)"
             ),
-            r"(?:costophrenic|cp) (?:angles?|sulc\w+|sulcus|recess\w*)(?: is| are| appears?| mildly| slightly| minimally)* blunt\w+",
+            (
+                r"(?:costophrenic|cp) (?:angles?|sulc\w+|sulcus|recess\w*)(?: is| are| appears?| mildly| slightly|"
+                r" minimally)* blunt\w+"
+            ),
             r"(?:costophrenic|cp) (?:angle |sulcus )?blunting",
         ),
     ),
     Finding.PLEURAL_OTHER: Words(
         (
-            r"pleural (?:based )?(?:parenchymal )?(?:/)?(?:thicken\w+|scar\w*|plaques?|calcificat\w+|fibrosis|reaction|disease|mass\w*|nodul\w+)",
+            (
+                r"pleural (?:based )?(?:parenchymal"
+                r" )?(?:/)?(?:thicken\w+|scar\w*|plaques?|calcificat\w+|fibrosis|reaction|disease|mass\w*|nodul\w+)"
+            ),
             r"pleuro?[- ]?parenchymal (?:scar\w*|thicken\w+|fibrosis|disease)",
             r"thicken\w+ of the (?:\w+ )?pleura",
             r"fibrothorax",
@@ -180,11 +202,18 @@ LEXICON: dict[Finding, Words] = {
             r"fissural? thicken\w+",
             r"thicken\w+ (?:of|in|along) the (?:\w+ )?fissures?",
             r"calcified pleura\w*",
-        ),
+        )
     ),
     Finding.PNEUMONIA: Words(
-        (r"(?:broncho)?pneumoni(?:a|as|ae|c|tis)\b", r"infection\b", r"infectious (?:process|etiolog\w+|infiltrat\w+|disease|consolidat\w+)"),
-        unless_after=r"(?:granulomatous|histoplasm\w+|mycobacterial|fungal|old|prior|previous|remote|healed|chronic)(?: \w+)?\s*$",
+        (
+            r"(?:broncho)?pneumoni(?:a|as|ae|c|tis)\b",
+            r"infection\b",
+            r"infectious (?:process|etiolog\w+|infiltrat\w+|disease|consolidat\w+)",
+        ),
+        unless_after=(
+            r"(?:granulomatous|histoplasm\w+|mycobacterial|fungal|old|prior|previous|remote|healed|chronic)(?:"
+            r" \w+)?\s*$"
+        ),
     ),
     Finding.PNEUMOTHORAX: Words((r"(?:hydro|h[a]?emo)?pneumothora(?:x|ces)", r"pneumothoraxes", r"ptx\b")),
     Finding.SUPPORT_DEVICES: Words(
@@ -212,7 +241,10 @@ LEXICON: dict[Finding, Words] = {
             r"stents?\b",
             r"(?:prosthetic|mechanical|artificial|replaced|prosthesis)(?: \w+)? valves?",
             r"valve (?:prosthes[ie]s|replacement)",
-            r"leads?\b(?= (?:in|over|of|tip|are|is|terminat|project|overl|ext|from|place|and|with|unchanged|remain|intact|position))",
+            (
+                r"leads?\b(?= (?:in|over|of|tip|are|is|terminat|project|overl|ext|from|place|and|with|unchanged|remain|"
+                r"intact|position))"
+            ),
             r"(?:surgical|orthopedic|spinal|fixation|fusion) hardware",
             r"hardware",
             r"balloon pump",
@@ -223,9 +255,12 @@ LEXICON: dict[Finding, Words] = {
             r"stimulator",
             r"drains?\b",
             r"loop recorder",
-        ),
+        )
     ),
 }
 
-NOT_THE_CHEST = r"(?:pericardial|joint|knee|middle ear|abdominal|breast|renal|thyroid|hepatic|soft tissue|subcutaneous|nipple|body)\s*$"
+NOT_THE_CHEST = (
+    r"(?:pericardial|joint|knee|middle ear|abdominal|breast|renal|thyroid|hepatic|soft"
+    r" tissue|subcutaneous|nipple|body)\s*$"
+)
 """Before a mention: another organ's finding."""

@@ -16,7 +16,8 @@ from omnicxr.data.files import whole_file
 from omnicxr.domain import Finding
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "metadata": ("dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns", "StudyDate",
+    "metadata": ("dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows",
+    "Columns", "StudyDate",
                  "StudyTime", "PatientAge", "PatientSex"),
     "split": ("dicom_id", "study_id", "subject_id", "split"),
     "chexpert": ("subject_id", "study_id", *Finding),
@@ -63,19 +64,40 @@ class MimicTables:
             self._writers[name].writeheader()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.__exit__(kind, error, trace)
 
     def add(
-        self, subject: int, study: int, pictures: Sequence[Picture], labels: Mapping[Finding, int | None], split: str, age: Any, sex: Any
+        self,
+        subject: int,
+        study: int,
+        pictures: Sequence[Picture],
+        labels: Mapping[Finding, int | None],
+        split: str,
+        age: Any,
+        sex: Any,
     ) -> None:
         """The rows of one study."""
         for picture in pictures:
-            self._writers["metadata"].writerow({
-                "dicom_id": picture.dicom_id, "subject_id": subject, "study_id": study, "PerformedProcedureStepDescription": "CHEST (PA AND LAT)",
-                "ViewPosition": picture.view, "Rows": picture.size, "Columns": picture.size, "StudyDate": 21800101, "StudyTime": 0.0,
-                "PatientAge": age, "PatientSex": sex,
-            })  # fmt: skip
-            self._writers["split"].writerow({"dicom_id": picture.dicom_id, "study_id": study, "subject_id": subject, "split": split})
+            self._writers["metadata"].writerow(
+                {
+                    "dicom_id": picture.dicom_id,
+                    "subject_id": subject,
+                    "study_id": study,
+                    "PerformedProcedureStepDescription": "CHEST (PA AND LAT)",
+                    "ViewPosition": picture.view,
+                    "Rows": picture.size,
+                    "Columns": picture.size,
+                    "StudyDate": 21800101,
+                    "StudyTime": 0.0,
+                    "PatientAge": age,
+                    "PatientSex": sex,
+                }
+            )
+            self._writers["split"].writerow(
+                {"dicom_id": picture.dicom_id, "study_id": study, "subject_id": subject, "split": split}
+            )
         states = {f: "" if (state := labels[f]) is None else f"{state:.1f}" for f in Finding}
         self._writers["chexpert"].writerow({"subject_id": subject, "study_id": study, **states})

@@ -1,8 +1,9 @@
 """Studies => Parquet shards and manifest.json: the one form that training, evaluation and synthesis read.
 
-First the data set is read through once: what is kept goes to an index on disk, one line per study, what is not is counted. Then processes
-turn runs of lines into shards. Memory does not grow with the number of studies beyond their identifiers. A shard that exists is done, so the
-same command resumes; the manifest is written last and marks a whole data set.
+First the data set is read through once: what is kept goes to an index on disk, one line per study, what is not is
+counted. Then processes turn runs of lines into shards. Memory does not grow with the number of studies beyond their
+identifiers. A shard that exists is done, so the same command resumes; the manifest is written last and marks a whole
+data set.
 """
 
 from __future__ import annotations
@@ -51,18 +52,31 @@ class PrepareConfig:
 
 
 def prepare(
-    config: PrepareConfig, where: Path | str, out: Path, *, workers: int = 1, dry_run: bool = False, progress: Progress | None = None
+    config: PrepareConfig,
+    where: Path | str,
+    out: Path,
+    *,
+    workers: int = 1,
+    dry_run: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Prepare the data set at `where` into `out`; returns the manifest (with `dry_run`, only the account before pictures are read).
+    """Prepare the data set at `where` into `out`; returns the manifest (with `dry_run`, only the account before
+    pictures are read).
 
-    `where` is as `open_source` takes it. Every study is either in a shard or counted under one reason. Raises UserError for a data set that cannot be
-    read, a patient in two splits, an `out` prepared with other options, or a disk that is full.
+    `where` is as `open_source` takes it. Every study is either in a shard or counted under one reason. Raises UserError
+    for a data set that cannot be read, a patient in two splits, an `out` prepared with other options, or a disk that is
+    full.
     """
     source = open_source(config.kind, str(where), config.columns)
     selector = Selector(config.selection)
     if dry_run:
         splits = Counter(selected[0].split for selected in _selected(source, selector))
-        return {**_account(selector, source), "studies": splits.total(), "splits": {s: splits[s] for s in SPLITS}, "modalities": {}}
+        return {
+            **_account(selector, source),
+            "studies": splits.total(),
+            "splits": {s: splits[s] for s in SPLITS},
+            "modalities": {},
+        }
     fresh = not out.exists()
     check_writable(out)
     try:
@@ -122,7 +136,8 @@ def _claim(config: PrepareConfig, out: Path) -> None:
 
 
 def _write_index(config: PrepareConfig, source: StudySource, selector: Selector, out: Path) -> dict[str, Any]:
-    """One line per kept study in .index/SPLIT.jsonl, with the offset of every shard; an index that is whole is used as it is."""
+    """One line per kept study in .index/SPLIT.jsonl, with the offset of every shard; an index that is whole is used as
+    it is."""
     account_path = out / INDEX / "account.json"
     if account_path.exists():
         return json.loads(account_path.read_text())
@@ -144,7 +159,9 @@ def _write_index(config: PrepareConfig, source: StudySource, selector: Selector,
             for file in files.values():
                 file.close()
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror or error}. Free some space or choose another folder.") from error
+        raise UserError(
+            f"Cannot write {folder}: {error.strerror or error}. Free some space or choose another folder."
+        ) from error
     account = {**_account(selector, source), "kept": kept}
     write_json(account_path, account)
     return account
@@ -181,8 +198,11 @@ def _do_shard(job: _Job) -> None:
     write_shard(lines, job.config.image_size, job.config.selection, job.path)
 
 
-def write_manifest(options: dict[str, Any], account: dict[str, Any], shards: list[Path], out: Path, **more: Any) -> dict[str, Any]:
-    """Add up the shards and write manifest.json, which marks a whole data set; `account` has studies_seen, dropped and images_left_out."""
+def write_manifest(
+    options: dict[str, Any], account: dict[str, Any], shards: list[Path], out: Path, **more: Any
+) -> dict[str, Any]:
+    """Add up the shards and write manifest.json, which marks a whole data set; `account` has studies_seen, dropped and
+    images_left_out."""
     dropped: Counter[str] = Counter(account["dropped"])
     images_left_out: Counter[str] = Counter(account["images_left_out"])
     unreadable: list[dict[str, str]] = []
@@ -194,7 +214,13 @@ def write_manifest(options: dict[str, Any], account: dict[str, Any], shards: lis
         images_left_out.update(notes["images_left_out"])
         dropped.update(note["reason"] for note in notes["dropped"])
         unreadable += [{k: note[k] for k in ("study_id", "error")} for note in notes["dropped"] if note["error"]]
-        columns = ["split", "source", "study_id", "report", *(f"{m}_{part}" for m in ("frontal", "lateral") for part in ("views", "hashes"))]
+        columns = [
+            "split",
+            "source",
+            "study_id",
+            "report",
+            *(f"{m}_{part}" for m in ("frontal", "lateral") for part in ("views", "hashes")),
+        ]
         for row in pq.read_table(shard, columns=columns).to_pylist():
             there = (("frontal", row["frontal_views"]), ("lateral", row["lateral_views"]), ("report", row["report"]))
             tally["split"][row["split"]] += 1
@@ -220,7 +246,8 @@ def write_manifest(options: dict[str, Any], account: dict[str, Any], shards: lis
             "exact": sum(bits < 0 for _, _, bits in copies),
             "near": sum(bits >= 0 for _, _, bits in copies),
             "listed": [
-                {"studies": ["/".join(owners[i]), "/".join(owners[j])], "differing_bits": max(bits, 0)} for i, j, bits in copies[:COPIES_LISTED]
+                {"studies": ["/".join(owners[i]), "/".join(owners[j])], "differing_bits": max(bits, 0)}
+                for i, j, bits in copies[:COPIES_LISTED]
             ],
         },
         "options": json.loads(json.dumps(options)),
@@ -230,5 +257,3 @@ def write_manifest(options: dict[str, Any], account: dict[str, Any], shards: lis
     assert manifest["studies"] + dropped.total() == account["studies_seen"]
     write_json(out / MANIFEST, manifest)
     return manifest
-
-

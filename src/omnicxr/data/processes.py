@@ -18,16 +18,19 @@ def _end_with(parent: BaseProcess) -> None:
 
 
 def end_with_parent() -> None:
-    """In a new worker: end as soon as the parent is gone, however it went. Else the workers of a killed command would wait for work for ever."""
+    """In a new worker: end as soon as the parent is gone, however it went. Else the workers of a killed command would
+    wait for work for ever."""
     parent = mp.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 @contextmanager
-def worker_pool(workers: int, set_up: Callable[[Any, Any], None], job: Any, devices: tuple[str, ...]) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that begin with `set_up(job, queue)`; the queue gives each its device, the next one in turn. What has not begun at the end, as
-    after an error such as a full disk, is not tried."""
+def worker_pool(
+    workers: int, set_up: Callable[[Any, Any], None], job: Any, devices: tuple[str, ...]
+) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes that begin with `set_up(job, queue)`; the queue gives each its device, the next one in turn.
+    What has not begun at the end, as after an error such as a full disk, is not tried."""
     context = mp.get_context("spawn")
     names = context.Queue()
     for i in range(workers):

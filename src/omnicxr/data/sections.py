@@ -1,8 +1,9 @@
 """Sections of radiology reports, by the MIT-LCP convention (github.com/MIT-LCP/mimic-cxr, section_parser.py).
 
-A header is an all-capitals name at the start of a line, ended by a colon. The last section of a kind counts; a study's text is the impression,
-else the findings, else the last paragraph, else the comparison. Beyond the convention: near-misspellings of the main names are recognised,
-addenda above the report are kept apart, de-identification marks go without leaving broken sentences.
+A header is an all-capitals name at the start of a line, ended by a colon. The last section of a kind counts; a study's
+text is the impression, else the findings, else the last paragraph, else the comparison. Beyond the convention:
+near-misspellings of the main names are recognised, addenda above the report are kept apart, de-identification marks go
+without leaving broken sentences.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ _HEADER = re.compile(r"^[ \t]{0,3},?([A-Z][A-Z0-9 ,()/&'-]{1,60}?)[ \t]*:(?=\s|$
 _KINDS = {
     "findings": ("FINDINGS", "FINDING", "REFERENCE FINDINGS", "CHEST, TWO VIEWS", "RADIOGRAPHIC FINDINGS", "REPORT"),
     "impression": (
-        "IMPRESSION", "IMPRESSIONS", "CONCLUSION", "CONCLUSIONS", "FINDINGS AND IMPRESSION", "FINDINGS/IMPRESSION", "FINDINGS/ IMPRESSION",
+        "IMPRESSION", "IMPRESSIONS", "CONCLUSION", "CONCLUSIONS", "FINDINGS AND IMPRESSION", "FINDINGS/IMPRESSION",
+        "FINDINGS/ IMPRESSION",
         "IMPRESSION/RECOMMENDATION", "IMPRESSION/RECOMMENDATIONS", "OPINION", "SUMMARY", "INTERPRETATION",
     ),
-    "comparison": ("COMPARISON", "COMPARISONS", "COMPARISON EXAM", "COMPARISON FILM", "COMPARISON STUDY", "REFERENCE EXAM"),
+    "comparison": ("COMPARISON", "COMPARISONS", "COMPARISON EXAM", "COMPARISON FILM", "COMPARISON STUDY",
+    "REFERENCE EXAM"),
     "indication": (
-        "INDICATION", "INDICATIONS", "CLINICAL INDICATION", "REASON FOR EXAM", "REASON FOR EXAMINATION", "REASON FOR THE EXAM",
+        "INDICATION", "INDICATIONS", "CLINICAL INDICATION", "REASON FOR EXAM", "REASON FOR EXAMINATION",
+        "REASON FOR THE EXAM",
         "REASON FOR STUDY", "UNDERLYING MEDICAL CONDITION",
     ),
     "history": ("HISTORY", "CLINICAL HISTORY", "CLINICAL INFORMATION", "PATIENT HISTORY", "MEDICAL CONDITION", "PFI",
@@ -53,7 +57,8 @@ def header_kind(name: str) -> str:
 def split_sections(report: str) -> dict[str, str]:
     """Report file text => section name => text on one line, marks removed.
 
-    "last_paragraph" is the last paragraph that is no header of its own; "addendum" is what stands above the report between underscore lines.
+    "last_paragraph" is the last paragraph that is no header of its own; "addendum" is what stands above the report
+    between underscore lines.
     """
     report = report.replace("\r\n", "\n").replace("\r", "\n")
     sections: dict[str, str] = {}
@@ -79,11 +84,13 @@ def split_sections(report: str) -> dict[str, str]:
 def study_text(sections: Mapping[str, str], text: str = "auto") -> str:
     """The text that stands for a study.
 
-    "auto": impression, else findings, else last paragraph, else comparison. "impression" or "findings": that section alone. "both": findings then
-    impression, whichever there are.
+    "auto": impression, else findings, else last paragraph, else comparison. "impression" or "findings": that section
+    alone. "both": findings then impression, whichever there are.
     """
     if text == "auto":
-        return next((sections[k] for k in ("impression", "findings", "last_paragraph", "comparison") if sections.get(k)), "")
+        return next(
+            (sections[k] for k in ("impression", "findings", "last_paragraph", "comparison") if sections.get(k)), ""
+        )
     if text == "both":
         return " ".join(filter(None, (sections.get("findings", ""), sections.get("impression", ""))))
     return sections.get(text, "")
@@ -94,7 +101,8 @@ TEXTS = ("auto", "impression", "findings", "both")
 
 
 def clean_text(text: str) -> str:
-    """White space joined; de-identification marks (`___`, `XXXX`, `[** **]`) taken out together with what they leave hanging."""
+    """White space joined; de-identification marks (`___`, `XXXX`, `[** **]`) taken out together with what they leave
+    hanging."""
     if re.search(_MARK, text):
         for pattern, replacement in _MENDING:
             text = pattern.sub(replacement, text)
@@ -109,7 +117,11 @@ _MENDING = [
         (rf"\bno {_MARK} of\b", "no evidence of"),
         (rf"\bdrs?\.? ?{_MARK}(?:,? (?:and )?(?:dr\.? ?)?{_MARK})*", "the doctor"),
         (rf"{_MARK}[- ](?:year|yr)s?[- ]old\b", ""),
-        (rf"\b(?:at|on|from|dated|since|as of|by|of)(?: the)? {_MARK}(?:,? ?(?:at|on)? ?{_MARK})*(?: ?(?:am|pm|a\.m\.|p\.m\.))?(?=[\s.,;:)]|$)", ""),
+        (
+            rf"\b(?:at|on|from|dated|since|as of|by|of)(?: the)? {_MARK}(?:,? ?(?:at|on)? ?{_MARK})*"
+            r"(?: ?(?:am|pm|a\.m\.|p\.m\.))?(?=[\s.,;:)]|$)",
+            "",
+        ),
         (rf"\b(?:to|with) {_MARK} (?=at|on|from\b)", ""),
         (_MARK, ""),
         (r"\(\s*\)", ""),

@@ -35,7 +35,9 @@ class Selection:
         if self.text not in TEXTS:
             raise UserError(f"Unknown text '{self.text}': choose from {', '.join(TEXTS)}.")
         if self.min_words < 1 or (self.max_words is not None and self.max_words < self.min_words):
-            raise UserError(f"Report lengths of {self.min_words} to {self.max_words} words leave nothing: choose another range.")
+            raise UserError(
+                f"Report lengths of {self.min_words} to {self.max_words} words leave nothing: choose another range."
+            )
         if self.limit is not None and self.limit < 1:
             raise UserError(f"Cannot keep {self.limit} studies: ask for at least 1.")
 
@@ -63,7 +65,8 @@ class Selector:
         return self.selection.limit is not None and self.account.kept >= self.selection.limit
 
     def select(self, study: Study) -> tuple[Study, str] | None:
-        """The study with what is used of it, its split filled in and labels completed, and its report; None where it is dropped.
+        """The study with what is used of it, its split filled in and labels completed, and its report; None where it is
+        dropped.
 
         Raises UserError for a patient in two splits.
         """
@@ -80,12 +83,15 @@ class Selector:
         patient = (study.source, study.subject_id)
         if self._splits.setdefault(patient, study.split) != study.split:
             raise UserError(
-                f"Patient {study.subject_id} of {study.source} is in the splits {self._splits[patient]} and {study.split}: mend the split table."
+                f"Patient {study.subject_id} of {study.source} is in the splits {self._splits[patient]} and"
+                f" {study.split}: mend the split table."
             )
         self.account.kept += 1
         if not any(state is not None for state in study.labels.values()):
             text = " ".join(study.sections.get(k, "") for k in ("findings", "impression")).strip() or report
-            study = replace(study, labels=label_report(text) if text and study.source != "padchest" else dict.fromkeys(Finding))
+            study = replace(
+                study, labels=label_report(text) if text and study.source != "padchest" else dict.fromkeys(Finding)
+            )
         return study, report if usable else ""
 
     def _cut(self, study: Study) -> Study:
@@ -109,7 +115,13 @@ class Selector:
         undecided = any(ref.view is None for ref in study.images)
         for modality in self.selection.require:
             if modality is Modality.REPORT and not self._fits(words):
-                return "no report" if words == 0 else "report too short" if words < self.selection.min_words else "report too long"
+                return (
+                    "no report"
+                    if words == 0
+                    else "report too short"
+                    if words < self.selection.min_words
+                    else "report too long"
+                )
             if modality.is_image and modality not in views and not undecided:
                 return f"no {modality}"
         if not study.images and not self._fits(words):

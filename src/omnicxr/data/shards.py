@@ -21,16 +21,27 @@ from omnicxr.domain import Finding, ImageRef, LabelState, Modality, Study, UserE
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCHEMA = pa.schema(
     [
-        ("subject_id", pa.string()), ("study_id", pa.string()), ("split", pa.string()), ("source", pa.string()),
-        ("frontals", pa.list_(IMAGE)), ("frontal_views", pa.list_(pa.string())), ("frontal_hashes", pa.list_(pa.binary())),
-        ("laterals", pa.list_(IMAGE)), ("lateral_views", pa.list_(pa.string())), ("lateral_hashes", pa.list_(pa.binary())),
-        ("findings", pa.string()), ("impression", pa.string()), ("report", pa.string()),
+        ("subject_id", pa.string()),
+        ("study_id", pa.string()),
+        ("split", pa.string()),
+        ("source", pa.string()),
+        ("frontals", pa.list_(IMAGE)),
+        ("frontal_views", pa.list_(pa.string())),
+        ("frontal_hashes", pa.list_(pa.binary())),
+        ("laterals", pa.list_(IMAGE)),
+        ("lateral_views", pa.list_(pa.string())),
+        ("lateral_hashes", pa.list_(pa.binary())),
+        ("findings", pa.string()),
+        ("impression", pa.string()),
+        ("report", pa.string()),
         *((f"label_{f}", pa.int8()) for f in Finding),
-        ("age", pa.float32()), ("sex", pa.string()), ("truth", pa.string()),
+        ("age", pa.float32()),
+        ("sex", pa.string()),
+        ("truth", pa.string()),
     ]
-)  # fmt: skip
-"""One row is one study. `bytes` are PNG, square, 8-bit grey; a view ends in "(predicted)" where the classifier decided it; hashes are those of
-`omnicxr.data.duplicates`; labels are 1, 0, -1 or null."""
+)
+"""One row is one study. `bytes` are PNG, square, 8-bit grey; a view ends in "(predicted)" where the classifier decided
+it; hashes are those of `omnicxr.data.duplicates`; labels are 1, 0, -1 or null."""
 
 
 def study_to_json(study: Study, report: str) -> str:
@@ -38,8 +49,9 @@ def study_to_json(study: Study, report: str) -> str:
     row = vars(study) | {
         "images": [[str(ref.path), ref.view] for ref in study.images],
         "labels": {f: None if s is None else int(s) for f, s in study.labels.items()},
-        "sections": dict(study.sections), "report": report,
-    }  # fmt: skip
+        "sections": dict(study.sections),
+        "report": report,
+    }
     return json.dumps(row)
 
 
@@ -80,9 +92,13 @@ def shard_notes(path: Path) -> dict[str, Any]:
     return json.loads((pq.read_schema(path).metadata or {})[b"notes"])
 
 
-def _row(study: Study, report: str, image_size: int, selection: Selection) -> tuple[dict[str, Any], list[str], list[str]]:
+def _row(
+    study: Study, report: str, image_size: int, selection: Selection
+) -> tuple[dict[str, Any], list[str], list[str]]:
     """The row, what was wrong with pictures that cannot be read, and the views of those that were not asked for."""
-    columns: dict[str, list[Any]] = {f"{m}{part}": [] for m in Modality if m.is_image for part in ("s", "_views", "_hashes")}
+    columns: dict[str, list[Any]] = {
+        f"{m}{part}": [] for m in Modality if m.is_image for part in ("s", "_views", "_hashes")
+    }
     errors, other_views = [], []
     for ref in study.images:
         try:
@@ -99,11 +115,24 @@ def _row(study: Study, report: str, image_size: int, selection: Selection) -> tu
         columns[f"{modality}_views"].append(view)
         columns[f"{modality}_hashes"].append(picture_hash(grey))
     labels = {f"label_{f}": None if (s := study.labels.get(f)) is None else int(s) for f in Finding}
-    return {
-        "subject_id": study.subject_id, "study_id": study.study_id, "split": study.split, "source": study.source,
-        "findings": study.sections.get("findings", ""), "impression": study.sections.get("impression", ""), "report": report,
-        "age": study.age, "sex": study.sex, "truth": study.truth, **columns, **labels,
-    }, errors, other_views  # fmt: skip
+    return (
+        {
+            "subject_id": study.subject_id,
+            "study_id": study.study_id,
+            "split": study.split,
+            "source": study.source,
+            "findings": study.sections.get("findings", ""),
+            "impression": study.sections.get("impression", ""),
+            "report": report,
+            "age": study.age,
+            "sex": study.sex,
+            "truth": study.truth,
+            **columns,
+            **labels,
+        },
+        errors,
+        other_views,
+    )
 
 
 def _view(ref: ImageRef, header_view: str, grey: Image.Image) -> tuple[Modality, str]:

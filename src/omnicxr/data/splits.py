@@ -10,6 +10,7 @@ SPLIT_NAMES = {"train": "train", "valid": "validate", "validate": "validate", "t
 
 
 def hashed_split(patient: str) -> str:
-    """The first 32 bits of SHA-256 of the patient's name as a share of 1: below 0.1 is test, below 0.15 is validate, else train."""
+    """The first 32 bits of SHA-256 of the patient's name as a share of 1: below 0.1 is test, below 0.15 is validate,
+    else train."""
     share = int(hashlib.sha256(patient.encode()).hexdigest()[:8], 16) / 2**32
     return "test" if share < TEST_SHARE else "validate" if share < TEST_SHARE + VALIDATE_SHARE else "train"

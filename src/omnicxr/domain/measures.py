@@ -19,8 +19,8 @@ def extent(kind: str, place: str) -> str:
 MEASURES = (CARDIOTHORACIC_RATIO, *(extent(kind, place) for kind, places in PLACES.items() for place in places))
 """Every measure: the cardiothoracic ratio, then extents of 0..1, 0 where there is no such lesion.
 
-Effusion: height of the fluid over height of the lung. Pneumothorax: collapsed share of the width of the lung. Consolidation: radius, and nodule:
-diameter, of the largest in the lobe, in units of 60 mm.
+Effusion: height of the fluid over height of the lung. Pneumothorax: collapsed share of the width of the lung.
+Consolidation: radius, and nodule: diameter, of the largest in the lobe, in units of 60 mm.
 """
 EXTENT_MM = 60.0
 """The unit of consolidations and nodules."""
@@ -31,5 +31,7 @@ def by_side(kind: str, measures: np.ndarray) -> np.ndarray:
 
     Means over the places of a side, so that three lobes do not outweigh two.
     """
-    columns = [[MEASURES.index(extent(kind, place)) for place in PLACES[kind] if place.startswith(side)] for side in SIDES]
+    columns = [
+        [MEASURES.index(extent(kind, place)) for place in PLACES[kind] if place.startswith(side)] for side in SIDES
+    ]
     return np.stack([measures[:, c].mean(1) for c in columns], axis=1)

@@ -57,8 +57,10 @@ class Task:
         """The 12 tasks with something given, simplest first."""
         roles = product(("given", "generate", "absent"), repeat=len(Modality))
         splits = (
-            tuple(tuple(m for m, role in zip(Modality, study, strict=True) if role == kind)
-                  for kind in ("given", "generate"))
+            tuple(
+                tuple(m for m, role in zip(Modality, study, strict=True) if role == kind)
+                for kind in ("given", "generate")
+            )
             for study in roles
         )
         tasks = [cls(given, generate) for given, generate in splits if given and generate]

@@ -49,7 +49,8 @@ class GreyNetwork(nn.Module):
 
 
 def make_network(spec: ClassifierSpec) -> nn.Module:
-    """Pictures [b, 1, s, s] in -1..1 => logits [b, 14]. Raises UserError for an unknown network, and for weights that do not fit it."""
+    """Pictures [b, 1, s, s] in -1..1 => logits [b, 14]. Raises UserError for an unknown network, and for weights that
+    do not fit it."""
     if spec.network == SMALL:
         if spec.weights:
             raise UserError("The network 'small' takes no weights: name a torchvision network, or leave them out.")
@@ -57,10 +58,14 @@ def make_network(spec: ClassifierSpec) -> nn.Module:
     try:
         from torchvision import models
     except ImportError:
-        raise UserError(f"torchvision is not installed: run `pip install omnicxr[downstream]` for {spec.network}, or use 'small'.") from None
+        raise UserError(
+            f"torchvision is not installed: run `pip install omnicxr[downstream]` for {spec.network}, or use 'small'."
+        ) from None
     known = models.list_models(module=models)
     if spec.network not in known:
-        raise UserError(f"Unknown network '{spec.network}': choose small, or one of torchvision's such as densenet121, resnet18.")
+        raise UserError(
+            f"Unknown network '{spec.network}': choose small, or one of torchvision's such as densenet121, resnet18."
+        )
     network = models.get_model(spec.network, weights=None, num_classes=len(Finding))
     if spec.weights:
         _load(network, spec.weights)
@@ -77,13 +82,16 @@ def _load(network: nn.Module, path: Path) -> None:
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     missing = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
     if len(missing) > 2:  # weight and bias of the last layer
-        raise UserError(f"The weights {path} do not fit the network ('{missing[0]}' differs): give those of the same network.")
+        raise UserError(
+            f"The weights {path} do not fit the network ('{missing[0]}' differs): give those of the same network."
+        )
     network.load_state_dict(fitting, strict=False)
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Groups of studies (data set, rows); every batch has equally many of each, or, `together`, draws from all studies alike."""
+    """Groups of studies (data set, rows); every batch has equally many of each, or, `together`, draws from all studies
+    alike."""
 
     groups: tuple[tuple[PreparedDataset, np.ndarray], ...]
     together: bool = False
@@ -95,7 +103,11 @@ class TrainingSet:
         """Pictures [b, 1, s, s] in -1..1 and labels [b, 14]; a study can come twice."""
         lengths = np.array([len(rows) for _, rows in self.groups])
         weights = lengths / lengths.sum() if self.together else np.full(len(lengths), 1 / len(lengths))
-        counts = rng.multinomial(size, weights) if self.together else np.diff(np.round(np.linspace(0, size, len(lengths) + 1)).astype(int))
+        counts = (
+            rng.multinomial(size, weights)
+            if self.together
+            else np.diff(np.round(np.linspace(0, size, len(lengths) + 1)).astype(int))
+        )
         pictures, labels = [], []
         for (data, rows), count in zip(self.groups, counts, strict=True):
             if count:
@@ -107,15 +119,25 @@ class TrainingSet:
 
 
 def uncertain_as(labels: Tensor, rule: str) -> Tensor:
-    """Labels 1, 0, -1, NaN with uncertain ones as the rule says: left out of the loss (ignore: stay -1), positive or negative."""
+    """Labels 1, 0, -1, NaN with uncertain ones as the rule says: left out of the loss (ignore: stay -1), positive or
+    negative."""
     value = {"ignore": -1.0, "positive": 1.0, "negative": 0.0}[rule]
     return torch.where(labels == -1, value, labels)
 
 
 def train_classifier(
-    network: nn.Module, data: TrainingSet, view: Modality, spec: ClassifierSpec, *, steps: int, peak: float, uncertain: str, seed: int,
-    device: str = "cpu", mixed_precision: bool = False,
-) -> float:  # fmt: skip
+    network: nn.Module,
+    data: TrainingSet,
+    view: Modality,
+    spec: ClassifierSpec,
+    *,
+    steps: int,
+    peak: float,
+    uncertain: str,
+    seed: int,
+    device: str = "cpu",
+    mixed_precision: bool = False,
+) -> float:
     """Train in place; returns the mean loss of the last tenth of the steps. Equal seeds give equal weights."""
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 13])
@@ -123,7 +145,8 @@ def train_classifier(
     optimizer = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=spec.weight_decay)
     warm_up = max(steps // 10, 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda i: min((i + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(i - warm_up, 0) / max(steps - warm_up, 1))))
+        optimizer,
+        lambda i: min((i + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * max(i - warm_up, 0) / max(steps - warm_up, 1)))),
     )
     losses: list[float] = []
     for _ in range(steps):
@@ -141,7 +164,9 @@ def train_classifier(
 
 
 @torch.no_grad()
-def scores_of(network: nn.Module, data: PreparedDataset, rows: np.ndarray, view: Modality, device: str = "cpu") -> np.ndarray:
+def scores_of(
+    network: nn.Module, data: PreparedDataset, rows: np.ndarray, view: Modality, device: str = "cpu"
+) -> np.ndarray:
     """Finding probabilities float32 [n, 14]."""
     network.to(device).eval()
     out: list[Any] = []

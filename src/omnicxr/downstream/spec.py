@@ -14,10 +14,11 @@ from omnicxr.domain import Finding, Modality, UserError
 
 REAL, SYNTHETIC, BOTH, PRETRAINED = "real", "synthetic", "real+synthetic", "pretrained"
 REGIMES = (REAL, SYNTHETIC, BOTH, PRETRAINED)
-"""Trained on real studies, on synthetic ones alone (no real picture at all), on batches of half real and half synthetic ones, or on synthetic ones
-first and then on real ones."""
+"""Trained on real studies, on synthetic ones alone (no real picture at all), on batches of half real and half synthetic
+ones, or on synthetic ones first and then on real ones."""
 CUT, FILLED = "cut", "filled"
-"""Imbalance: all but `keep` positive real studies of a rare finding taken away; as many synthetic positive ones put in their place."""
+"""Imbalance: all but `keep` positive real studies of a rare finding taken away; as many synthetic positive ones put in
+their place."""
 UNCERTAIN = ("ignore", "positive", "negative")
 
 
@@ -67,7 +68,10 @@ class StudySpec:
     classifier: ClassifierSpec = field(default_factory=ClassifierSpec)
 
     def __post_init__(self) -> None:
-        for name, chosen, known in (("regime", self.regimes, REGIMES), ("uncertain rule", (self.uncertain,), UNCERTAIN)):
+        for name, chosen, known in (
+            ("regime", self.regimes, REGIMES),
+            ("uncertain rule", (self.uncertain,), UNCERTAIN),
+        ):
             if unknown := [c for c in chosen if c not in known]:
                 raise UserError(f"Unknown {name} '{unknown[0]}': choose from {', '.join(known)}.")
         if not all(0 < share <= 1 for share in self.real_shares):
@@ -83,9 +87,15 @@ class StudySpec:
                     yield Cell(view=view, seed=seed, regime=SYNTHETIC)
                 for regime in self.regimes:
                     if regime != SYNTHETIC:
-                        yield from (Cell(view=view, seed=seed, regime=regime, share=share) for share in self.real_shares)
+                        yield from (
+                            Cell(view=view, seed=seed, regime=regime, share=share) for share in self.real_shares
+                        )
                 for finding in self.imbalance.findings:
-                    yield from (Cell(view=view, seed=seed, regime=r, finding=finding, keep=k) for k in self.imbalance.keep for r in (CUT, FILLED))
+                    yield from (
+                        Cell(view=view, seed=seed, regime=r, finding=finding, keep=k)
+                        for k in self.imbalance.keep
+                        for r in (CUT, FILLED)
+                    )
                 if self.imbalance.findings and not (REAL in self.regimes and 1 in self.real_shares):
                     yield Cell(view=view, seed=seed, regime=REAL)
 
@@ -105,7 +115,13 @@ class Cell:
     @property
     def name(self) -> str:
         """A file name."""
-        parts = [self.view, self.regime, f"{self.share:g}", *([self.finding, self.keep] if self.finding else []), f"seed{self.seed}"]
+        parts = [
+            self.view,
+            self.regime,
+            f"{self.share:g}",
+            *([self.finding, self.keep] if self.finding else []),
+            f"seed{self.seed}",
+        ]
         return "_".join(str(p).replace(" ", "-") for p in parts)
 
 
@@ -114,7 +130,9 @@ def read_spec(path: Path) -> StudySpec:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"The study {path} cannot be read ({error}): give a TOML file like those in runs/studies.") from error
+        raise UserError(
+            f"The study {path} cannot be read ({error}): give a TOML file like those in runs/studies."
+        ) from error
     return _build(StudySpec, values, path)
 
 

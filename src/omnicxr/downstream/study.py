@@ -1,6 +1,8 @@
-"""A downstream study: train every classifier of the specification, test it on real studies, work out what synthetic data is worth.
+"""A downstream study: train every classifier of the specification, test it on real studies, work out what synthetic
+data is worth.
 
-Each finished classifier leaves its test scores in OUT/cells: the same command goes on after an interruption, and figures can be worked out again.
+Each finished classifier leaves its test scores in OUT/cells: the same command goes on after an interruption, and
+figures can be worked out again.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.downstream.classifier import TrainingSet, make_network, scores_of, train_classifier
 from omnicxr.downstream.results import CellResult, Results
 from omnicxr.downstream.spec import BOTH, FILLED, PRETRAINED, SYNTHETIC, Cell, StudySpec, spec_hash
-from omnicxr.evaluation import metrics
+from omnicxr.evaluation.measures import metrics
 
 Progress = Callable[[int, int, str], None]
 RECORD = "study.json"
@@ -32,19 +34,33 @@ class DownstreamStudy:
     """The data, and how a cell is made from it. Raises UserError for data sets that do not go together."""
 
     def __init__(
-        self, spec: StudySpec, real: Path, synthetic: Path, out: Path, *, device: str = "cpu", mixed_precision: bool = False
+        self,
+        spec: StudySpec,
+        real: Path,
+        synthetic: Path,
+        out: Path,
+        *,
+        device: str = "cpu",
+        mixed_precision: bool = False,
     ) -> None:
         self.spec, self.out, self.device, self.mixed_precision = spec, out, device, mixed_precision
         self.real = {split: PreparedDataset(real, split) for split in ("train", "validate", "test")}
         self.synthetic = PreparedDataset(synthetic, "train")
         if "synthetic" not in self.synthetic.manifest:
-            raise UserError(f"{synthetic} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote.")
+            raise UserError(
+                f"{synthetic} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote."
+            )
         if self.synthetic.image_size != (size := self.real["train"].image_size):
-            raise UserError(f"Real pictures have {size} px, synthetic ones {self.synthetic.image_size}: prepare the real ones in that size.")
+            raise UserError(
+                f"Real pictures have {size} px, synthetic ones {self.synthetic.image_size}: prepare the real ones in"
+                " that size."
+            )
         for view in spec.views:
             for data in (*self.real.values(), self.synthetic):
                 if not len(data.having(view)):
-                    raise UserError(f"{data.root} has no {view} views in the split '{data.split}': leave that view out.")
+                    raise UserError(
+                        f"{data.root} has no {view} views in the split '{data.split}': leave that view out."
+                    )
         self._check_findings()
         make_network(spec.classifier)  # before any work is done
         check_writable(out)
@@ -53,16 +69,29 @@ class DownstreamStudy:
     def _check_findings(self) -> None:
         for finding in self.spec.imbalance.findings:
             for data in (self.real["train"], self.synthetic):
-                if (count := int((data.labels[:, _index(finding)] == 1).sum())) <= (most := max(self.spec.imbalance.keep)):
-                    raise UserError(f"{data.root} has {count} training studies with {finding}: more than {most} are needed to cut it to {most}.")
+                if (count := int((data.labels[:, _index(finding)] == 1).sum())) <= (
+                    most := max(self.spec.imbalance.keep)
+                ):
+                    raise UserError(
+                        f"{data.root} has {count} training studies with {finding}: more than {most} are needed to cut"
+                        f" it to {most}."
+                    )
 
     def _claim(self) -> None:
         test = self.real["test"]
-        wanted = {"version": omnicxr.__version__, "spec": spec_hash(self.spec), "real": test.manifest_hash, "synthetic": self.synthetic.manifest_hash,
-                  "mixed_precision": self.mixed_precision, "settings": json.loads(json.dumps(vars(self.spec), default=_plain))}  # fmt: skip
+        wanted = {
+            "version": omnicxr.__version__,
+            "spec": spec_hash(self.spec),
+            "real": test.manifest_hash,
+            "synthetic": self.synthetic.manifest_hash,
+            "mixed_precision": self.mixed_precision,
+            "settings": json.loads(json.dumps(vars(self.spec), default=_plain)),
+        }
         path = self.out / RECORD
         if path.exists() and json.loads(path.read_text()) != wanted:
-            raise UserError(f"{self.out} holds a study with other settings or data (see {RECORD}): choose another folder.")
+            raise UserError(
+                f"{self.out} holds a study with other settings or data (see {RECORD}): choose another folder."
+            )
         write_json(path, wanted)
 
     def run(self, progress: Progress | None = None) -> None:
@@ -119,23 +148,39 @@ class DownstreamStudy:
         spec = self.spec.classifier
         pretrained = cell.regime == PRETRAINED
         steps, peak = (spec.finetune_steps, spec.learning_rate / 3) if pretrained else (spec.steps, spec.learning_rate)
-        loss = train_classifier(network, training, cell.view, spec, steps=steps, peak=peak, uncertain=self.spec.uncertain, seed=cell.seed,
-                                device=self.device, mixed_precision=self.mixed_precision)  # fmt: skip
+        loss = train_classifier(
+            network,
+            training,
+            cell.view,
+            spec,
+            steps=steps,
+            peak=peak,
+            uncertain=self.spec.uncertain,
+            seed=cell.seed,
+            device=self.device,
+            mixed_precision=self.mixed_precision,
+        )
         if cell.regime == SYNTHETIC and PRETRAINED in self.spec.regimes:
             self._save_weights(network, cell)
         validate, test = self.real["validate"], self.real["test"]
         rows = validate.having(cell.view)
-        thresholds = metrics.best_thresholds(validate.labels[rows] == 1, scores_of(network, validate, rows, cell.view, self.device))
+        thresholds = metrics.best_thresholds(
+            validate.labels[rows] == 1, scores_of(network, validate, rows, cell.view, self.device)
+        )
         rows = test.having(cell.view)
         scores = scores_of(network, test, rows, cell.view, self.device)
         with whole_file(self.path(cell)) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, scores=scores, thresholds=thresholds, studies=np.array(len(training)), loss=np.array(loss))
+            np.savez_compressed(
+                file, scores=scores, thresholds=thresholds, studies=np.array(len(training)), loss=np.array(loss)
+            )
 
     def _network(self, cell: Cell) -> nn.Module:
         torch.manual_seed(cell.seed)
         network = make_network(self.spec.classifier)
         if cell.regime == PRETRAINED:
-            network.load_state_dict(load_file(self._weights_path(Cell(view=cell.view, seed=cell.seed, regime=SYNTHETIC))))
+            network.load_state_dict(
+                load_file(self._weights_path(Cell(view=cell.view, seed=cell.seed, regime=SYNTHETIC)))
+            )
         return network
 
     def _weights_path(self, cell: Cell) -> Path:

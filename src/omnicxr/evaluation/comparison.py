@@ -13,11 +13,11 @@ import numpy as np
 
 from omnicxr.data.files import whole_file
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.evaluation import clinical, consistency, metrics
 from omnicxr.evaluation.generation import MADE_BY, task_name
-from omnicxr.evaluation.reader import Reading
+from omnicxr.evaluation.measures import clinical, consistency, metrics
+from omnicxr.evaluation.measures.uncertainty import Statistic, compare
+from omnicxr.evaluation.readers.panel import Reading
 from omnicxr.evaluation.suite import Suite
-from omnicxr.evaluation.uncertainty import Statistic, compare
 
 FIELDS = ("scores", "found", "measures", "embeds", "stated")
 
@@ -28,11 +28,14 @@ def path_of(out: Path, task: Task) -> Path:
 
 
 def save_readings(path: Path, readings: dict[Modality, Reading], suite: Suite, study_ids: list[str]) -> None:
-    """Readings of the generated parts, with the labels and truth of the studies: one row per study, a file that NumPy alone reads."""
+    """Readings of the generated parts, with the labels and truth of the studies: one row per study, a file that NumPy
+    alone reads."""
     arrays = {f"{m}_{f}": getattr(r, f) for m, r in readings.items() for f in FIELDS if getattr(r, f) is not None}
     truth = {} if suite.truth is None else {"truth": suite.truth}
     with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, labels=suite.labels, patients=suite.patients, study_ids=np.array(study_ids), **truth, **arrays)
+        np.savez_compressed(
+            file, labels=suite.labels, patients=suite.patients, study_ids=np.array(study_ids), **truth, **arrays
+        )
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,20 @@ def headlines(task: Task, *, with_truth: bool) -> Iterator[Headline]:
             yield Headline(f"{m}: AUROC, macro", clinical.macro_auroc, _columns("labels", f"{m}_scores"))
             yield Headline(f"{m}: F1, micro", metrics.micro_f1, _columns("labels", f"{m}_found"))
             if with_truth:
-                yield Headline(f"{m}: error of the cardiothoracic ratio", _ratio_error, _columns("truth", f"{m}_measures"), higher_is_better=False)
+                yield Headline(
+                    f"{m}: error of the cardiothoracic ratio",
+                    _ratio_error,
+                    _columns("truth", f"{m}_measures"),
+                    higher_is_better=False,
+                )
         else:
             yield Headline(f"{m}: F1, micro, by labeler", metrics.micro_f1, _columns("labels", f"{m}_stated"))
             yield Headline(f"{m}: F1, macro, by labeler", metrics.macro_f1, _columns("labels", f"{m}_stated"))
     for a, b in combinations(task.generate, 2):
         yield Headline(f"{a} and {b}: kappa", consistency.finding_kappa, _columns(f"{a}_found", f"{b}_found"))
-        yield Headline(f"{a} and {b}: correlation of scores", consistency.score_correlation, _columns(f"{a}_scores", f"{b}_scores"))
+        yield Headline(
+            f"{a} and {b}: correlation of scores", consistency.score_correlation, _columns(f"{a}_scores", f"{b}_scores")
+        )
 
 
 def _ratio_error(truth: np.ndarray, measures: np.ndarray) -> float:
@@ -77,25 +87,40 @@ def compare_evaluations(a: Path, b: Path) -> dict[str, Any]:
     about_a, about_b = (_about(folder) for folder in (a, b))
     for key in ("data_manifest", "split", "studies"):
         if about_a[key] != about_b[key]:
-            raise UserError(f"{a} and {b} cannot be compared: their {key.replace('_', ' ')} differ ({about_a[key]}, {about_b[key]}). "
-                            "Evaluate both on the same studies.")  # fmt: skip
+            raise UserError(
+                f"{a} and {b} cannot be compared: their {key.replace('_', ' ')} differ ({about_a[key]},"
+                f" {about_b[key]}). Evaluate both on the same studies."
+            )
     in_b = _metrics(b)["tasks"]
     shared = [Task.parse(t) for t in _metrics(a)["tasks"] if t in in_b]
     if not shared:
         raise UserError(f"{a} and {b} have no task in common: evaluate both on the same tasks.")
-    return {"a": {"folder": str(a), **about_a}, "b": {"folder": str(b), **about_b}, "tasks": {str(t): _compare_task(t, a, b) for t in shared}}
+    return {
+        "a": {"folder": str(a), **about_a},
+        "b": {"folder": str(b), **about_b},
+        "tasks": {str(t): _compare_task(t, a, b) for t in shared},
+    }
 
 
 def _compare_task(task: Task, a: Path, b: Path) -> list[dict[str, Any]]:
     saved_a, saved_b = (_load(path_of(folder, task)) for folder in (a, b))
     if list(saved_a["study_ids"]) != list(saved_b["study_ids"]):
-        raise UserError(f"{path_of(a, task)} and {path_of(b, task)} hold different studies: evaluate both on the same ones.")
+        raise UserError(
+            f"{path_of(a, task)} and {path_of(b, task)} hold different studies: evaluate both on the same ones."
+        )
     rows = []
     for h in headlines(task, with_truth="truth" in saved_a):
         x, y = h.arrays(saved_a), h.arrays(saved_b)
         difference = compare(h.statistic, x, y, patients=saved_a["patients"])
-        rows.append({"figure": h.name, "higher_is_better": h.higher_is_better, "a": h.statistic(*x), "b": h.statistic(*y),
-                     "difference": asdict(difference)})  # fmt: skip
+        rows.append(
+            {
+                "figure": h.name,
+                "higher_is_better": h.higher_is_better,
+                "a": h.statistic(*x),
+                "b": h.statistic(*y),
+                "difference": asdict(difference),
+            }
+        )
     return rows
 
 
@@ -113,7 +138,10 @@ def _about(folder: Path) -> dict[str, Any]:
 def _metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     if not path.is_file():
-        raise UserError(f"{folder} has no finished evaluation (metrics.json is missing): run `omnicxr evaluate --out {folder}` first.")
+        raise UserError(
+            f"{folder} has no finished evaluation (metrics.json is missing): run `omnicxr evaluate --out {folder}`"
+            " first."
+        )
     return json.loads(path.read_text())
 
 

@@ -15,28 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.dataset import Parts, PreparedDataset, take
 from omnicxr.domain import Finding, Modality, Task, UserError
 
-Parts = dict[Modality, Any]
-"""Modality => uint8 pictures [n, s, s], or a list of n reports."""
 NAMES = ("real", "shuffled", "always-normal", "nearest")
 NEAREST_POOL = 4000
 """Training studies that `nearest` looks through at most."""
 
 
-def parts_of(data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...] = tuple(Modality)) -> Parts:
-    """The parts of some studies of a data set."""
-    return {m: data.images(m, rows) if m.is_image else [data.reports[i] for i in rows] for m in modalities}
-
-
-def take(parts: Parts, rows: np.ndarray) -> Parts:
-    """Some of the studies, in the order of `rows`."""
-    return {m: v[rows] if isinstance(v, np.ndarray) else [v[i] for i in rows] for m, v in parts.items()}
-
-
 def derangement(n: int, *, shift: int = 1, seed: int = 0) -> np.ndarray:
-    """A random cyclic order, every study gets the part of another one; different shifts below n give every study different other ones."""
+    """A random cyclic order, every study gets the part of another one; different shifts below n give every study
+    different other ones."""
     order = np.random.default_rng(seed).permutation(n)
     out = np.empty(n, int)
     out[order] = np.roll(order, shift)
@@ -58,8 +47,11 @@ class References:
         if name not in NAMES:
             raise UserError(f"Unknown reference predictor '{name}': choose from {', '.join(NAMES)}.")
         makers: Mapping[str, Callable[[Task], Parts]] = {
-            "real": lambda task: self.real, "shuffled": self._shuffled, "always-normal": self._normal, "nearest": self._nearest,
-        }  # fmt: skip
+            "real": lambda task: self.real,
+            "shuffled": self._shuffled,
+            "always-normal": self._normal,
+            "nearest": self._nearest,
+        }
         made = makers[name](task)
         return {m: made[m] for m in task.generate}
 
@@ -71,14 +63,16 @@ class References:
         complete = self.training.having(*self.real)
         normal = complete[~(labels[complete] == 1).any(1)]
         if len(normal) == 0:
-            raise UserError("The training split has no complete study without a finding: `always-normal` cannot be made.")
-        return take(parts_of(self.training, normal[:1], tuple(self.real)), np.zeros(self.count, int))
+            raise UserError(
+                "The training split has no complete study without a finding: `always-normal` cannot be made."
+            )
+        return take(self.training.parts(normal[:1], tuple(self.real)), np.zeros(self.count, int))
 
     def _nearest(self, task: Task) -> Parts:
         if not task.given:
             return self._shuffled(task)
         if self._pool is None:
-            self._pool = parts_of(self.training, self.training.having(*self.real)[:NEAREST_POOL], tuple(self.real))
+            self._pool = self.training.parts(self.training.having(*self.real)[:NEAREST_POOL], tuple(self.real))
         similarity = 0.0
         for m in task.given:
             if m not in self._embeds:

@@ -1,4 +1,5 @@
-"""All figures of one set of generated (or reference) studies for one task. What cannot be measured is refused with its reason, not left out."""
+"""All figures of one set of generated (or reference) studies for one task. What cannot be measured is refused with its
+reason, not left out."""
 
 from __future__ import annotations
 
@@ -9,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
-from omnicxr.evaluation import clinical, consistency, diversity, metrics, text
-from omnicxr.evaluation.extractors import Extractor, load_extractor
-from omnicxr.evaluation.fidelity import MIN_SAMPLES, frechet_distance, kernel_distance, manifold, mean_distance
-from omnicxr.evaluation.privacy import copy_embedding, nearness
-from omnicxr.evaluation.radgraph import LEVELS, RadGraphScorer
-from omnicxr.evaluation.reader import Reader, Reading, truth_of
-from omnicxr.evaluation.references import Parts, parts_of
-from omnicxr.evaluation.uncertainty import mean_estimate
+from omnicxr.evaluation.measures import clinical, consistency, diversity, metrics, text
+from omnicxr.evaluation.measures.fidelity import MIN_SAMPLES, frechet_distance, kernel_distance, manifold, mean_distance
+from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
+from omnicxr.evaluation.measures.uncertainty import mean_estimate
+from omnicxr.evaluation.readers.extractors import Extractor, load_extractor
+from omnicxr.evaluation.readers.panel import Reader, Reading, truth_of
+from omnicxr.evaluation.readers.radgraph import LEVELS, RadGraphScorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,9 @@ class SuiteSize:
 
 SUITES = {
     "quick": SuiteSize(studies=100, extractors=("efficientnet-lite0",), training=2000, prompts=8, samples=3),
-    "full": SuiteSize(studies=2000, extractors=("efficientnet-lite0", "prompts", "judge"), training=20_000, prompts=50, samples=4),
+    "full": SuiteSize(
+        studies=2000, extractors=("efficientnet-lite0", "prompts", "judge"), training=20_000, prompts=50, samples=4
+    ),
 }
 
 
@@ -53,13 +55,20 @@ class Suite:
     """Scores studies against the real ones of the same rows."""
 
     def __init__(
-        self, reader: Reader, test: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], training: PreparedDataset, size: SuiteSize,
-        device: str, radgraph: RadGraphScorer | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        reader: Reader,
+        test: PreparedDataset,
+        rows: np.ndarray,
+        modalities: tuple[Modality, ...],
+        training: PreparedDataset,
+        size: SuiteSize,
+        device: str,
+        radgraph: RadGraphScorer | None = None,
+    ) -> None:
         """`rows`: test studies, which have all of `modalities`; nothing else of them is looked at."""
         self.modalities = modalities
         self.reader, self.size, self.training, self.radgraph = reader, size, training, radgraph
-        self.real = parts_of(test, rows, modalities)
+        self.real = test.parts(rows, modalities)
         self.readings = reader.read_all(self.real)
         self.labels = test.labels[rows] == 1
         self.patients = test.patients[rows]
@@ -78,9 +87,18 @@ class Suite:
         left = np.setdiff1d(test.having(*self.modalities), rows)[: len(rows)]
         more = self.training.having(*self.modalities)[: len(rows) - len(left)]
         sources = [(d, r) for d, r in ((test, left), (self.training, more)) if len(r)]
-        parts = [parts_of(d, r, self.modalities) for d, r in sources]
-        joined = {m: np.concatenate([p[m] for p in parts]) if m.is_image else [t for p in parts for t in p[m]] for m in parts[0]} if parts else {}
-        return joined, np.concatenate([d.labels[r] == 1 for d, r in sources]) if sources else np.zeros((0, len(Finding)), bool)
+        parts = [d.parts(r, self.modalities) for d, r in sources]
+        joined = (
+            {
+                m: np.concatenate([p[m] for p in parts]) if m.is_image else [t for p in parts for t in p[m]]
+                for m in parts[0]
+            }
+            if parts
+            else {}
+        )
+        return joined, np.concatenate([d.labels[r] == 1 for d, r in sources]) if sources else np.zeros(
+            (0, len(Finding)), bool
+        )
 
     @cached_property
     def training_rows(self) -> np.ndarray:
@@ -96,7 +114,8 @@ class Suite:
         return [self.training.reports[i] for i in self.training_rows]
 
     def score(self, task: Task, made: Parts, readings: dict[Modality, Reading], *, slow: bool = True) -> dict[str, Any]:
-        """Findings, truth, text, and agreement of the parts with each other and with those given, which are real; `slow`: METEOR and RadGraph too."""
+        """Findings, truth, text, and agreement of the parts with each other and with those given, which are real;
+        `slow`: METEOR and RadGraph too."""
         out: dict[str, Any] = {}
         for m in task.generate:
             if m.is_image:
@@ -115,13 +134,16 @@ class Suite:
         return {
             **clinical.report_findings(reading, self.labels, self.patients),
             "text": measured(lambda: dict(text.text_scores(reports, real, meteor=slow))),
-            "radgraph": None if scores is None else {k: mean_estimate(scores[:, i], self.patients).json() for i, k in enumerate(LEVELS)},
+            "radgraph": None
+            if scores is None
+            else {k: mean_estimate(scores[:, i], self.patients).json() for i, k in enumerate(LEVELS)},
             "distinct_share": metrics.distinct_share(reports),
             "lengths": text.lengths(reports),
         }
 
     def look(self, view: Modality, pictures: np.ndarray) -> dict[str, Any]:
-        """How real and how varied the pictures of a view look, by every extractor, with the real-versus-real floor and the ratio to it."""
+        """How real and how varied the pictures of a view look, by every extractor, with the real-versus-real floor and
+        the ratio to it."""
         return {name: measured(lambda n=name: self._fidelity(n, view, pictures)) for name in self.extractors}
 
     def _fidelity(self, name: str, view: Modality, pictures: np.ndarray) -> dict[str, Any]:
@@ -149,13 +171,22 @@ class Suite:
         return self._floors[name, view]
 
     def _by_finding(self, real: np.ndarray, made: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-        """Per finding with enough positive studies: the distance of those, and its floor with as many other real ones."""
+        """Per finding with enough positive studies: the distance of those, and its floor with as many other real
+        ones."""
         out = {}
         for i, finding in enumerate(Finding):
             has, other_has = self.labels[:, i], self.others[1][:, i]
             if has.sum() >= MIN_SAMPLES:
-                floor = frechet_distance(real[has], other[other_has][: has.sum()]) if other_has.sum() >= MIN_SAMPLES else float("nan")
-                out[str(finding)] = {"studies": int(has.sum()), "frechet": frechet_distance(real[has], made[has]), "floor": floor}
+                floor = (
+                    frechet_distance(real[has], other[other_has][: has.sum()])
+                    if other_has.sum() >= MIN_SAMPLES
+                    else float("nan")
+                )
+                out[str(finding)] = {
+                    "studies": int(has.sum()),
+                    "frechet": frechet_distance(real[has], made[has]),
+                    "floor": floor,
+                }
         return out
 
     def variety(self, samples: Parts, each: int) -> dict[str, Any]:
@@ -164,14 +195,19 @@ class Suite:
         for m, pictures in samples.items():
             if m.is_image:
                 real = self.real[m][: min(len(pictures), len(self.real[m])) // each * each]
-                out[m] = measured(lambda p=pictures, r=real: {
-                    "ms_ssim": float(diversity.similarity(_grouped(p, each)).mean()),
-                    "ms_ssim_of_different_real_studies": float(diversity.similarity(_grouped(r, each)).mean()) if len(r) else float("nan"),
-                })  # fmt: skip
+                out[m] = measured(
+                    lambda p=pictures, r=real: {
+                        "ms_ssim": float(diversity.similarity(_grouped(p, each)).mean()),
+                        "ms_ssim_of_different_real_studies": float(diversity.similarity(_grouped(r, each)).mean())
+                        if len(r)
+                        else float("nan"),
+                    }
+                )
         return out
 
     def privacy(self, modality: Modality, part: Any) -> dict[str, Any]:
-        """Nearness to training pictures, or words in common with training reports, beside what real test studies have."""
+        """Nearness to training pictures, or words in common with training reports, beside what real test studies
+        have."""
         if not modality.is_image:
             real = self.real[Modality.REPORT]
             return {
@@ -184,19 +220,26 @@ class Suite:
             "nearer_share": found.nearer_share,
             "near_copies": found.near_copies,
             "training_studies": len(self.training_rows),
-            "nearest": [{"study": i, "training_row": int(self.training_rows[j]), "distance": d} for i, j, d in found.pairs],
+            "nearest": [
+                {"study": i, "training_row": int(self.training_rows[j]), "distance": d} for i, j, d in found.pairs
+            ],
         }
 
 
 def distances(real: np.ndarray, made: np.ndarray) -> dict[str, Any]:
-    """Fréchet distance and its part of the means, kernel distance, precision, recall, density and coverage of `made` against `real`, features [n, d]
-    and [m, d]."""
+    """Fréchet distance and its part of the means, kernel distance, precision, recall, density and coverage of `made`
+    against `real`, features [n, d] and [m, d]."""
     kernel, shape = kernel_distance(real, made), manifold(real, made)
     return {
-        "frechet": frechet_distance(real, made), "frechet_of_means": mean_distance(real, made),
-        "kernel": kernel.mean, "kernel_std": kernel.std,
-        "precision": shape.precision, "recall": shape.recall, "density": shape.density, "coverage": shape.coverage,
-    }  # fmt: skip
+        "frechet": frechet_distance(real, made),
+        "frechet_of_means": mean_distance(real, made),
+        "kernel": kernel.mean,
+        "kernel_std": kernel.std,
+        "precision": shape.precision,
+        "recall": shape.recall,
+        "density": shape.density,
+        "coverage": shape.coverage,
+    }
 
 
 def _grouped(pictures: np.ndarray, each: int) -> np.ndarray:

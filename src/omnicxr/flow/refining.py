@@ -14,9 +14,14 @@ from omnicxr.models.refiner import Refiner
 
 
 def draw(
-    refiner: Refiner, mean: Float[Tensor, "b 1 s s"], latents: Float[Tensor, "b c h w"], noise_level: float, noise: Float[Tensor, "b 1 s s"]
+    refiner: Refiner,
+    mean: Float[Tensor, "b 1 s s"],
+    latents: Float[Tensor, "b c h w"],
+    noise_level: float,
+    noise: Float[Tensor, "b 1 s s"],
 ) -> Float[Tensor, "b 1 s s"]:
-    """The decoder's mean of some latents with noise of `noise_level` on them, and standard normal noise => pictures in -1..1."""
+    """The decoder's mean of some latents with noise of `noise_level` on them, and standard normal noise => pictures in
+    -1..1."""
     level = torch.full((len(mean),), noise_level, device=mean.device)
 
     def velocity(x: dict[str, Tensor], t: float) -> dict[str, Tensor]:
@@ -27,7 +32,11 @@ def draw(
 
 
 def refined(
-    autoencoder: ImageAutoencoder, refiner: Refiner, latents: Float[Tensor, "b c h w"], noise_level: float, generators: Sequence[torch.Generator]
+    autoencoder: ImageAutoencoder,
+    refiner: Refiner,
+    latents: Float[Tensor, "b c h w"],
+    noise_level: float,
+    generators: Sequence[torch.Generator],
 ) -> Float[Tensor, "b 1 s s"]:
     """Latents => pictures in -1..1: noise of `noise_level` on the latents, decoded, and drawn on from there.
 

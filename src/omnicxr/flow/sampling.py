@@ -22,15 +22,17 @@ class SamplingConfig:
     guidance_scale: float = 3.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     guidance_parallel: float = 0.0
-    """Share that is kept of what guidance adds parallel to the data, which is contrast rather than findings; 1 is plain guidance."""
+    """Share that is kept of what guidance adds parallel to the data, which is contrast rather than findings; 1 is plain
+    guidance."""
     autoguidance_scale: float = 1.0
-    """How far to go from what the model's guide draws, a smaller generator of the same kind; 1, and models that have no guide: not at all."""
+    """How far to go from what the model's guide draws, a smaller generator of the same kind; 1, and models that have no
+    guide: not at all."""
     solver: str = "ancestral"
     """One of SOLVERS."""
     time_shift: float = 1.0
     order: str = IN_TURN
-    """How several parts of a study are generated: `together`; `report-first`, then the views together; `in-turn`: report, frontal, lateral. What was
-    generated in an earlier turn counts as given in the next."""
+    """How several parts of a study are generated: `together`; `report-first`, then the views together; `in-turn`:
+    report, frontal, lateral. What was generated in an earlier turn counts as given in the next."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_inference_steps <= 1000:
@@ -39,9 +41,14 @@ class SamplingConfig:
             raise UserError(f"Guidance {self.guidance_scale} is out of range: choose 0 to 50 (1 is none).")
         first, last = self.guidance_interval
         if not 0 <= first <= last <= 1:
-            raise UserError(f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1 (noise).")
+            raise UserError(
+                f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1"
+                " (noise)."
+            )
         if not 0 <= self.guidance_parallel <= 1:
-            raise UserError(f"The parallel share of guidance is {self.guidance_parallel}: choose 0 to 1 (1 is plain guidance).")
+            raise UserError(
+                f"The parallel share of guidance is {self.guidance_parallel}: choose 0 to 1 (1 is plain guidance)."
+            )
         if not 0 <= self.autoguidance_scale <= 10:
             raise UserError(f"Autoguidance {self.autoguidance_scale} is out of range: choose 0 to 10 (1 is none).")
         if self.solver not in SOLVERS:
@@ -56,5 +63,7 @@ class SamplingConfig:
     def turns(self, generate: tuple[Modality, ...]) -> list[tuple[Modality, ...]]:
         """What is generated together, and in which order."""
         report, views = (tuple(m for m in generate if m.is_image == image) for image in (False, True))
-        chosen = {TOGETHER: [generate], REPORT_FIRST: [report, views], IN_TURN: [report, *((m,) for m in views)]}[self.order]
+        chosen = {TOGETHER: [generate], REPORT_FIRST: [report, views], IN_TURN: [report, *((m,) for m in views)]}[
+            self.order
+        ]
         return [turn for turn in chosen if turn]

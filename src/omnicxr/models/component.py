@@ -44,9 +44,13 @@ class Component(nn.Module):
         state = read_weights(folder / WEIGHTS)
         wanted = model.state_dict()
         if wrong := set(state) ^ set(wanted):
-            raise UserError(f"{folder / WEIGHTS} does not fit its {CONFIG} ('{min(wrong)}' differs): get the model folder again.")
+            raise UserError(
+                f"{folder / WEIGHTS} does not fit its {CONFIG} ('{min(wrong)}' differs): get the model folder again."
+            )
         if wrong := [k for k in wanted if wanted[k].shape != state[k].shape]:
-            raise UserError(f"{folder / WEIGHTS} does not fit its {CONFIG} (shape of '{wrong[0]}'): get the model folder again.")
+            raise UserError(
+                f"{folder / WEIGHTS} does not fit its {CONFIG} (shape of '{wrong[0]}'): get the model folder again."
+            )
         model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in state.items()})
         return model.eval().requires_grad_(False)
 
@@ -61,7 +65,8 @@ def read_config(path: Path, config_class: type) -> dict[str, Any]:
 
 
 def known_settings(values: dict[str, Any], config_class: type, path: Path) -> dict[str, Any]:
-    """The settings of `config_class` that stand in `path`, lists as tuples. Raises UserError for one that it does not have."""
+    """The settings of `config_class` that stand in `path`, lists as tuples. Raises UserError for one that it does not
+    have."""
     if unknown := set(values) - {f.name for f in fields(config_class)}:
         raise UserError(f"{path} has the unknown setting '{min(unknown)}': it was written by another version.")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -9,9 +9,9 @@ from typing import Any
 from omnicxr.data.files import sha256
 from omnicxr.domain import UserError
 from omnicxr.models.component import WEIGHTS, Component, read_config
-from omnicxr.models.generator import Generator
+from omnicxr.models.generator.network import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
-from omnicxr.models.prompts import PromptEncoders
+from omnicxr.models.prompt_encoders import PromptEncoders
 from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 
@@ -23,11 +23,16 @@ COMPONENT_TYPES: dict[str, type[Component]] = {
     "image_autoencoder": ImageAutoencoder,
     "refiner": Refiner,
     "report_autoencoder": ReportAutoencoder,
-    "prompts": PromptEncoders,
+    "prompt_encoders": PromptEncoders,
     "generator": Generator,
     "guide": Generator,
 }
 OPTIONAL = ("guide",)
+
+
+def component_folder(root: Path, name: str) -> Path:
+    """Where a model folder keeps a network, named as in COMPONENT_TYPES."""
+    return root / ("prompts" if name == "prompt_encoders" else name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +46,30 @@ class ModelIndex:
 
 
 def read_index(root: Path) -> ModelIndex:
-    """`model_index.json` of a model folder. Raises UserError for any other folder, and for a model of another format."""
+    """`model_index.json` of a model folder. Raises UserError for any other folder, and for a model of another
+    format."""
     if not (root / INDEX).is_file():
-        raise UserError(f"{root} is not a model folder ({INDEX} is missing): name RUN/model of a finished run, or leave it out for the bundled one.")
+        raise UserError(
+            f"{root} is not a model folder ({INDEX} is missing): name RUN/model of a finished run, or leave it out for"
+            " the bundled one."
+        )
     index = ModelIndex(**read_config(root / INDEX, ModelIndex))
     if index.format != FORMAT:
-        raise UserError(f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version.")
+        raise UserError(
+            f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version."
+        )
     return index
 
 
 def components_of(root: Path) -> list[str]:
     """Those that a model folder must have, and those of the others that it has."""
-    return [name for name in COMPONENT_TYPES if name not in OPTIONAL or (root / name).is_dir()]
+    return [name for name in COMPONENT_TYPES if name not in OPTIONAL or component_folder(root, name).is_dir()]
 
 
 def model_hash(folder: Path | None = None) -> str:
     """SHA-256 over the weight files of a model folder. Raises UserError naming one that is missing."""
     root = folder or BUNDLED
-    files = [root / name / WEIGHTS for name in components_of(root)]
+    files = [component_folder(root, name) / WEIGHTS for name in components_of(root)]
     if missing := [f for f in files if not f.is_file()]:
         raise UserError(f"The weights {missing[0]} are missing: get the model folder again.")
     return sha256(*files)

@@ -21,7 +21,8 @@ class ImageAutoencoderConfig:
 
     latent_channels: int = 16
     pixels_per_latent: int = 8
-    """Along each side: a multiple of 4. Networks are of the same size with 8 and with 16, at which each of their cells stands for more pixels."""
+    """Along each side: a multiple of 4. Networks are of the same size with 8 and with 16, at which each of their cells
+    stands for more pixels."""
     widths: tuple[int, int] = (64, 128)
     """Channels at twice the resolution of the latents, and at that of the latents."""
     encoder_blocks: int = 2
@@ -83,8 +84,8 @@ class ImageAutoencoder(Component):
 
 
 def more_pixels(weights: Mapping[str, Tensor], old: int, new: int) -> dict[str, Tensor]:
-    """Weights of an autoencoder with `old` pixels per latent => those of one with `new`, a multiple of it, which begins as the old one on pictures
-    averaged down, and writes each of its pixels several times.
+    """Weights of an autoencoder with `old` pixels per latent => those of one with `new`, a multiple of it, which begins
+    as the old one on pictures averaged down, and writes each of its pixels several times.
     """
     first, last = "encoder.1.weight", max(int(name.split(".")[1]) for name in weights if name.startswith("decoder."))
     read, written = _old_pixels(old // 2, new // 2), _old_pixels(old // 4, new // 4)

@@ -1,4 +1,5 @@
-"""The judge: finding classifiers of each view and of reports, with regression of the continuous truth. Only for measuring."""
+"""The judge: finding classifiers of each view and of reports, with regression of the continuous truth. Only for
+measuring."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ class Judge(Component):
     def __init__(self, config: JudgeConfig) -> None:
         super().__init__(config)
         self.images = nn.ModuleDict({m: ImageTrunk(config.image_channels, config.image_size) for m in IMAGE_MODALITIES})
-        self.text = TextTrunk(config.vocab_size, config.max_tokens, config.text_width, config.text_depth, config.text_heads)
+        self.text = TextTrunk(
+            config.vocab_size, config.max_tokens, config.text_width, config.text_depth, config.text_heads
+        )
         widths = {m: config.image_channels[-1] if m.is_image else config.text_width for m in Modality}
         outputs = len(Finding) + len(MEASURES)
         self.heads = nn.ModuleDict({m: nn.Sequential(nn.Dropout(0.1), nn.Linear(widths[m], outputs)) for m in Modality})

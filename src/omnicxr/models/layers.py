@@ -33,7 +33,8 @@ class MLP(nn.Sequential):
 
 
 class RMSNorm(nn.RMSNorm):
-    """torch's, with the weight in the input's precision: under autocast there is no fused kernel for two, and epsilon must not follow the input's."""
+    """torch's, with the weight in the input's precision: under autocast there is no fused kernel for two, and epsilon
+    must not follow the input's."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, eps=torch.finfo(torch.float32).eps)

@@ -1,11 +1,13 @@
 """What the latents do not tell of a picture, drawn in pixels by a second, small flow.
 
-The decoder gives the mean of all pictures that have the same latents, which is soft: rims of ribs, vessels and leads are where they may be, a little.
-A picture is x = mean + spread * u, and u is drawn by a rectified flow that sees the mean and the latents (diffusion as a decoder: Shi et al. 2022;
-here only for what is missing). Its network works at a quarter of the resolution, so that it costs about as much as the decoder.
+The decoder gives the mean of all pictures that have the same latents, which is soft: rims of ribs, vessels and leads
+are where they may be, a little. A picture is x = mean + spread * u, and u is drawn by a rectified flow that sees the
+mean and the latents (diffusion as a decoder: Shi et al. 2022; here only for what is missing). Its network works at a
+quarter of the resolution, so that it costs about as much as the decoder.
 
-Latents that were generated are those of no picture. The flow therefore also learns from latents with noise on them, told how much
-(conditioning augmentation, Ho et al. 2022), and generated ones can be given `generated_noise`, under which their faults are less plain.
+Latents that were generated are those of no picture. The flow therefore also learns from latents with noise on them,
+told how much (conditioning augmentation, Ho et al. 2022), and generated ones can be given `generated_noise`, under
+which their faults are less plain.
 """
 
 from __future__ import annotations
@@ -35,10 +37,11 @@ class RefinerConfig:
     """A multiple of 8."""
     blocks: int = 4
     steps: int = 4
-    """Heun's, of two evaluations each, one in the last. Few are for refiners that saw few pictures: more of theirs bring detail of the right power in
-    the wrong places (docs/ablations.md)."""
+    """Heun's, of two evaluations each, one in the last. Few are for refiners that saw few pictures: more of theirs
+    bring detail of the right power in the wrong places (docs/ablations.md)."""
     generated_noise: float = 0.0
-    """On generated latents, 0 to MAX_NOISE: 0.05 helped generators that were worse than the present ones (docs/ablations.md)."""
+    """On generated latents, 0 to MAX_NOISE: 0.05 helped generators that were worse than the present ones
+    (docs/ablations.md)."""
 
 
 class Refiner(Component):
@@ -62,15 +65,19 @@ class Refiner(Component):
         self.register_buffer("missing", torch.tensor([0.03, 0.05]))
 
     def spread(self, noise_level: Float[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
-        """Standard deviation of what the mean lacks: `missing` is it for latents as they are and with MAX_NOISE, and its square goes linearly with
-        that of the noise."""
+        """Standard deviation of what the mean lacks: `missing` is it for latents as they are and with MAX_NOISE, and
+        its square goes linearly with that of the noise."""
         least, most = self.missing.square()
         return (least + (most - least) * (noise_level / MAX_NOISE) ** 2).sqrt()[:, None, None, None]
 
     def forward(
-        self, u_t: Float[Tensor, "b 1 s s"], t: Float[Tensor, " b"], mean: Float[Tensor, "b 1 s s"], latents: Float[Tensor, "b c h w"],
+        self,
+        u_t: Float[Tensor, "b 1 s s"],
+        t: Float[Tensor, " b"],
+        mean: Float[Tensor, "b 1 s s"],
+        latents: Float[Tensor, "b c h w"],
         noise_level: Float[Tensor, " b"],
-    ) -> Float[Tensor, "b 1 s s"]:  # fmt: skip
+    ) -> Float[Tensor, "b 1 s s"]:
         """u at time t, the decoder's mean, and the latents it comes from => velocity of u.
 
         Counted from the best guess for white u of variance 1, (2t - 1) / (t^2 + (1 - t)^2) u_t.
@@ -86,7 +93,8 @@ class Refiner(Component):
 
 
 class ModulatedBlock(nn.Module):
-    """x + conv(act(scale * norm(conv(act(norm(x)))) + shift)), 3x3, same size; scale and shift come from the condition; begins as x."""
+    """x + conv(act(scale * norm(conv(act(norm(x)))) + shift)), 3x3, same size; scale and shift come from the condition;
+    begins as x."""
 
     def __init__(self, channels: int, groups: int = 8) -> None:
         super().__init__()

@@ -30,7 +30,8 @@ class ReportAutoencoderConfig:
 
 
 class ReportAutoencoder(Component):
-    """Latents are [b, K, c], standardised per channel (statistics over tokens and channels are kept with the weights)."""
+    """Latents are [b, K, c], standardised per channel (statistics over tokens and channels are kept with the
+    weights)."""
 
     config_class = ReportAutoencoderConfig
     config: ReportAutoencoderConfig

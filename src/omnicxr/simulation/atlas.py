@@ -121,8 +121,13 @@ def load_atlas(image_size: int, device: str = "cpu") -> Atlas:
         return v.contiguous().to(device)
 
     return Atlas(
-        soft=move(soft), bone=move(bone), skin_mm=move(skin), labels=move(labels), spacing_mm=spacing,
-        origin_mm=move(origin), heart_mm=move(heart),
+        soft=move(soft),
+        bone=move(bone),
+        skin_mm=move(skin),
+        labels=move(labels),
+        spacing_mm=spacing,
+        origin_mm=move(origin),
+        heart_mm=move(heart),
         lungs={
             side: Lung(lung.box, *(move(v) for v in (lung.mask, lung.pleura_mm, lung.low, lung.high, lung.hilum)))
             for side, lung in lungs.items()
@@ -152,7 +157,9 @@ def _lung(labels: np.ndarray, side: str, soft: Tensor, spacing: float, origin: T
     mask = ndimage.binary_closing(mask, np.ones((3, 3, 3)), iterations=2)
     corners = [(int(i.min()), int(i.max()) + 1) for i in np.nonzero(mask)]
     margin = 3
-    box = tuple(slice(max(lo - margin, 0), min(hi + margin, n)) for (lo, hi), n in zip(corners, mask.shape, strict=True))
+    box = tuple(
+        slice(max(lo - margin, 0), min(hi + margin, n)) for (lo, hi), n in zip(corners, mask.shape, strict=True)
+    )
     inner = mask[box]
     low = torch.tensor([lo for lo, _ in corners][::-1]) * spacing + origin
     high = torch.tensor([hi for _, hi in corners][::-1]) * spacing + origin

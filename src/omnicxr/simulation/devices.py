@@ -98,8 +98,13 @@ def _nasogastric_tube(body: Body, sign: float) -> None:
 
 def _chest_tube(body: Body, sign: float) -> None:
     rise = 30 * float(torch.rand(1, generator=body.generator))
-    path = [[sign * 175, 6.0, -62.0], [sign * 128, 2.0, -44.0], [sign * 104, -12.0, 0.0], [sign * 84, -20.0, 46.0 + rise],
-            [sign * 66, -22.0, 72.0 + rise]]
+    path = [
+        [sign * 175, 6.0, -62.0],
+        [sign * 128, 2.0, -44.0],
+        [sign * 104, -12.0, 0.0],
+        [sign * 84, -20.0, 46.0 + rise],
+        [sign * 66, -22.0, 72.0 + rise],
+    ]
     _splat_tube(body, _jitter(body, path, 3.0), "tube")
 
 

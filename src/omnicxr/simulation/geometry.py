@@ -72,10 +72,11 @@ def _rotation(degrees: tuple[float, float, float]) -> Tensor:
 
 
 def coarse_grid(atlas: Atlas, warp: Warp, exposure: Exposure) -> Tensor:
-    """Where the rays of a view meet the atlas, on the `COARSE` nodes (depth along the ray, rows, columns): [3, *COARSE], -1..1 over the volume.
+    """Where the rays of a view meet the atlas, on the `COARSE` nodes (depth along the ray, rows, columns): [3,
+    *COARSE], -1..1 over the volume.
 
-    Rows go down, columns to the right of the picture: the patient's left is on the right of a frontal view, and a lateral
-    view faces left.
+    Rows go down, columns to the right of the picture: the patient's left is on the right of a frontal view, and a
+    lateral view faces left.
     """
     frontal = exposure.view.modality is Modality.FRONTAL
     half = exposure.field_mm / 2

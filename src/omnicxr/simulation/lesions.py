@@ -145,7 +145,7 @@ def _add_atelectasis(body: Body, lesion: Atelectasis) -> None:
         ragged = 0.3 * body.noise(tuple(lung.mask.shape), 18)
         reach = (((x - px) / 42) ** 2 + ((y - py) / 48) ** 2).sqrt() + ragged
         sheet = torch.exp(-((height / (0.6 * lesion.thickness_mm)) ** 2)) * torch.sigmoid((1 - reach) / 0.12)
-        haze = 0.10 * torch.sigmoid((1 - reach) / 0.2) * torch.exp(-(height / 16) ** 2)
+        haze = 0.10 * torch.sigmoid((1 - reach) / 0.2) * torch.exp(-((height / 16) ** 2))
         body.raise_to(lung.box, (0.75 * sheet + haze).clamp(max=1) * lung.mask, 0.9 * TISSUE)
 
 
@@ -175,7 +175,9 @@ def _add_fracture(body: Body, lesion: RibFracture) -> None:
         rib = atlas.labels == FIRST_RIB[lesion.side] + n
         corners = [(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(rib, as_tuple=True)]
         pad = round(14 / atlas.spacing_mm)
-        box: Box = tuple(slice(max(lo - pad, 0), min(hi + pad, s)) for (lo, hi), s in zip(corners, rib.shape, strict=True))  # type: ignore[assignment]
+        box: Box = tuple(
+            slice(max(lo - pad, 0), min(hi + pad, s)) for (lo, hi), s in zip(corners, rib.shape, strict=True)
+        )  # type: ignore[assignment]
         x, y, z = atlas.axes(box)
         around = F.max_pool3d(rib[box][None].float(), 3, 1, 1)[0]
         along = (y * math.cos(angle) - (x * sign - 100) * math.sin(angle)).expand(around.shape)

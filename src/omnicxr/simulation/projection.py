@@ -35,8 +35,8 @@ def project(bodies: Sequence[Body], warps: Sequence[Warp], exposures: Sequence[E
 def develop(thickness: Tensor, exposures: Sequence[Exposure], noise: Tensor) -> Tensor:
     """Thickness [b, size, size] mm => pictures [b, size, size] uint8, as a digital radiography system would show them.
 
-    Beer-Lambert, scatter, photon noise, log, large-scale equalisation, percentile window, toe and shoulder, unsharp mask.
-    `noise` is white, of unit variance, shaped like `thickness`.
+    Beer-Lambert, scatter, photon noise, log, large-scale equalisation, percentile window, toe and shoulder, unsharp
+    mask. `noise` is white, of unit variance, shaped like `thickness`.
     """
     size = thickness.shape[-1]
 

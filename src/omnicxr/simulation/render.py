@@ -26,13 +26,16 @@ class Rendering:
 
 
 BATCH = {"cpu": 1, "cuda": 16}
-"""Studies of 128 px projected and developed together; of larger pictures fewer, in the same memory. One on a CPU: no slower there, and bytes
-do not depend on the batch."""
+"""Studies of 128 px projected and developed together; of larger pictures fewer, in the same memory. One on a CPU: no
+slower there, and bytes do not depend on the batch."""
 
 
 @torch.no_grad()
-def render(truths: Sequence[Truth], image_size: int, device: str = "cpu", *, batch: int | None = None) -> list[Rendering]:
-    """Render studies; each depends on its own seed alone. Findings are put in study by study, projection and exposure are batched."""
+def render(
+    truths: Sequence[Truth], image_size: int, device: str = "cpu", *, batch: int | None = None
+) -> list[Rendering]:
+    """Render studies; each depends on its own seed alone. Findings are put in study by study, projection and exposure
+    are batched."""
     size = batch or max(1, round(BATCH.get(torch.device(device).type, 1) * (128 / image_size) ** 3))
     return [r for i in range(0, len(truths), size) for r in _render_batch(truths[i : i + size], image_size, device)]
 
@@ -46,7 +49,10 @@ def _render_batch(truths: Sequence[Truth], image_size: int, device: str) -> list
         thickness = project(bodies, warps, exposures, image_size)
         noise = [torch.randn(image_size, image_size, generator=_generator(t, number)) for t in truths]
         views.append(develop(thickness, exposures, torch.stack(noise).to(device)).cpu())
-    measures = [{"cardiothoracic_ratio": cardiothoracic_ratio(atlas, w, t.frontal), **t.extents()} for t, w in zip(truths, warps, strict=True)]
+    measures = [
+        {"cardiothoracic_ratio": cardiothoracic_ratio(atlas, w, t.frontal), **t.extents()}
+        for t, w in zip(truths, warps, strict=True)
+    ]
     return [
         Rendering(frontal, lateral, replace(truth, measures={name: round(value, 4) for name, value in m.items()}))
         for frontal, lateral, truth, m in zip(*views, truths, measures, strict=True)

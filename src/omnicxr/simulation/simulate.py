@@ -1,7 +1,7 @@
 """Write simulated studies in the MIMIC-CXR-JPG layout: pictures, reports, tables and the truth.
 
-Each chunk of studies is one unit of work: its files and its part of the tables. A chunk whose record exists is done, so the
-same command resumes; the tables are joined from the records at the end.
+Each chunk of studies is one unit of work: its files and its part of the tables. A chunk whose record exists is done, so
+the same command resumes; the tables are joined from the records at the end.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from omnicxr.data.mimic_layout import MimicTables, Picture, dicom_id, study_fold
 from omnicxr.data.processes import end_with_parent
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, UserError
+from omnicxr.simulation.population import Prevalence, sample_truth
 from omnicxr.simulation.render import Rendering, render
 from omnicxr.simulation.report import write_report
-from omnicxr.simulation.sampling import Prevalence, sample_truth
 
 CHUNK = 20
 JPEG_QUALITY = 95
@@ -53,7 +53,9 @@ def study_ids(seed: int, index: int) -> tuple[int, int]:
     return 10_000_000 + (seed % 9) * 1_000_000 + patient, 50_000_000 + (seed % 9) * 1_000_000 + index
 
 
-def simulate(config: SimulationConfig, out: Path, *, workers: int = 1, device: str = "cpu", progress: Progress | None = None) -> None:
+def simulate(
+    config: SimulationConfig, out: Path, *, workers: int = 1, device: str = "cpu", progress: Progress | None = None
+) -> None:
     """Write `config.studies` studies under `out`; finished parts are kept when the same command runs again.
 
     Raises UserError if `out` holds a simulation with other settings or cannot be written to.
@@ -61,7 +63,9 @@ def simulate(config: SimulationConfig, out: Path, *, workers: int = 1, device: s
     check_writable(out)
     _claim(config, out)
     chunks = [range(i, min(i + CHUNK, config.studies)) for i in range(0, config.studies, CHUNK)]
-    todo = [c for c in chunks if len(_record(out, c)) < len(c)]  # the last chunk of fewer studies is done anew where more are asked for
+    todo = [
+        c for c in chunks if len(_record(out, c)) < len(c)
+    ]  # the last chunk of fewer studies is done anew where more are asked for
     done = config.studies - sum(map(len, todo))
     for size in _run_chunks(config, out, todo, workers, device):
         done += size
@@ -137,7 +141,15 @@ def _write_tables(out: Path, chunks: list[range]) -> None:
         for row in rows:
             labels = {Finding(name): state for name, state in row["labels"].items()}
             anatomy, pictures = row["truth"]["anatomy"], [Picture(**image) for image in row["images"]]
-            tables.add(row["subject_id"], row["study_id"], pictures, labels, hashed_split(str(row["subject_id"])), anatomy["age"], anatomy["sex"])
+            tables.add(
+                row["subject_id"],
+                row["study_id"],
+                pictures,
+                labels,
+                hashed_split(str(row["subject_id"])),
+                anatomy["age"],
+                anatomy["sex"],
+            )
     with whole_file(out / "truth.jsonl") as temporary:
         lines = (json.dumps({k: row[k] for k in ("subject_id", "study_id", "truth")}) for row in rows)
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

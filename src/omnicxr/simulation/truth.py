@@ -1,4 +1,5 @@
-"""What is true of a simulated study: anatomy, exposure and findings, drawn from one seed, before anything is rendered."""
+"""What is true of a simulated study: anatomy, exposure and findings, drawn from one seed, before anything is
+rendered."""
 
 from __future__ import annotations
 
@@ -183,7 +184,16 @@ class Device:
 
 
 Lesion = (
-    Cardiomegaly | WideMediastinum | Effusion | Pneumothorax | Consolidation | Atelectasis | Edema | Nodule | RibFracture | Device
+    Cardiomegaly
+    | WideMediastinum
+    | Effusion
+    | Pneumothorax
+    | Consolidation
+    | Atelectasis
+    | Edema
+    | Nodule
+    | RibFracture
+    | Device
 )
 LESION_TYPES: dict[str, type] = {t.__name__: t for t in Lesion.__args__}  # type: ignore[attr-defined]
 

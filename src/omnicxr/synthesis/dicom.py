@@ -1,4 +1,5 @@
-"""A generated view as a DICOM object: Digital X-Ray Image, For Presentation (PS3.3 A.26), marked as synthetic (0008,001C)."""
+"""A generated view as a DICOM object: Digital X-Ray Image, For Presentation (PS3.3 A.26), marked as synthetic
+(0008,001C)."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ FIELD_MM = 350.0
 NUMBER = {Modality.FRONTAL: 1, Modality.LATERAL: 2}
 ORIENTATION = {Modality.FRONTAL: ["L", "F"], Modality.LATERAL: ["P", "F"]}
 """Where rows and columns of the picture run: to the patient's left or back, and to the feet."""
-VIEW_CODES = {Modality.FRONTAL: ("399348003", "SCT", "postero-anterior"), Modality.LATERAL: ("399067008", "SCT", "lateral")}
+VIEW_CODES = {
+    Modality.FRONTAL: ("399348003", "SCT", "postero-anterior"),
+    Modality.LATERAL: ("399067008", "SCT", "lateral"),
+}
 
 
 class Person(NamedTuple):
@@ -38,15 +42,20 @@ class Person(NamedTuple):
 def dicom_file(pixels: np.ndarray, view: Modality, study: str, person: Person, provenance: dict[str, Any]) -> bytes:
     """uint8 [s, s] => a DICOM file, the same bytes for the same arguments.
 
-    Study and series have their own identifiers (UUID-derived, 2.25), the same for both views of a study and for every study of a model and seed.
-    Dates, times and names of physicians are empty; the patient's name is the identifier of the prompt's study.
+    Study and series have their own identifiers (UUID-derived, 2.25), the same for both views of a study and for every
+    study of a model and seed. Dates, times and names of physicians are empty; the patient's name is the identifier of
+    the prompt's study.
     """
     origin = json.dumps([provenance[k] for k in ("model_hash", "task", "seed")])
     dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
     meta = dataset.file_meta
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DX_FOR_PRESENTATION
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = _uid(origin, study, "image", view)
-    meta.TransferSyntaxUID, meta.ImplementationClassUID, meta.ImplementationVersionName = ExplicitVRLittleEndian, IMPLEMENTATION, "OMNICXR"
+    meta.TransferSyntaxUID, meta.ImplementationClassUID, meta.ImplementationVersionName = (
+        ExplicitVRLittleEndian,
+        IMPLEMENTATION,
+        "OMNICXR",
+    )
     _about_study(dataset, _uid(origin, study), _uid(origin, study, "series"), study, person)
     _about_image(dataset, view, provenance)
     _pixels(dataset, pixels)
@@ -66,11 +75,19 @@ def _about_study(dataset: Dataset, study_uid: UID, series_uid: UID, study: str, 
     dataset.PatientBirthDate, dataset.PatientSex = "", person.sex or ""
     if person.age is not None:
         dataset.PatientAge = f"{round(person.age):03d}Y"
-    dataset.StudyInstanceUID, dataset.StudyID, dataset.StudyDescription = study_uid, study[:16], "Synthetic chest radiographs"
+    dataset.StudyInstanceUID, dataset.StudyID, dataset.StudyDescription = (
+        study_uid,
+        study[:16],
+        "Synthetic chest radiographs",
+    )
     dataset.StudyDate = dataset.StudyTime = dataset.ReferringPhysicianName = dataset.AccessionNumber = ""
     dataset.SeriesInstanceUID, dataset.SeriesNumber, dataset.Modality = series_uid, 1, "DX"
     dataset.PresentationIntentType = "FOR PRESENTATION"
-    dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = "OmniCXR", "any-to-any", omnicxr.__version__
+    dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = (
+        "OmniCXR",
+        "any-to-any",
+        omnicxr.__version__,
+    )
 
 
 def _about_image(dataset: Dataset, view: Modality, provenance: dict[str, Any]) -> None:
@@ -91,7 +108,11 @@ def _about_image(dataset: Dataset, view: Modality, provenance: dict[str, Any]) -
 
 def _pixels(dataset: Dataset, pixels: np.ndarray) -> None:
     dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PresentationLUTShape = 1, "MONOCHROME2", "IDENTITY"
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PresentationLUTShape = (
+        1,
+        "MONOCHROME2",
+        "IDENTITY",
+    )
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
     dataset.PixelIntensityRelationship, dataset.PixelIntensityRelationshipSign = "LOG", -1
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "US"

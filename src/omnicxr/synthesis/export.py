@@ -1,7 +1,7 @@
 """A synthetic data set in the layouts that other tools read: picture folders, MIMIC-CXR-JPG, CheXGenBench, DICOM.
 
-Studies are read one after the other, so memory does not grow with their number. Every file is written whole or not at all, and one that is there
-is kept, so the same command goes on after an interruption; tables are put into place last.
+Studies are read one after the other, so memory does not grow with their number. Every file is written whole or not at
+all, and one that is there is kept, so the same command goes on after an interruption; tables are put into place last.
 """
 
 from __future__ import annotations
@@ -54,15 +54,17 @@ class SyntheticStudy:
 def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None) -> int:
     """Write the studies of the synthetic data set `data` to `out` as `kind`, a name of FORMATS; returns their number.
 
-    Pictures that were given and kept are left out. Raises UserError for a data set that `synthesize` did not make, an unknown kind, and a folder
-    that holds another export or anything else.
+    Pictures that were given and kept are left out. Raises UserError for a data set that `synthesize` did not make, an
+    unknown kind, and a folder that holds another export or anything else.
     """
     if kind not in FORMATS:
         raise UserError(f"Unknown format '{kind}': choose from {', '.join(FORMATS)}.")
     manifest_path = data / MANIFEST
     manifest = json.loads(manifest_path.read_text()) if manifest_path.is_file() else {}
     if "synthetic" not in manifest:
-        raise UserError(f"{data} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote.")
+        raise UserError(
+            f"{data} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote."
+        )
     _claim({"format": kind, "manifest": sha256(manifest_path)}, out)
     total = int(manifest["studies"])
 
@@ -85,7 +87,9 @@ def read_studies(data: Path, shards: Iterable[str]) -> Iterator[SyntheticStudy]:
                 labels = {f: row[c] for f, c in zip(Finding, LABEL_COLUMNS, strict=True)}
                 pngs = {m: row[f"{m}s"][0]["bytes"] for m in IMAGE_MODALITIES if row[f"{m}s"]}
                 views = {m: (png, made_by) for m, png in pngs.items() if (made_by := provenance_of(png)) is not None}
-                yield SyntheticStudy(index, row["study_id"], row["subject_id"], row["report"], labels, row["age"], row["sex"], views)
+                yield SyntheticStudy(
+                    index, row["study_id"], row["subject_id"], row["report"], labels, row["age"], row["sex"], views
+                )
                 index += 1
 
 
@@ -99,8 +103,11 @@ def _claim(wanted: dict[str, str], out: Path) -> None:
     write_json(path, wanted)
 
 
-def _as_files(studies: Iterator[SyntheticStudy], out: Path, suffix: str, encode: Callable[[SyntheticStudy, Modality], bytes]) -> None:
-    """OUT/STUDY_ID/frontal.SUFFIX, lateral.SUFFIX, report.txt and OUT/studies.csv, which `omnicxr prepare table` reads."""
+def _as_files(
+    studies: Iterator[SyntheticStudy], out: Path, suffix: str, encode: Callable[[SyntheticStudy, Modality], bytes]
+) -> None:
+    """OUT/STUDY_ID/frontal.SUFFIX, lateral.SUFFIX, report.txt and OUT/studies.csv, which `omnicxr prepare table`
+    reads."""
     columns = ("study_id", "subject_id", *IMAGE_MODALITIES, "report", "age", "sex", "split", *Finding, "provenance")
     with whole_file(out / TABLE) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
@@ -112,10 +119,19 @@ def _as_files(studies: Iterator[SyntheticStudy], out: Path, suffix: str, encode:
             if study.report:
                 write_text(out / study.study_id / "report.txt", study.report + "\n")
             made_by = next(iter(study.views.values()))[1] if study.views else {}
-            writer.writerow({
-                "study_id": study.study_id, "subject_id": study.subject_id, **names, "report": study.report, "age": study.age, "sex": study.sex,
-                "split": "train", **study.labels, "provenance": json.dumps(made_by, sort_keys=True),
-            })  # fmt: skip
+            writer.writerow(
+                {
+                    "study_id": study.study_id,
+                    "subject_id": study.subject_id,
+                    **names,
+                    "report": study.report,
+                    "age": study.age,
+                    "sex": study.sex,
+                    "split": "train",
+                    **study.labels,
+                    "provenance": json.dumps(made_by, sort_keys=True),
+                }
+            )
 
 
 def _png(studies: Iterator[SyntheticStudy], out: Path) -> None:
@@ -136,7 +152,9 @@ def _dicom(studies: Iterator[SyntheticStudy], out: Path) -> None:
 
 def _chexgenbench(studies: Iterator[SyntheticStudy], out: Path) -> None:
     """Frontal views and their prompts."""
-    write_chexgenbench(out, ((s.views[Modality.FRONTAL][0], s.report, s.study_id) for s in studies if Modality.FRONTAL in s.views))
+    write_chexgenbench(
+        out, ((s.views[Modality.FRONTAL][0], s.report, s.study_id) for s in studies if Modality.FRONTAL in s.views)
+    )
 
 
 def _mimic_cxr_jpg(studies: Iterator[SyntheticStudy], out: Path) -> None:
@@ -158,6 +176,10 @@ def _mimic_cxr_jpg(studies: Iterator[SyntheticStudy], out: Path) -> None:
 
 
 FORMATS: dict[str, Callable[[Iterator[SyntheticStudy], Path], None]] = {
-    "png": _png, "jpeg": _jpeg, "dicom": _dicom, "mimic-cxr-jpg": _mimic_cxr_jpg, "chexgenbench": _chexgenbench,
-}  # fmt: skip
+    "png": _png,
+    "jpeg": _jpeg,
+    "dicom": _dicom,
+    "mimic-cxr-jpg": _mimic_cxr_jpg,
+    "chexgenbench": _chexgenbench,
+}
 """Names on the command line => writers."""

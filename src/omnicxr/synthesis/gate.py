@@ -1,4 +1,5 @@
-"""Is a synthetic study what was asked for? Alignment with the prompt, and agreement of the judge with the wished findings."""
+"""Is a synthetic study what was asked for? Alignment with the prompt, and agreement of the judge with the wished
+findings."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from omnicxr.pipeline import AnyToAnyPipeline
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Thresholds; None is no condition. What fails is drawn again, up to `tries` times, and then the best draw is kept and counted."""
+    """Thresholds; None is no condition. What fails is drawn again, up to `tries` times, and then the best draw is kept
+    and counted."""
 
     alignment: float | None = None
     """Least cosine of the prompt embeddings of what was given and of what was made, -1..1."""
@@ -36,7 +38,11 @@ class Gate:
 
     def passes(self, quality: dict[str, float]) -> bool:
         """Every condition holds."""
-        return all(quality[k] >= least for k, least in (("alignment", self.alignment), ("agreement", self.agreement)) if least is not None)
+        return all(
+            quality[k] >= least
+            for k, least in (("alignment", self.alignment), ("agreement", self.agreement))
+            if least is not None
+        )
 
     def score(self, quality: dict[str, float]) -> float:
         """By which the best of several draws is chosen."""
@@ -45,7 +51,12 @@ class Gate:
 
 @torch.no_grad()
 def judged(
-    gate: Gate, pipe: AnyToAnyPipeline, judge: Judge | None, given: dict[str, Any], made: dict[Modality, Any], labels: np.ndarray
+    gate: Gate,
+    pipe: AnyToAnyPipeline,
+    judge: Judge | None,
+    given: dict[str, Any],
+    made: dict[Modality, Any],
+    labels: np.ndarray,
 ) -> dict[str, float]:
     """The figures that the gate asks for, rounded to 4 decimals."""
     out: dict[str, float] = {}
@@ -55,13 +66,15 @@ def judged(
     if gate.agreement is not None:
         assert judge is not None
         known = np.isfinite(labels) & (labels != -1)
-        scores = np.mean([judge(m, _input(pipe, m, part))[0].sigmoid()[0].cpu().numpy() for m, part in made.items()], axis=0)
+        scores = np.mean(
+            [judge(m, _input(pipe, m, part))[0].sigmoid()[0].cpu().numpy() for m, part in made.items()], axis=0
+        )
         out["agreement"] = round(float(1 - np.abs(scores - labels)[known].mean()), 4) if known.any() else 1.0
     return out
 
 
 def _embed(pipe: AnyToAnyPipeline, parts: dict[Modality, Any]) -> torch.Tensor:
-    mean = torch.stack([pipe.prompts.embed(m, _input(pipe, m, part))[0] for m, part in parts.items()]).mean(0)
+    mean = torch.stack([pipe.prompt_encoders.embed(m, _input(pipe, m, part))[0] for m, part in parts.items()]).mean(0)
     return mean / mean.norm()
 
 

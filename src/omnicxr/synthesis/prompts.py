@@ -1,4 +1,5 @@
-"""What synthetic studies are made from: studies of a prepared data set, a table of sentences, or sentences composed by the simulator's grammar."""
+"""What synthetic studies are made from: studies of a prepared data set, a table of sentences, or sentences composed by
+the simulator's grammar."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ import numpy as np
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.labeler import label_report
 from omnicxr.data.sources.base import sex, years
-from omnicxr.data.tables import read_table
+from omnicxr.data.table_files import read_table
 from omnicxr.domain import Finding, Labels, Modality, Task, UserError
+from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.report import write_report
-from omnicxr.simulation.sampling import sample_truth
 
 MAX_WORDS = 400
 """A longer prompt is a mistake (a file instead of a report): models read far fewer words."""
@@ -53,13 +54,16 @@ class Prompts:
 
 
 def prompts_for(task: Task, *, data: Path | None, split: str, table: Path | None, seed: int) -> Prompts:
-    """The prompts of a task. Raises UserError for prompts that cannot be used, and for a task whose pictures nothing provides."""
+    """The prompts of a task. Raises UserError for prompts that cannot be used, and for a task whose pictures nothing
+    provides."""
     if data is not None and table is not None:
         raise UserError("Prompts come either from a data set or from a table: leave one of --data and --prompts out.")
     if data is not None:
         return from_dataset(PreparedDataset(data, split), task)
     if pictures := [m for m in task.given if m.is_image]:
-        raise UserError(f"The task {task} needs a {pictures[0]} view for every study: name a prepared data set with --data.")
+        raise UserError(
+            f"The task {task} needs a {pictures[0]} view for every study: name a prepared data set with --data."
+        )
     return from_table(table) if table is not None else composed(COMPOSED, seed)
 
 
@@ -67,7 +71,9 @@ def from_dataset(data: PreparedDataset, task: Task) -> Prompts:
     """The studies that have everything that the task is given."""
     rows = data.having(*task.given) if task.given else np.arange(len(data))
     if len(rows) == 0:
-        raise UserError(f"No {data.split} study of {data.root} has {' and '.join(task.given)}: choose another task or split.")
+        raise UserError(
+            f"No {data.split} study of {data.root} has {' and '.join(task.given)}: choose another task or split."
+        )
     columns = {c: data.table.column(c).to_pylist() for c in ("study_id", "age", "sex")}
     picked = {c: [values[i] for i in rows] for c, values in columns.items()}
     reports = [data.reports[i] or "" for i in rows]
@@ -78,13 +84,15 @@ def from_dataset(data: PreparedDataset, task: Task) -> Prompts:
 
 
 def from_table(path: Path) -> Prompts:
-    """A CSV or Parquet table with the column `report`, and optionally study_id, age, sex and the 14 findings; a finding without a label is read
-    from the text."""
+    """A CSV or Parquet table with the column `report`, and optionally study_id, age, sex and the 14 findings; a finding
+    without a label is read from the text."""
     rows = list(read_table(path, ("report",), ("study_id", "age", "sex", *Finding)))
     reports = [row["report"].strip() for row in rows]
     labels = np.array([_labels(row) for row in rows], np.float32)
     names = [row.get("study_id") or str(i + 1) for i, row in enumerate(rows)]
-    prompts = Prompts(names, reports, labels, [years(row.get("age", "")) for row in rows], [sex(row.get("sex", "")) for row in rows])
+    prompts = Prompts(
+        names, reports, labels, [years(row.get("age", "")) for row in rows], [sex(row.get("sex", "")) for row in rows]
+    )
     _check(prompts, str(path))
     return prompts
 
@@ -95,7 +103,13 @@ def composed(count: int, seed: int) -> Prompts:
     written = [write_report(t) for t in truths]
     labels = np.array([label_values(r.labels) for r in written], np.float32)
     ages: list[float | None] = [float(t.anatomy.age) for t in truths]
-    return Prompts([f"composed-{i}" for i in range(count)], [r.impression for r in written], labels, ages, [t.anatomy.sex for t in truths])
+    return Prompts(
+        [f"composed-{i}" for i in range(count)],
+        [r.impression for r in written],
+        labels,
+        ages,
+        [t.anatomy.sex for t in truths],
+    )
 
 
 def label_values(labels: Labels) -> list[float]:
@@ -189,7 +203,10 @@ def _of_persons(prompts: Prompts, wish: Wish) -> np.ndarray:
         fits &= np.array([a is not None and youngest <= a <= oldest for a in prompts.ages])
     if not fits.any():
         who = " ".join([*([wish.sex] if wish.sex else []), *(["{:g}-{:g}".format(*wish.ages)] if wish.ages else [])])
-        raise UserError(f"No prompt is of a person with the wished sex and age ({who}): give prompts that are, or leave --sex and --ages out.")
+        raise UserError(
+            f"No prompt is of a person with the wished sex and age ({who}): give prompts that are, or leave --sex and"
+            " --ages out."
+        )
     return np.nonzero(fits)[0]
 
 

@@ -1,4 +1,5 @@
-"""Machine-readable provenance inside picture files: IPTC's digital source type as XMP, and all that made the picture as JSON."""
+"""Machine-readable provenance inside picture files: IPTC's digital source type as XMP, and all that made the picture as
+JSON."""
 
 from __future__ import annotations
 
@@ -23,13 +24,14 @@ def xmp_packet(provenance: dict[str, Any]) -> str:
     """XMP with the tool, the digital source type (IPTC extension schema) and the JSON as description."""
     description = escape(json.dumps(provenance, sort_keys=True))
     return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
-        'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-        f'xmp:CreatorTool={quoteattr(provenance["generator"])} Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}">'
-        f'<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{description}</rdf:li></rdf:Alt></dc:description>'
-        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF'
+        ' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
+        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        f" xmp:CreatorTool={quoteattr(provenance['generator'])}"
+        f' Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"><dc:description><rdf:Alt><rdf:li'
+        f' xml:lang="x-default">{description}</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF>'
+        '</x:xmpmeta><?xpacket end="r"?>'
     )
 
 
@@ -56,5 +58,11 @@ def jpeg_file(png: bytes, provenance: dict[str, Any]) -> bytes:
     """The same picture as a JPEG file, with the same provenance as XMP."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
-        picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, xmp=xmp_packet(provenance).encode(), comment=json.dumps(provenance, sort_keys=True))
+        picture.save(
+            buffer,
+            format="JPEG",
+            quality=JPEG_QUALITY,
+            xmp=xmp_packet(provenance).encode(),
+            comment=json.dumps(provenance, sort_keys=True),
+        )
     return buffer.getvalue()

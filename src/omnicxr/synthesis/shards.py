@@ -19,10 +19,11 @@ import omnicxr
 from omnicxr.data.duplicates import picture_hash
 from omnicxr.data.files import whole_file
 from omnicxr.data.labeler import label_report
+from omnicxr.data.seeds import derived_seed
 from omnicxr.data.shards import SCHEMA
 from omnicxr.domain import Finding, Modality, Task, View
 from omnicxr.models.judge import Judge
-from omnicxr.pipeline import AnyToAnyPipeline, study_seed
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.gate import Gate, judged
 from omnicxr.synthesis.prompts import Prompts, label_values
 from omnicxr.synthesis.provenance import png_file
@@ -46,7 +47,9 @@ class Recipe:
 class Maker:
     """Makes shards, with one model on one device."""
 
-    def __init__(self, pipe: AnyToAnyPipeline, judge: Judge | None, prompts: Prompts, chosen: np.ndarray, recipe: Recipe) -> None:
+    def __init__(
+        self, pipe: AnyToAnyPipeline, judge: Judge | None, prompts: Prompts, chosen: np.ndarray, recipe: Recipe
+    ) -> None:
         self.pipe, self.judge, self.prompts, self.chosen, self.recipe = pipe, judge, prompts, chosen, recipe
 
     def write(self, items: range, path: Path) -> None:
@@ -62,13 +65,14 @@ class Maker:
             pq.write_table(table, temporary, compression="zstd", row_group_size=64)
 
     def _item(self, index: int) -> tuple[dict[str, Any], int, bool]:
-        """The row of one item, how often it was drawn, and whether the gate let it through; of all draws the best is kept."""
+        """The row of one item, how often it was drawn, and whether the gate let it through; of all draws the best is
+        kept."""
         prompt, gate = int(self.chosen[index]), self.recipe.gate
         given = self.prompts.given(prompt, self.recipe.task)
         best: tuple[float, dict[Modality, Any], dict[str, Any]] | None = None
         attempt, passed = 0, False
         while attempt < gate.tries and not passed:
-            made = self._generate(given, study_seed(self.recipe.seed, index * gate.tries + attempt))
+            made = self._generate(given, derived_seed(self.recipe.seed, index * gate.tries + attempt))
             attempt += 1
             quality = judged(gate, self.pipe, self.judge, given, made, self.prompts.labels[prompt])
             passed = gate.passes(quality)
@@ -82,27 +86,48 @@ class Maker:
         output = self.pipe(**given, generate=self.recipe.task.generate, generator=[generator])
         return {m: getattr(output, m)[0] for m in self.recipe.task.generate}
 
-    def _row(self, index: int, prompt: int, given: dict[str, Any], made: dict[Modality, Any], quality: dict[str, Any]) -> dict[str, Any]:
+    def _row(
+        self, index: int, prompt: int, given: dict[str, Any], made: dict[Modality, Any], quality: dict[str, Any]
+    ) -> dict[str, Any]:
         task, name = self.recipe.task, f"syn{index:09d}"
         provenance = {
-            "generator": f"omnicxr {omnicxr.__version__}", "model_hash": self.recipe.model_hash, "task": str(task), "seed": self.recipe.seed,
-            "item": index, "prompt_hash": self._prompt_hash(given), "sampling": asdict(self.pipe.sampling), **quality,
-        }  # fmt: skip
+            "generator": f"omnicxr {omnicxr.__version__}",
+            "model_hash": self.recipe.model_hash,
+            "task": str(task),
+            "seed": self.recipe.seed,
+            "item": index,
+            "prompt_hash": self._prompt_hash(given),
+            "sampling": asdict(self.pipe.sampling),
+            **quality,
+        }
         shown: dict[Modality, Any] = {**self._kept(given), **made}
         columns: dict[str, list[Any]] = {}
         for m in VIEWS:
             there = m in shown
-            columns[f"{m}s"] = [{"bytes": png_file(shown[m], provenance if m in made else None), "path": f"{name}/{m}.png"}] if there else []
+            columns[f"{m}s"] = (
+                [{"bytes": png_file(shown[m], provenance if m in made else None), "path": f"{name}/{m}.png"}]
+                if there
+                else []
+            )
             columns[f"{m}_views"] = [str(VIEWS[m])] if there else []
             columns[f"{m}_hashes"] = [picture_hash(shown[m])] if there else []
         report = shown.get(Modality.REPORT) or (self.prompts.reports[prompt] if Modality.REPORT in task.given else "")
         labels = self.prompts.labels[prompt] if task.given else _labels_of(report)
         person = (self.prompts.ages[prompt], self.prompts.sexes[prompt]) if task.given else (None, None)
         return {
-            "subject_id": f"syn-{self.prompts.names[prompt]}" if task.given else f"syn-{index}", "study_id": name, "split": SPLIT, "source": SOURCE,
-            "findings": "", "impression": report, "report": report, "age": person[0], "sex": person[1], "truth": None, **columns,
+            "subject_id": f"syn-{self.prompts.names[prompt]}" if task.given else f"syn-{index}",
+            "study_id": name,
+            "split": SPLIT,
+            "source": SOURCE,
+            "findings": "",
+            "impression": report,
+            "report": report,
+            "age": person[0],
+            "sex": person[1],
+            "truth": None,
+            **columns,
             **{f"label_{f}": None if np.isnan(v) else int(v) for f, v in zip(Finding, labels, strict=True)},
-        }  # fmt: skip
+        }
 
     def _prompt_hash(self, given: dict[str, Any]) -> str | None:
         """Of what was given; None for nothing."""

@@ -1,7 +1,9 @@
-"""Many studies from a model: a prepared data set whose bytes do not depend on how many workers made it, or on how often they died.
+"""Many studies from a model: a prepared data set whose bytes do not depend on how many workers made it, or on how often
+they died.
 
-Item i is drawn from its own random generator, made from (seed, i), by one thread; items are grouped into shards, and a shard is written whole or not
-at all. A shard that exists is done, so the same command resumes; the manifest is written last.
+Item i is drawn from its own random generator, made from (seed, i), by one thread; items are grouped into shards, and a
+shard is written whole or not at all. A shard that exists is done, so the same command resumes; the manifest is written
+last.
 """
 
 from __future__ import annotations
@@ -64,27 +66,42 @@ class SynthesisConfig:
         if self.gate.alignment is not None and not self.task.given:
             raise UserError("With nothing given there is nothing to be aligned with: leave the alignment gate out.")
         if self.wish.of_some and not self.task.given:
-            raise UserError("With nothing given, findings, sex and age cannot be asked for: give reports or views, or leave "
-                            "--balance, --per-finding, --findings, --sex and --ages out.")  # fmt: skip
+            raise UserError(
+                "With nothing given, findings, sex and age cannot be asked for: give reports or views, or leave "
+                "--balance, --per-finding, --findings, --sex and --ages out."
+            )
 
 
 def synthesize(
-    config: SynthesisConfig, model: Path, out: Path, *, workers: int = 1, devices: tuple[str, ...] = ("cpu",), use_ray: bool = False,
+    config: SynthesisConfig,
+    model: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    devices: tuple[str, ...] = ("cpu",),
+    use_ray: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Write the data set; returns its manifest. Raises UserError for prompts, gate or folder that cannot be used, and where workers keep dying."""
+) -> dict[str, Any]:
+    """Write the data set; returns its manifest. Raises UserError for prompts, gate or folder that cannot be used, and
+    where workers keep dying."""
     prompts = _prompts(config)
     chosen = choose(prompts, config.wish, config.seed)
     if config.gate.agreement is not None and not (model / "judge").is_dir():
         raise UserError(f"{model} has no judge for the agreement gate: train one, or leave the gate out.")
     pipe = _pipeline(config, model, "cpu")
     image_size = pipe.image_size
-    if config.data and any(m.is_image for m in config.task.given) and (found := PreparedDataset(config.data, config.split).image_size) != image_size:
+    if (
+        config.data
+        and any(m.is_image for m in config.task.given)
+        and (found := PreparedDataset(config.data, config.split).image_size) != image_size
+    ):
         raise UserError(f"{config.data} has pictures of {found} px, the model works at {image_size}: prepare it again.")
     check_writable(out)
     _claim(config, prompts, pipe.sampling, model, out)
-    shards = {out / f"{SPLIT}-{n:06d}.parquet": range(i, min(i + config.shard_size, len(chosen)))
-              for n, i in enumerate(range(0, len(chosen), config.shard_size))}  # fmt: skip
+    shards = {
+        out / f"{SPLIT}-{n:06d}.parquet": range(i, min(i + config.shard_size, len(chosen)))
+        for n, i in enumerate(range(0, len(chosen), config.shard_size))
+    }
     todo = [(items, path) for path, items in shards.items() if not path.exists()]
     done = len(chosen) - sum(len(items) for items, _ in todo)
     run = _with_ray if use_ray else _with_processes
@@ -111,8 +128,14 @@ def _claim(config: SynthesisConfig, prompts: Prompts, sampling: SamplingConfig, 
     if not path.exists() and (out / MANIFEST).exists():
         raise UserError(f"{out} holds another data set: choose another folder.")
     origin = prompts.data.manifest_hash if prompts.data else sha256(config.table) if config.table else "composed"
-    settings = asdict(config) | {"task": str(config.task), "data": None, "table": None, "prompts": origin, "model_hash": model_hash(model),
-                                 "sampling": asdict(sampling)}  # fmt: skip
+    settings = asdict(config) | {
+        "task": str(config.task),
+        "data": None,
+        "table": None,
+        "prompts": origin,
+        "model_hash": model_hash(model),
+        "sampling": asdict(sampling),
+    }
     wanted = json.loads(json.dumps(settings, default=str))
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise UserError(f"{out} holds a synthesis with other settings (see {RECORD}): choose another folder.")
@@ -126,7 +149,12 @@ def _finish(model: Path, count: int, shards: list[Path], image_size: int, out: P
     settings = json.loads((out / RECORD).read_text())
     account = {"studies_seen": count, "dropped": {}, "images_left_out": {}}
     options = {"kind": "synthetic", "image_size": image_size}
-    about = {"settings": settings, "model_hash": model_hash(model), "draws": gate["tries"], "below_the_gate": gate["failed"]}
+    about = {
+        "settings": settings,
+        "model_hash": model_hash(model),
+        "draws": gate["tries"],
+        "below_the_gate": gate["failed"],
+    }
     return write_manifest(options, account, shards, out, synthetic=about)
 
 
@@ -141,8 +169,16 @@ class _Job:
         config = self.config
         prompts = _prompts(config)
         judge = Judge.load(self.model / "judge").to(device).eval() if config.gate.agreement is not None else None
-        recipe = Recipe(task=config.task, seed=config.seed, gate=config.gate, keep_given=config.keep_given, model_hash=model_hash(self.model))
-        return Maker(_pipeline(config, self.model, device), judge, prompts, choose(prompts, config.wish, config.seed), recipe)
+        recipe = Recipe(
+            task=config.task,
+            seed=config.seed,
+            gate=config.gate,
+            keep_given=config.keep_given,
+            model_hash=model_hash(self.model),
+        )
+        return Maker(
+            _pipeline(config, self.model, device), judge, prompts, choose(prompts, config.wish, config.seed), recipe
+        )
 
 
 _maker: Maker | None = None
@@ -179,14 +215,15 @@ def _with_processes(job: _Job, todo: list[tuple[range, Path]], workers: int, dev
             if deaths >= MAX_DEATHS:
                 left = sum(len(items) for items, path in todo if not path.exists())
                 raise UserError(
-                    f"Workers died {deaths} times in a row without finishing a shard: most likely memory ran out. {left} studies are left; "
-                    "what is done is kept. Run the same command with fewer --workers."
+                    f"Workers died {deaths} times in a row without finishing a shard: most likely memory ran out."
+                    f" {left} studies are left; what is done is kept. Run the same command with fewer --workers."
                 ) from None
         todo = [(items, path) for items, path in todo if not path.exists()]
 
 
 def _with_ray(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: tuple[str, ...]) -> Iterator[int]:
-    """Shards as actors' tasks on a Ray cluster that shares the file system; Ray starts dead actors again and repeats their task."""
+    """Shards as actors' tasks on a Ray cluster that shares the file system; Ray starts dead actors again and repeats
+    their task."""
     try:
         import ray
         import ray.exceptions
@@ -216,6 +253,9 @@ def _with_ray(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: 
     except ray.exceptions.RayTaskError as error:
         raise error.cause if isinstance(error.cause, UserError) else error from None
     except ray.exceptions.RayActorError as error:
-        raise UserError(f"Ray's workers keep dying ({str(error)[:120]}): what is done is kept. Run the same command with fewer --workers.") from None
+        raise UserError(
+            f"Ray's workers keep dying ({str(error)[:120]}): what is done is kept. Run the same command with fewer"
+            " --workers."
+        ) from None
     finally:
         ray.shutdown()

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task, UserError
+from omnicxr.models.inputs import network_input
+from omnicxr.models.tokenizer import ReportTokenizer
 
 HELD_OUT_PICTURES, HELD_OUT_BATCH = 48, 16
 DEVICE_SHARE = 0.25
@@ -22,6 +24,13 @@ DEVICE_SHARE = 0.25
 def has_room(device: torch.device, size: int) -> bool:
     """Whether so many bytes of training data can stay on a device: a GPU with enough memory."""
     return device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def study_inputs(
+    data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], tokenizer: ReportTokenizer
+) -> dict[Modality, Tensor]:
+    """Network inputs of some studies, see `network_input`."""
+    return {m: network_input(m, part, tokenizer) for m, part in data.parts(rows, modalities).items()}
 
 
 class EpochSampler:
@@ -51,20 +60,31 @@ Group = TypeVar("Group")
 
 
 class GroupSampler(Generic[Group]):
-    """One group of studies per micro-batch, the same on every process, drawn by `weights`; without them all groups as often."""
+    """One group of studies per micro-batch, the same on every process, drawn by `weights`; without them all groups as
+    often."""
 
     def __init__(
-        self, groups: Mapping[Group, np.ndarray], batch_size: int, *, seed: int, world_size: int = 1, weights: Mapping[Group, float] | None = None
+        self,
+        groups: Mapping[Group, np.ndarray],
+        batch_size: int,
+        *,
+        seed: int,
+        world_size: int = 1,
+        weights: Mapping[Group, float] | None = None,
     ) -> None:
         """`groups`: rows of a data set; empty ones never come up. Raises UserError where all are empty."""
         self.seed, self.rows = seed, {group: rows for group, rows in groups.items() if len(rows)}
         self.groups = list(self.rows)
         if not self.groups:
-            raise UserError("The training split has no studies with the parts that this stage needs: check which modalities the data set has "
-                            "(`omnicxr inspect`), and see `omnicxr prepare --describe` for data without reports.")  # fmt: skip
+            raise UserError(
+                "The training split has no studies with the parts that this stage needs: check which modalities the"
+                " data set has (`omnicxr inspect`), and see `omnicxr prepare --describe` for data without reports."
+            )
         weight = np.array([weights[group] if weights else 1 for group in self.rows], float)
         self.shares = weight / weight.sum()
-        self.samplers = {g: EpochSampler(len(rows), batch_size, seed=seed, world_size=world_size) for g, rows in self.rows.items()}
+        self.samplers = {
+            g: EpochSampler(len(rows), batch_size, seed=seed, world_size=world_size) for g, rows in self.rows.items()
+        }
 
     def batch(self, step: int, rank: int = 0) -> tuple[Group, np.ndarray]:
         """The group of this step, and the rows of the data set in this process's micro-batch."""
@@ -73,25 +93,30 @@ class GroupSampler(Generic[Group]):
         return group, self.rows[group][self.samplers[group].batch(step, rank)]
 
 
-Parts = tuple[Modality, ...]
+Modalities = tuple[Modality, ...]
 
 
-def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[tuple[Task, Parts], np.ndarray]:
-    """(Task, modalities that studies have, all that the task touches among them) => those studies; a study is under every task it allows."""
+def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[tuple[Task, Modalities], np.ndarray]:
+    """(Task, modalities that studies have, all that the task touches among them) => those studies; a study is under
+    every task it allows."""
     groups = studies_by_parts(data, at_least=1)
     return {(t, parts): rows for parts, rows in groups.items() for t in tasks if set(t.modalities) <= set(parts)}
 
 
 def by_what_is_generated(
-    groups: Mapping[tuple[Task, Parts], np.ndarray], together_share: float, report_share: float
-) -> dict[tuple[Task, Parts], float]:
-    """Weights with which every study comes up as often, whatever parts it has: were all tasks equal, those without a lateral view, which allow two
-    tasks of thirteen, would hardly be learned from.
+    groups: Mapping[tuple[Task, Modalities], np.ndarray], together_share: float, report_share: float
+) -> dict[tuple[Task, Modalities], float]:
+    """Weights with which every study comes up as often, whatever parts it has: were all tasks equal, those without a
+    lateral view, which allow two tasks of thirteen, would hardly be learned from.
 
-    Of the tasks that a study allows, those that generate several parts at once get `together_share`, of the rest those that generate its report
-    `report_share` and those that generate a view what is left, each kind equally.
+    Of the tasks that a study allows, those that generate several parts at once get `together_share`, of the rest those
+    that generate its report `report_share` and those that generate a view what is left, each kind equally.
     """
-    share_of = {"together": together_share, "report": (1 - together_share) * report_share, "view": (1 - together_share) * (1 - report_share)}
+    share_of = {
+        "together": together_share,
+        "report": (1 - together_share) * report_share,
+        "view": (1 - together_share) * (1 - report_share),
+    }
     weights = {}
     for parts, size in {parts: len(rows) for (_, parts), rows in groups.items()}.items():
         kind = {t: _kind(t) for t, p in groups if p == parts}
@@ -114,7 +139,8 @@ def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
 
 
 class Pictures:
-    """All pictures of a data set, both views: decoded when they are asked for, and kept from then on where there is a GPU with room for all of them.
+    """All pictures of a data set, both views: decoded when they are asked for, and kept from then on where there is a
+    GPU with room for all of them.
 
     A network of the size of an autoencoder learns from pictures faster than one thread decodes them.
     """
@@ -149,9 +175,9 @@ def held_out_pictures(data: PreparedDataset) -> list[Tensor]:
     return [pictures[chosen[i : i + HELD_OUT_BATCH]] for i in range(0, len(chosen), HELD_OUT_BATCH)]
 
 
-def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[Parts, np.ndarray]:
+def studies_by_parts(data: PreparedDataset, *, at_least: int) -> dict[Modalities, np.ndarray]:
     """The modalities that studies have, at least so many => those studies; each is under one."""
-    there: dict[Parts, list[int]] = {}
+    there: dict[Modalities, list[int]] = {}
     for i, row in enumerate(data.available):
         there.setdefault(tuple(m for m, has in zip(Modality, row, strict=True) if has), []).append(i)
     return {parts: np.array(rows) for parts, rows in sorted(there.items()) if len(parts) >= at_least}

@@ -1,4 +1,5 @@
-"""Training state on disk: weights, averages and optimiser as safetensors, never pickle. A checkpoint is whole or absent."""
+"""Training state on disk: weights, averages and optimiser as safetensors, never pickle. A checkpoint is whole or
+absent."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ class Reached:
     finished: bool = False
 
 
-def save_checkpoint(folder: Path, reached: Reached, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
+def save_checkpoint(
+    folder: Path, reached: Reached, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer
+) -> None:
     """Write `folder/step-N`, then remove older ones."""
     step = reached.step
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -41,7 +44,10 @@ def save_checkpoint(folder: Path, reached: Reached, model: nn.Module, ema: list[
         shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
     except OSError as error:
-        raise UserError(f"Cannot write the checkpoint {final}: {error.strerror or error}. Free some space and run the command again.") from error
+        raise UserError(
+            f"Cannot write the checkpoint {final}: {error.strerror or error}. Free some space and run the command"
+            " again."
+        ) from error
     for other in folder.glob("step-*"):
         if other != final:
             shutil.rmtree(other)

@@ -13,11 +13,10 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import whole_file
 from omnicxr.domain import Modality
 from omnicxr.models.image_autoencoder import ImageAutoencoder
-from omnicxr.models.prompts import PromptEncoders
+from omnicxr.models.prompt_encoders import PromptEncoders
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import has_room
-from omnicxr.training.stages.prompts import study_inputs
+from omnicxr.training.batches import has_room, study_inputs
 
 CHUNK = 64
 
@@ -43,10 +42,17 @@ class Latents:
 
 @torch.no_grad()
 def encode_share(
-    data: PreparedDataset, images: ImageAutoencoder, reports: ReportAutoencoder, prompts: PromptEncoders, tokenizer: ReportTokenizer,
-    folder: Path, share: int, shares: int,
-) -> None:  # fmt: skip
-    """Encode every `shares`-th study of a split, from number `share`, into `folder`; what is there already is not done again."""
+    data: PreparedDataset,
+    images: ImageAutoencoder,
+    reports: ReportAutoencoder,
+    prompts: PromptEncoders,
+    tokenizer: ReportTokenizer,
+    folder: Path,
+    share: int,
+    shares: int,
+) -> None:
+    """Encode every `shares`-th study of a split, from number `share`, into `folder`; what is there already is not done
+    again."""
     for modality in _modalities(data):
         whole = _paths(folder, data, modality)
         parts = [_part(p, share, shares) for p in whole]

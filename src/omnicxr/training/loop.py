@@ -1,7 +1,7 @@
 """One training loop for every stage: accelerate, AdamW, warm-up and cosine, EMA, checkpoints, JSONL metrics.
 
-Everything random in step n follows from (seed, n, rank) alone, so a run that was killed and started again ends in the same
-weights as one that was not.
+Everything random in step n follows from (seed, n, rank) alone, so a run that was killed and started again ends in the
+same weights as one that was not.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
+from omnicxr.data.seeds import derived_seed
 from omnicxr.models.component import Component
 from omnicxr.training.checkpoint import Reached, load_checkpoint, save_checkpoint
 from omnicxr.training.compiling import compile_blocks, uncompiled
@@ -45,7 +45,8 @@ class Stage(Protocol):
         ...
 
     def held_out_losses(self, model: Any) -> list[Losses]:
-        """The same of some micro-batches of held-out studies, always the same ones, on this process alone; none where there are no such studies."""
+        """The same of some micro-batches of held-out studies, always the same ones, on this process alone; none where
+        there are no such studies."""
         ...
 
     def finish(self) -> None:
@@ -69,8 +70,8 @@ class LoopConfig:
     mixed_precision: str = "no"
     """"no", "bf16" or "fp16", as accelerate takes it."""
     budget_minutes: float | None = None
-    """End a stage after so much time, or after its steps, whichever comes first. The learning rate follows, so that it is 0 at the end either way;
-    such a run ends in weights that depend on the machine's speed."""
+    """End a stage after so much time, or after its steps, whichever comes first. The learning rate follows, so that it
+    is 0 at the end either way; such a run ends in weights that depend on the machine's speed."""
 
 
 Report = Callable[[str, int, int, dict[str, float]], None]
@@ -89,41 +90,50 @@ class _WithLoss(nn.Module):
 
 
 def learning_rate(step: int, config: OptimizationConfig, spent: float = 0.0) -> float:
-    """Linear warm-up, then cosine to zero at the last step, or where `spent`, the share of the time budget, reaches 1."""
+    """Linear warm-up, then cosine to zero at the last step, or where `spent`, the share of the time budget, reaches
+    1."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     done = max((step - config.warmup_steps) / max(1, config.steps - config.warmup_steps), min(spent, 1.0))
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def step_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of everything random in one step on one process."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
-
-
 def processes() -> PartialState:
     """The processes that train together, as the launcher started them; without an accelerator they are CPU processes.
 
-    They wait for each other up to `PATIENCE`: the first one alone trains the tokenizer and puts the latents of a whole data set together.
+    They wait for each other up to `PATIENCE`: the first one alone trains the tokenizer and puts the latents of a whole
+    data set together.
     """
     return PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
 
 
 def train_stage(
-    stage: Stage, config: OptimizationConfig, loop: LoopConfig, folder: Path,
-    *, report: Report | None = None, on_checkpoint: Callable[[Path], None] | None = None,
-) -> Component:  # fmt: skip
-    """Train a stage to its last step or the end of its time, picking up the newest checkpoint in `folder`; returns the model with EMA weights."""
+    stage: Stage,
+    config: OptimizationConfig,
+    loop: LoopConfig,
+    folder: Path,
+    *,
+    report: Report | None = None,
+    on_checkpoint: Callable[[Path], None] | None = None,
+) -> Component:
+    """Train a stage to its last step or the end of its time, picking up the newest checkpoint in `folder`; returns the
+    model with EMA weights."""
     accelerator = Accelerator(
-        cpu=not torch.accelerator.is_available(), mixed_precision=loop.mixed_precision,
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision=loop.mixed_precision,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )  # fmt: skip
+    )
     folder.mkdir(parents=True, exist_ok=True)
     stage.model.train().requires_grad_(True).to(accelerator.device)
     params = list(stage.model.parameters())
     ema = [p.detach().clone() for p in params]
-    optimizer = torch.optim.AdamW(params, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay,
-                                  fused=accelerator.device.type == "cuda")  # fmt: skip
+    optimizer = torch.optim.AdamW(
+        params,
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=config.weight_decay,
+        fused=accelerator.device.type == "cuda",
+    )
     reached = load_checkpoint(folder, stage.model, ema, optimizer)
     clock = _Clock(accelerator, reached.seconds, loop.budget_minutes)
     if loop.compile:
@@ -137,7 +147,7 @@ def train_stage(
     for step in range(reached.step, reached.step if finished else config.steps):
         spent = clock.spent_share()
         last = step + 1 == config.steps or spent >= 1
-        torch.manual_seed(step_seed(loop.seed, step, accelerator.process_index))
+        torch.manual_seed(derived_seed(loop.seed, step, accelerator.process_index))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config, spent)
         with throughput.step(step):
@@ -150,13 +160,20 @@ def train_stage(
         decay = min(config.ema_decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         if log:
-            figures = log.add(step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], studies, throughput, last)
+            figures = log.add(
+                step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], studies, throughput, last
+            )
             if figures and report:
-                report(stage.name, step + 1, config.steps if spent == 0 else min(config.steps, round((step + 1) / spent)), figures)
+                report(
+                    stage.name,
+                    step + 1,
+                    config.steps if spent == 0 else min(config.steps, round((step + 1) / spent)),
+                    figures,
+                )
         if log and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
             save_checkpoint(folder, Reached(step + 1, clock.seconds, last), stage.model, ema, optimizer)
             with _averaged(params, ema, stage.model), uncompiled(loop.compile):
-                torch.manual_seed(step_seed(loop.seed, 0, 0))  # the same noise every time
+                torch.manual_seed(derived_seed(loop.seed, 0, 0))  # the same noise every time
                 log.add_held_out(step, stage.held_out_losses(stage.model))
                 if last:
                     stage.finish()
@@ -223,7 +240,8 @@ class _averaged:
 
 
 class _Log:
-    """metrics.jsonl: one line of means every `every` steps; held-out.jsonl: one line at every checkpoint, of the averaged weights.
+    """metrics.jsonl: one line of means every `every` steps; held-out.jsonl: one line at every checkpoint, of the
+    averaged weights.
 
     Lines past the checkpoint that is resumed are cut off.
     """
@@ -237,9 +255,13 @@ class _Log:
             kept = [line for line in lines if json.loads(line)["step"] <= start]
             path.write_text("".join(line + "\n" for line in kept))
 
-    def add(self, step: int, values: dict[str, Tensor], lr: float, studies: int, throughput: Throughput, last: bool) -> dict[str, float] | None:
+    def add(
+        self, step: int, values: dict[str, Tensor], lr: float, studies: int, throughput: Throughput, last: bool
+    ) -> dict[str, float] | None:
         for name, value in values.items():
-            self.values.setdefault(name, []).append(value.detach())  # read only when a line is due, so that a GPU never waits
+            self.values.setdefault(name, []).append(
+                value.detach()
+            )  # read only when a line is due, so that a GPU never waits
         self.count += 1
         if (step + 1) % self.every and not last:
             return None
@@ -252,7 +274,11 @@ class _Log:
 
     def add_held_out(self, step: int, batches: list[Losses]) -> None:
         if batches:
-            _append(self.held_out, step, _means({name: [b[name] for b in batches if name in b] for batch in batches for name in batch}))
+            _append(
+                self.held_out,
+                step,
+                _means({name: [b[name] for b in batches if name in b] for batch in batches for name in batch}),
+            )
 
 
 def _means(values: dict[str, list[Tensor]]) -> dict[str, float]:

@@ -23,7 +23,8 @@ def grid(rows: Sequence[np.ndarray]) -> Image.Image:
 
 
 def save_reconstructions(held_out: PreparedDataset, reconstruct: Callable[[Tensor], Tensor], path: Path) -> None:
-    """The first held-out pictures of every view that there is, above what `reconstruct` makes of uint8 [n, s, s]: the same."""
+    """The first held-out pictures of every view that there is, above what `reconstruct` makes of uint8 [n, s, s]: the
+    same."""
     views = [m for m in IMAGE_MODALITIES if len(held_out.having(m))]
     pictures = [torch.from_numpy(held_out.images(m, held_out.having(m)[:6])) for m in views]
     save_grid([torch.cat(pictures).numpy(), torch.cat([reconstruct(x).cpu() for x in pictures]).numpy()], path)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
-from omnicxr.models.generator import Generator
-from omnicxr.models.preconditioner import LatentStatistics
+from omnicxr.models.generator.network import Generator
+from omnicxr.models.generator.preconditioner import LatentStatistics
 from omnicxr.training.batches import evenly
 from omnicxr.training.latents import Latents
 
@@ -24,8 +24,11 @@ RIDGE = 0.01
 
 
 @torch.no_grad()
-def latent_statistics(latents: Latents, data: PreparedDataset, modality: Modality, network: Generator) -> LatentStatistics:
-    """Of the studies that have the modality; principal axes, as many as the network's config asks for, come from torch's global generator."""
+def latent_statistics(
+    latents: Latents, data: PreparedDataset, modality: Modality, network: Generator
+) -> LatentStatistics:
+    """Of the studies that have the modality; principal axes, as many as the network's config asks for, come from
+    torch's global generator."""
     rows = data.having(modality)
     rows = rows[evenly(len(rows), ROWS)]
     values = latents.rows(modality, rows).cpu()
@@ -36,14 +39,21 @@ def latent_statistics(latents: Latents, data: PreparedDataset, modality: Modalit
     centred = (values - mean).flatten(1)
     found = min(rank, *centred.shape)
     axes = torch.zeros(centred.shape[1], rank)
-    axes[:, :found] = torch.svd_lowrank(centred, q=min(found + SPARE_AXES, *centred.shape), niter=POWER_ITERATIONS)[2][:, :found]
+    axes[:, :found] = torch.svd_lowrank(centred, q=min(found + SPARE_AXES, *centred.shape), niter=POWER_ITERATIONS)[2][
+        :, :found
+    ]
     along = centred @ axes
     rest = (centred - along @ axes.T).view_as(values)
-    return LatentStatistics(mean, std, axes, along.std(0), rest.std(0), _regression(latents, data, modality, network, rows, along))
+    return LatentStatistics(
+        mean, std, axes, along.std(0), rest.std(0), _regression(latents, data, modality, network, rows, along)
+    )
 
 
-def _regression(latents: Latents, data: PreparedDataset, modality: Modality, network: Generator, rows: np.ndarray, along: Tensor) -> Tensor:
-    """Prompts of all that can be given for the modality => its latents along the axes, by one ridge regression without intercept."""
+def _regression(
+    latents: Latents, data: PreparedDataset, modality: Modality, network: Generator, rows: np.ndarray, along: Tensor
+) -> Tensor:
+    """Prompts of all that can be given for the modality => its latents along the axes, by one ridge regression without
+    intercept."""
     others = [m for m in Modality if m is not modality]
     size = network.config.prompt_dim
     squares, products = torch.zeros(size, size), torch.zeros(size, along.shape[1])

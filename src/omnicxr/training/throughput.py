@@ -1,4 +1,5 @@
-"""How well a processor is used: floating-point operations that the training steps need, over what the processor can do."""
+"""How well a processor is used: floating-point operations that the training steps need, over what the processor can
+do."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from omnicxr.training.compiling import uncompiled
 
 EVERY, FIRST = 50, 3
-"""Operations are counted in the first steps and then in one of so many: counting takes time, and tasks differ. Counting changes roundings, so it is
-always done in the same steps, whether a run was interrupted or not."""
+"""Operations are counted in the first steps and then in one of so many: counting takes time, and tasks differ. Counting
+changes roundings, so it is always done in the same steps, whether a run was interrupted or not."""
 REPEATS = 5
 
 
 class Throughput:
-    """Counted operations per step of this process, beside its measured peak (a large matrix product in the training's precision)."""
+    """Counted operations per step of this process, beside its measured peak (a large matrix product in the training's
+    precision)."""
 
     def __init__(self, device: torch.device, mixed_precision: str, *, compiled: bool = False) -> None:
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(mixed_precision, torch.float32)
@@ -37,7 +39,8 @@ class Throughput:
         self.counted.append(counter.get_total_flops())
 
     def figures(self, steps_per_second: float) -> dict[str, float]:
-        """`tflops` (10^12 operations a second) and `utilisation` (of the measured peak, 0..1); nothing before the first count."""
+        """`tflops` (10^12 operations a second) and `utilisation` (of the measured peak, 0..1); nothing before the first
+        count."""
         if not self.counted:
             return {}
         done = sum(self.counted) / len(self.counted) * steps_per_second

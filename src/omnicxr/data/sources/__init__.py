@@ -16,9 +16,14 @@ from omnicxr.data.sources.table import TableSource
 from omnicxr.domain import UserError
 
 FOLDERS: dict[str, Callable[[Path], StudySource]] = {
-    "mimic-cxr-jpg": MimicCxrJpg, "mimic-cxr": MimicCxr, "openi": OpenI, "chexpert": CheXpert, "chexpert-plus": CheXpertPlus,
-    "padchest": PadChest, "nih": Nih,
-}  # fmt: skip
+    "mimic-cxr-jpg": MimicCxrJpg,
+    "mimic-cxr": MimicCxr,
+    "openi": OpenI,
+    "chexpert": CheXpert,
+    "chexpert-plus": CheXpertPlus,
+    "padchest": PadChest,
+    "nih": Nih,
+}
 """Names on the command line => readers of a folder."""
 KINDS = (*FOLDERS, "table", "mix")
 
@@ -26,8 +31,8 @@ KINDS = (*FOLDERS, "table", "mix")
 def open_source(kind: str, where: str, columns: Mapping[str, str] | None = None) -> StudySource:
     """The reader of a data set.
 
-    `where` is a folder; for "table" a file; for "mix" several data sets as "KIND=FOLDER,KIND=FOLDER". Raises UserError for an unknown kind or a
-    place that is not there.
+    `where` is a folder; for "table" a file; for "mix" several data sets as "KIND=FOLDER,KIND=FOLDER". Raises UserError
+    for an unknown kind or a place that is not there.
     """
     if kind == "mix":
         parts = [part.partition("=") for part in where.split(",")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from omnicxr.data.sections import clean_text, split_sections
-from omnicxr.data.tables import decode_text
+from omnicxr.data.table_files import decode_text
 from omnicxr.domain import Finding, Labels, LabelState, Study, View
 
 
@@ -74,7 +74,8 @@ def _whole(text: str) -> int:
 
 
 def named_labels(names: set[str], mapping: Mapping[str, Finding]) -> Labels:
-    """Labels of a data set that lists what it found: listed is positive, in its vocabulary but not listed is negative, else not mentioned."""
+    """Labels of a data set that lists what it found: listed is positive, in its vocabulary but not listed is negative,
+    else not mentioned."""
     positive = {mapping[n] for n in names if n in mapping}
     known = set(mapping.values())
     return {f: LabelState.POSITIVE if f in positive else LabelState.NEGATIVE if f in known else None for f in Finding}
@@ -86,14 +87,15 @@ def frontal_view(code: str) -> View:
 
 
 def merged_sections(report: str, findings: str, impression: str) -> dict[str, str]:
-    """Sections of a report text, of which findings and impression give way to columns of their own; empty ones are left out."""
+    """Sections of a report text, of which findings and impression give way to columns of their own; empty ones are left
+    out."""
     own = {"findings": clean_text(findings), "impression": clean_text(impression)}
     sections = {**split_sections(report), **{name: text for name, text in own.items() if text}}
     return {name: text for name, text in sections.items() if text}
 
 
 def years(text: str) -> float | None:
-    """"063Y", "63", "63.0" => 63.0; None for what is no age of 0 to 120 years."""
+    """ "063Y", "63", "63.0" => 63.0; None for what is no age of 0 to 120 years."""
     digits = text.strip().upper().removesuffix("Y")
     try:
         age = float(digits)

@@ -6,9 +6,9 @@
 | `chexpert-plus` | `df_chexpert_plus_240401.csv` | path_to_image, frontal_lateral, ap_pa, deid_patient_id, patient_report_date_order |
 | | | section_findings, section_impression, age, sex, split; report where present |
 
-The partition called valid is `validate` here. CheXpert has no reports; CheXpert Plus has no label columns in this table, so the labeler reads its
-reports.
-"""
+The partition called valid is `validate` here. CheXpert has no reports; CheXpert Plus has no label columns in this
+table, so the labeler reads its reports.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, frontal_view, merged_sections, sex, years
 from omnicxr.data.splits import SPLIT_NAMES
-from omnicxr.data.tables import Row, read_table
+from omnicxr.data.table_files import Row, read_table
 from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
 
 _STUDY = re.compile(r"(patient\d+)/(study\d+)/")
@@ -64,10 +64,20 @@ class CheXpert(Source):
 
     def _study(self, key: tuple[str, str], rows: list[Row], split: str, labels: Labels) -> Study:
         refs = tuple(
-            ImageRef(path, view_of(row["Frontal/Lateral"], row["AP/PA"])) for row in rows if (path := self.picture(self._path(row["Path"])))
+            ImageRef(path, view_of(row["Frontal/Lateral"], row["AP/PA"]))
+            for row in rows
+            if (path := self.picture(self._path(row["Path"])))
         )
-        return Study(subject_id=key[0], study_id=key[1], source=self.name, split=split, images=refs, labels=labels,
-                     age=years(rows[0]["Age"]), sex=sex(rows[0]["Sex"]))  # fmt: skip
+        return Study(
+            subject_id=key[0],
+            study_id=key[1],
+            source=self.name,
+            split=split,
+            images=refs,
+            labels=labels,
+            age=years(rows[0]["Age"]),
+            sex=sex(rows[0]["Sex"]),
+        )
 
     def _path(self, written: str) -> Path:
         """Paths in the table begin with the name of the download folder, which may be `root` itself."""
@@ -82,8 +92,18 @@ class CheXpertPlus(Source):
     table = "df_chexpert_plus_240401.csv"
 
     def studies(self) -> Iterator[Study]:
-        columns = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "patient_report_date_order", "section_findings",
-                   "section_impression", "age", "sex", "split")  # fmt: skip
+        columns = (
+            "path_to_image",
+            "frontal_lateral",
+            "ap_pa",
+            "deid_patient_id",
+            "patient_report_date_order",
+            "section_findings",
+            "section_impression",
+            "age",
+            "sex",
+            "split",
+        )
         rows = sorted(read_table(self.root / self.table, columns, ("report",)), key=self._key)
         for (patient, order), group in groupby(rows, key=self._key):
             images = list(group)
@@ -91,10 +111,17 @@ class CheXpertPlus(Source):
             paths = [(row, self.picture(self._path(row["path_to_image"]))) for row in images]
             refs = tuple(ImageRef(path, view_of(row["frontal_lateral"], row["ap_pa"])) for row, path in paths if path)
             yield Study(
-                subject_id=patient, study_id=f"{patient}/{order}", source=self.name, split=SPLIT_NAMES.get(first["split"].strip().lower(), ""),
-                images=refs, sections=merged_sections(first.get("report", ""), first["section_findings"], first["section_impression"]),
-                age=years(first["age"]), sex=sex(first["sex"]),
-            )  # fmt: skip
+                subject_id=patient,
+                study_id=f"{patient}/{order}",
+                source=self.name,
+                split=SPLIT_NAMES.get(first["split"].strip().lower(), ""),
+                images=refs,
+                sections=merged_sections(
+                    first.get("report", ""), first["section_findings"], first["section_impression"]
+                ),
+                age=years(first["age"]),
+                sex=sex(first["sex"]),
+            )
 
     @staticmethod
     def _key(row: Row) -> tuple[str, str]:

@@ -9,10 +9,11 @@
 | `files/p10/p10000032/s50414267.txt` | the report (MIMIC-CXR's own download, put beside the pictures) |
 | `truth.jsonl` | the simulator's truth, where present |
 
-Pictures with another ViewPosition than AP, PA, LATERAL and LL are left out and counted; where it is blank the view classifier decides.
-The DICOM release has no table of views, splits or labels: those of MIMIC-CXR-JPG are used where they lie in the same folder; else views come from
-the DICOM header, splits from a hash of the patient and labels from the labeler.
-"""
+Pictures with another ViewPosition than AP, PA, LATERAL and LL are left out and counted; where it is blank the view
+classifier decides. The DICOM release has no table of views, splits or labels: those of MIMIC-CXR-JPG are used where
+they lie in the same folder; else views come from the DICOM header, splits from a hash of the patient and labels from
+the labeler.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from omnicxr.data.sections import split_sections
 from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, sex, years
-from omnicxr.data.tables import Row, read_table
+from omnicxr.data.table_files import Row, read_table
 from omnicxr.data.views import VIEW_CODES
 from omnicxr.domain import Finding, ImageRef, Labels, Study
 
@@ -53,17 +54,27 @@ class MimicCxrJpg(Source):
             refs = tuple(ref for row in images if (ref := self._image(row)))
             report = self.text(self._folder(*key).with_suffix(".txt"))
             yield Study(
-                subject_id=key[0], study_id=key[1], source=self.name, split=study_splits.pop(), images=refs,
-                sections=split_sections(report) if report.strip() else {}, labels=own_labels,
-                age=years(images[0].get("PatientAge", "")), sex=sex(images[0].get("PatientSex", "")), truth=truth.get(key[1], ""),
-            )  # fmt: skip
+                subject_id=key[0],
+                study_id=key[1],
+                source=self.name,
+                split=study_splits.pop(),
+                images=refs,
+                sections=split_sections(report) if report.strip() else {},
+                labels=own_labels,
+                age=years(images[0].get("PatientAge", "")),
+                sex=sex(images[0].get("PatientSex", "")),
+                truth=truth.get(key[1], ""),
+            )
 
     def _rows(self) -> Iterator[Row]:
         columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
         return read_table(self._table_path("metadata"), columns, ("PatientAge", "PatientSex"))
 
     def _splits(self) -> dict[str, str]:
-        return {row["dicom_id"]: sys.intern(row["split"]) for row in read_table(self._table_path("split"), ("dicom_id", "split"))}
+        return {
+            row["dicom_id"]: sys.intern(row["split"])
+            for row in read_table(self._table_path("split"), ("dicom_id", "split"))
+        }
 
     def _labels(self) -> dict[Key, Labels | None]:
         """None for a study with a value that is no label."""

@@ -6,10 +6,10 @@
 | `metadata.csv` (a short form: image, finding_labels, patient_id, age, sex, view) | the same under these names |
 | `test_list.txt`, `train_val_list.txt` | the official partition, where present; of the rest a hash of the patient makes `validate` |
 
-Pictures lie at the path in the table, in `images/`, or in `images_001/images/` to `images_012/images/`. Each picture is one study. The 14 findings of
-this data set are not those of CheXpert: the mapping is below; a finding that is mapped and not listed is negative. Infiltration is Lung Opacity;
-Emphysema, Fibrosis and Hernia have no counterpart.
-"""
+Pictures lie at the path in the table, in `images/`, or in `images_001/images/` to `images_012/images/`. Each picture is
+one study. The 14 findings of this data set are not those of CheXpert: the mapping is below; a finding that is mapped
+and not listed is negative. Infiltration is Lung Opacity; Emphysema, Fibrosis and Hernia have no counterpart.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from omnicxr.data.sources.base import Source, frontal_view, named_labels, sex, years
 from omnicxr.data.splits import hashed_split
-from omnicxr.data.tables import read_table
+from omnicxr.data.table_files import read_table
 from omnicxr.domain import Finding, ImageRef, Study, UserError
 
 NAMES = (
@@ -30,8 +30,10 @@ TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv", "metadata.csv")
 LABELS = {
     "No Finding": Finding.NO_FINDING, "Atelectasis": Finding.ATELECTASIS, "Cardiomegaly": Finding.CARDIOMEGALY,
     "Consolidation": Finding.CONSOLIDATION,
-    "Edema": Finding.EDEMA, "Effusion": Finding.PLEURAL_EFFUSION, "Infiltration": Finding.LUNG_OPACITY, "Mass": Finding.LUNG_LESION,
-    "Nodule": Finding.LUNG_LESION, "Pleural_Thickening": Finding.PLEURAL_OTHER, "Pneumonia": Finding.PNEUMONIA, "Pneumothorax": Finding.PNEUMOTHORAX,
+    "Edema": Finding.EDEMA, "Effusion": Finding.PLEURAL_EFFUSION, "Infiltration": Finding.LUNG_OPACITY,
+    "Mass": Finding.LUNG_LESION,
+    "Nodule": Finding.LUNG_LESION, "Pleural_Thickening": Finding.PLEURAL_OTHER, "Pneumonia": Finding.PNEUMONIA,
+    "Pneumothorax": Finding.PNEUMOTHORAX,
 }  # fmt: skip
 
 
@@ -58,10 +60,15 @@ class Nih(Source):
                 self.dropped["no patient or study identifier"] += 1
                 continue
             yield Study(
-                subject_id=patient, study_id=Path(image).stem, source=self.name, split=self._split(Path(image).name, patient, test),
-                images=tuple(self._image(image, view, folders)), labels=named_labels({n.strip() for n in labels.split("|")}, LABELS),
-                age=years(age), sex=sex(gender),
-            )  # fmt: skip
+                subject_id=patient,
+                study_id=Path(image).stem,
+                source=self.name,
+                split=self._split(Path(image).name, patient, test),
+                images=tuple(self._image(image, view, folders)),
+                labels=named_labels({n.strip() for n in labels.split("|")}, LABELS),
+                age=years(age),
+                sex=sex(gender),
+            )
 
     def _names(self, table: str) -> set[str]:
         path = self.root / table

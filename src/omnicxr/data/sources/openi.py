@@ -8,8 +8,8 @@
 | XML | `ecgen-radiology/*.xml`, `reports_xml/*.xml` or `*.xml` | uId, AbstractText of each Label, parentImage |
 | | `NLMCXR_png/*.png` or `*.png` | pictures; their views are not given, so the view classifier decides |
 
-One report is one patient: the collection names no patients. The MeSH and Problems columns are not read: they hold the answers that labelers are
-measured on. Labels come from the labeler, splits from a hash of the uid.
+One report is one patient: the collection names no patients. The MeSH and Problems columns are not read: they hold the
+answers that labelers are measured on. Labels come from the labeler, splits from a hash of the uid.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from omnicxr.data.sections import clean_text
 from omnicxr.data.sources.base import Source
-from omnicxr.data.tables import read_table
+from omnicxr.data.table_files import read_table
 from omnicxr.domain import ImageRef, Study, UserError, View
 
 PROJECTIONS = {"Frontal": View.FRONTAL, "Lateral": View.LATERAL}
@@ -37,10 +37,15 @@ class OpenI(Source):
     def studies(self) -> Iterator[Study]:
         if (self.root / "indiana_reports.csv").is_file():
             yield from self._from_tables()
-        elif files := next((found for f in XML_FOLDERS if (found := sorted((self.root / f).glob("*.xml"), key=_number))), []):
+        elif files := next(
+            (found for f in XML_FOLDERS if (found := sorted((self.root / f).glob("*.xml"), key=_number))), []
+        ):
             yield from self._from_xml(files)
         else:
-            raise UserError(f"{self.root} has neither indiana_reports.csv nor XML reports: point at the folder of the Open-I download.")
+            raise UserError(
+                f"{self.root} has neither indiana_reports.csv nor XML reports: point at the folder of the Open-I"
+                " download."
+            )
 
     def _from_tables(self) -> Iterator[Study]:
         folder = next((self.root / f for f in TABLE_IMAGES if (self.root / f).is_dir()), self.root)
@@ -73,8 +78,15 @@ class OpenI(Source):
                 continue
             uid = tree.find(".//uId")
             uid = uid.get("id", "") if uid is not None else ""
-            sections = {(node.get("Label") or "").strip().lower(): "".join(node.itertext()) for node in tree.iter("AbstractText")}
-            refs = tuple(ImageRef(path) for node in tree.iter("parentImage") if (path := self.picture(folder / f"{node.get('id')}.png")))
+            sections = {
+                (node.get("Label") or "").strip().lower(): "".join(node.itertext())
+                for node in tree.iter("AbstractText")
+            }
+            refs = tuple(
+                ImageRef(path)
+                for node in tree.iter("parentImage")
+                if (path := self.picture(folder / f"{node.get('id')}.png"))
+            )
             yield self._study(uid.removeprefix("CXR") or file.stem, refs, sections)
 
     def _study(self, uid: str, images: tuple[ImageRef, ...], sections: dict[str, str]) -> Study:

@@ -10,7 +10,7 @@
 | age, sex | years; male or female |
 
 Columns named like one of the 14 findings are read as labels (1, 0, -1, blank).
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -20,15 +20,29 @@ from pathlib import Path
 
 from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, merged_sections, sex, years
 from omnicxr.data.splits import SPLIT_NAMES
-from omnicxr.data.tables import Row, read_table
+from omnicxr.data.table_files import Row, read_table
 from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
 
-ROLES = ("patient", "study", "frontal", "lateral", "image", "view", "report", "findings", "impression", "split", "age", "sex")
+ROLES = (
+    "patient",
+    "study",
+    "frontal",
+    "lateral",
+    "image",
+    "view",
+    "report",
+    "findings",
+    "impression",
+    "split",
+    "age",
+    "sex",
+)
 ROW_SPLITS = {**SPLIT_NAMES, "val": "validate"}
 
 
 class TableSource(Source):
-    """Reader of a table. Raises UserError for a role that is not known or a mapping that names neither a picture nor a text."""
+    """Reader of a table. Raises UserError for a role that is not known or a mapping that names neither a picture nor a
+    text."""
 
     name = "table"
 
@@ -38,11 +52,20 @@ class TableSource(Source):
         if unknown := [role for role in columns if role not in ROLES]:
             raise UserError(f"Unknown column role '{unknown[0]}': choose from {', '.join(ROLES)}.")
         if not set(columns) & {"frontal", "lateral", "image", "report", "findings", "impression"}:
-            raise UserError("A table needs at least one of frontal, lateral, image, report, findings, impression: name it with --columns.")
+            raise UserError(
+                "A table needs at least one of frontal, lateral, image, report, findings, impression: name it with"
+                " --columns."
+            )
 
     def studies(self) -> Iterator[Study]:
-        rows = enumerate(read_table(self.path, tuple(self.columns.values()), tuple(f for f in Finding if f not in self.columns.values())))
-        for study, group in groupby(rows, key=lambda item: self._get(item[1], "study") if "study" in self.columns else str(item[0])):
+        rows = enumerate(
+            read_table(
+                self.path, tuple(self.columns.values()), tuple(f for f in Finding if f not in self.columns.values())
+            )
+        )
+        for study, group in groupby(
+            rows, key=lambda item: self._get(item[1], "study") if "study" in self.columns else str(item[0])
+        ):
             images = [row for _, row in group]
             labels = chexpert_labels(images[0])
             if labels is None:
@@ -57,11 +80,16 @@ class TableSource(Source):
         first = rows[0]
         sections = merged_sections(*(self._get(first, role) for role in ("report", "findings", "impression")))
         return Study(
-            subject_id=self._get(first, "patient") or study, study_id=study, source=self.name,
+            subject_id=self._get(first, "patient") or study,
+            study_id=study,
+            source=self.name,
             split=ROW_SPLITS.get(self._get(first, "split").lower(), self._get(first, "split")),
-            images=tuple(ref for row in rows for ref in self._images(row)), sections=sections,
-            labels=labels, age=years(self._get(first, "age")), sex=sex(self._get(first, "sex")),
-        )  # fmt: skip
+            images=tuple(ref for row in rows for ref in self._images(row)),
+            sections=sections,
+            labels=labels,
+            age=years(self._get(first, "age")),
+            sex=sex(self._get(first, "sex")),
+        )
 
     def _images(self, row: Row) -> Iterator[ImageRef]:
         for role, view in (("frontal", View.FRONTAL), ("lateral", View.LATERAL), ("image", self._view(row))):

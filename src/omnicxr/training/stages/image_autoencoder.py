@@ -10,7 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
+from omnicxr.models.image_autoencoder import (
+    ImageAutoencoder,
+    pixels_from_uint8,
+    structural_similarity,
+    uint8_from_pixels,
+)
 from omnicxr.training.batches import EpochSampler, Pictures, evenly, held_out_pictures
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
@@ -23,17 +28,26 @@ STATISTICS_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 4, 0.3
 class ImageAutoencoderStage:
     """Loss: L1 + SSIM + L1 of the picture's differences (edges) + a KL term + a scale term.
 
-    The scale term asks latents at half size to decode to the picture at half size (as in EQ-VAE, arXiv 2502.09509): latents become smooth over
-    the picture, which the generator learns faster.
+    The scale term asks latents at half size to decode to the picture at half size (as in EQ-VAE, arXiv 2502.09509):
+    latents become smooth over the picture, which the generator learns faster.
 
-    With `decoder_of` only the decoder of that autoencoder is trained on, by the terms that are about pictures: latents stay what they are, and with
-    them the generator that was trained on them.
+    With `decoder_of` only the decoder of that autoencoder is trained on, by the terms that are about pictures: latents
+    stay what they are, and with them the generator that was trained on them.
     """
 
     name = "image-autoencoder"
 
-    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, *, seed: int, world_size: int,
-                 device: torch.device | None = None, decoder_of: ImageAutoencoder | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        preset: Preset,
+        data: PreparedDataset,
+        held_out: PreparedDataset,
+        *,
+        seed: int,
+        world_size: int,
+        device: torch.device | None = None,
+        decoder_of: ImageAutoencoder | None = None,
+    ) -> None:
         model, self.decoder_only = decoder_of or ImageAutoencoder(preset.image_autoencoder), decoder_of is not None
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pictures, self.held_out, self.kl_weight = Pictures(data, device), held_out, preset.image_kl
@@ -65,15 +79,21 @@ class ImageAutoencoderStage:
             return {"loss": loss, **losses}
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
         scale = (model.decode_raw(F.avg_pool2d(z, 2)) - F.avg_pool2d(x, 2)).abs().mean()
-        return {"loss": loss + self.kl_weight * kl + SCALE_WEIGHT * scale, **losses, "kl": kl.detach(), "scale": scale.detach()}
+        return {
+            "loss": loss + self.kl_weight * kl + SCALE_WEIGHT * scale,
+            **losses,
+            "kl": kl.detach(),
+            "scale": scale.detach(),
+        }
 
     @torch.no_grad()
     def finish(self) -> None:
         """Mean and scale of each latent channel, from training pictures of both views.
 
-        The encoder's channels all have about unit variance, but one of them carries the coarse picture and the others fine detail: the same
-        error of the generator does up to 18 times more harm in one than in another. Channels are therefore scaled by the root of what they do to
-        the pixels: half-way between unit variance and pixels. All together they have variance 1.
+        The encoder's channels all have about unit variance, but one of them carries the coarse picture and the others
+        fine detail: the same error of the generator does up to 18 times more harm in one than in another. Channels are
+        therefore scaled by the root of what they do to the pixels: half-way between unit variance and pixels. All
+        together they have variance 1.
         """
         if self.decoder_only:
             return
@@ -87,7 +107,8 @@ class ImageAutoencoderStage:
         self.model.latent_std.copy_(spread / effect.flatten())
 
     def _effects(self, batches: list[Tensor]) -> Tensor:
-        """[c]: root mean square change of the picture when a channel moves by a little with random signs over the picture, per unit."""
+        """[c]: root mean square change of the picture when a channel moves by a little with random signs over the
+        picture, per unit."""
         squares = torch.zeros(batches[0].shape[1], device=batches[0].device)
         generator = torch.Generator().manual_seed(0)
         for z in batches:
@@ -96,12 +117,18 @@ class ImageAutoencoderStage:
             for channel in range(z.shape[1]):
                 moved = z.clone()
                 moved[:, channel] += EFFECT_STEP * signs
-                squares[channel] += ((self.model.decode_raw(moved) - before) / EFFECT_STEP).square().mean() / len(batches)
+                squares[channel] += ((self.model.decode_raw(moved) - before) / EFFECT_STEP).square().mean() / len(
+                    batches
+                )
         return squares.sqrt()
 
     def sample_sheet(self, path: Path) -> None:
         """Held-out pictures above their reconstructions."""
-        save_reconstructions(self.held_out, lambda x: uint8_from_pixels(self.model.decode_raw(self.model.moments(self._input(x))[0])), path)
+        save_reconstructions(
+            self.held_out,
+            lambda x: uint8_from_pixels(self.model.decode_raw(self.model.moments(self._input(x))[0])),
+            path,
+        )
 
     def _input(self, x: Tensor) -> Tensor:
         return pixels_from_uint8(x).to(self.model.device)

@@ -13,28 +13,40 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, Parts, by_size, evenly, studies_by_parts
+from omnicxr.training.batches import GroupSampler, Modalities, by_size, evenly, studies_by_parts, study_inputs
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
-from omnicxr.training.stages.prompts import study_inputs
 
 HELD_OUT_STUDIES = 256
 
 
 class JudgeStage:
-    """Loss: binary cross entropy per finding (not mentioned counts as absent, uncertain is left out), plus smooth L1 of the
-    standardised continuous truth where the data have it. Views and reports are trained side by side."""
+    """Loss: binary cross entropy per finding (not mentioned counts as absent, uncertain is left out), plus smooth L1 of
+    the standardised continuous truth where the data have it. Views and reports are trained side by side."""
 
     name = "judge"
 
-    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
-                 *, seed: int, world_size: int) -> None:  # fmt: skip
+    def __init__(
+        self,
+        preset: Preset,
+        data: PreparedDataset,
+        held_out: PreparedDataset,
+        tokenizer: ReportTokenizer,
+        *,
+        seed: int,
+        world_size: int,
+    ) -> None:
         statistics: dict[str, Any] = {}
         if data.measures is not None:
             mean, std = np.nanmean(data.measures, 0), np.nanstd(data.measures, 0).clip(1e-3)
             statistics = {"measure_mean": tuple(map(float, mean)), "measure_std": tuple(map(float, std))}
-        config = JudgeConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, image_channels=preset.image_channels,
-                             image_size=preset.trunk_image_size, **statistics)  # fmt: skip
+        config = JudgeConfig(
+            vocab_size=tokenizer.vocab_size,
+            max_tokens=preset.max_tokens,
+            image_channels=preset.image_channels,
+            image_size=preset.trunk_image_size,
+            **statistics,
+        )
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
         batch = preset.optimization[self.name].batch_size
@@ -46,9 +58,12 @@ class JudgeStage:
 
     def held_out_losses(self, model: Judge) -> list[Losses]:
         groups = studies_by_parts(self.held_out, at_least=1)
-        return [self._losses(model, self.held_out, parts, rows[evenly(len(rows), HELD_OUT_STUDIES)]) for parts, rows in groups.items()]
+        return [
+            self._losses(model, self.held_out, parts, rows[evenly(len(rows), HELD_OUT_STUDIES)])
+            for parts, rows in groups.items()
+        ]
 
-    def _losses(self, model: Judge, data: PreparedDataset, parts: Parts, rows: np.ndarray) -> Losses:
+    def _losses(self, model: Judge, data: PreparedDataset, parts: Modalities, rows: np.ndarray) -> Losses:
         labels = torch.from_numpy(data.labels[rows]).to(model.device)
         measures = self._standardised(data, rows)
         out: Losses = {"loss": torch.zeros((), device=model.device)}

@@ -18,7 +18,8 @@ from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
 
 CLEAN_SHARE = 0.5
-"""Of the pictures whose latents are learned from as they are; the others get noise of a strength from 0 to MAX_NOISE."""
+"""Of the pictures whose latents are learned from as they are; the others get noise of a strength from 0 to
+MAX_NOISE."""
 TIME_SHIFT, TIME_SPREAD = 0.3, 1.2
 STATISTICS_IMAGES = 256
 
@@ -28,12 +29,25 @@ class RefinerStage:
 
     name = "refiner"
 
-    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, autoencoder: ImageAutoencoder,
-                 *, seed: int, world_size: int, device: torch.device | None = None) -> None:  # fmt: skip
-        config = RefinerConfig(latent_channels=preset.image_autoencoder.latent_channels, channels=preset.refiner_channels)
+    def __init__(
+        self,
+        preset: Preset,
+        data: PreparedDataset,
+        held_out: PreparedDataset,
+        autoencoder: ImageAutoencoder,
+        *,
+        seed: int,
+        world_size: int,
+        device: torch.device | None = None,
+    ) -> None:
+        config = RefinerConfig(
+            latent_channels=preset.image_autoencoder.latent_channels, channels=preset.refiner_channels
+        )
         self.model = Refiner(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.autoencoder, self.pictures, self.held_out = autoencoder.to(device), Pictures(data, device), held_out
-        self.sampler = EpochSampler(len(self.pictures), preset.optimization[self.name].batch_size, seed=seed, world_size=world_size)
+        self.sampler = EpochSampler(
+            len(self.pictures), preset.optimization[self.name].batch_size, seed=seed, world_size=world_size
+        )
         self._measure()
 
     @torch.no_grad()
@@ -45,7 +59,9 @@ class RefinerStage:
             x = pixels_from_uint8(self.pictures[chosen[i : i + 32]]).to(squares.device)
             latents = self.autoencoder.encode(x)
             noised = latents + MAX_NOISE * torch.randn(latents.shape, generator=noise).to(x)
-            squares += torch.stack([(x - self.autoencoder.decode(z)).square().mean((1, 2, 3)).sum() for z in (latents, noised)])
+            squares += torch.stack(
+                [(x - self.autoencoder.decode(z)).square().mean((1, 2, 3)).sum() for z in (latents, noised)]
+            )
         self.model.missing.copy_((squares / len(chosen)).sqrt())
 
     def losses(self, model: Refiner, step: int, rank: int) -> Losses:

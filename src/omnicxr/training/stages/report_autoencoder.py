@@ -23,9 +23,11 @@ RECOMBINED = 0.5
 
 
 def recombine(reports: list[str], generator: torch.Generator) -> list[str]:
-    """Replace a share of the reports by new mixtures of sentences, so that the autoencoder learns sentences and not whole reports.
+    """Replace a share of the reports by new mixtures of sentences, so that the autoencoder learns sentences and not
+    whole reports.
 
-    A mixture has as many sentences as the report that it replaces or one more, drawn without repetition from it and another.
+    A mixture has as many sentences as the report that it replaces or one more, drawn without repetition from it and
+    another.
     """
     split = [_SENTENCE_END.split(r) for r in reports]
     out = []
@@ -46,14 +48,29 @@ class ReportAutoencoderStage:
 
     name = "report-autoencoder"
 
-    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
-                 *, seed: int, world_size: int) -> None:  # fmt: skip
+    def __init__(
+        self,
+        preset: Preset,
+        data: PreparedDataset,
+        held_out: PreparedDataset,
+        tokenizer: ReportTokenizer,
+        *,
+        seed: int,
+        world_size: int,
+    ) -> None:
         shape = preset.report_autoencoder
-        self.model = ReportAutoencoder(ReportAutoencoderConfig(
-            vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, latent_tokens=shape.latent_tokens,
-            latent_channels=shape.latent_channels, width=shape.width, encoder_depth=shape.encoder_depth,
-            decoder_depth=shape.decoder_depth, heads=shape.heads,
-        ))  # fmt: skip
+        self.model = ReportAutoencoder(
+            ReportAutoencoderConfig(
+                vocab_size=tokenizer.vocab_size,
+                max_tokens=preset.max_tokens,
+                latent_tokens=shape.latent_tokens,
+                latent_channels=shape.latent_channels,
+                width=shape.width,
+                encoder_depth=shape.encoder_depth,
+                decoder_depth=shape.decoder_depth,
+                heads=shape.heads,
+            )
+        )
         self.kl_weight, self.tokenizer = preset.report_kl, tokenizer
         self.reports = [data.reports[i] for i in data.having(Modality.REPORT)]
         self.held_out = [held_out.reports[i] for i in held_out.having(Modality.REPORT)]
@@ -61,11 +78,16 @@ class ReportAutoencoderStage:
         self.sampler = EpochSampler(len(self.reports), batch, seed=seed, world_size=world_size)
 
     def losses(self, model: ReportAutoencoder, step: int, rank: int) -> Losses:
-        return self._losses(model, recombine([self.reports[i] for i in self.sampler.batch(step, rank)], torch.default_generator))
+        return self._losses(
+            model, recombine([self.reports[i] for i in self.sampler.batch(step, rank)], torch.default_generator)
+        )
 
     def held_out_losses(self, model: ReportAutoencoder) -> list[Losses]:
         """Of whole reports, not recombined."""
-        return [self._losses(model, self.held_out[i : i + 64]) for i in range(0, min(HELD_OUT_REPORTS, len(self.held_out)), 64)]
+        return [
+            self._losses(model, self.held_out[i : i + 64])
+            for i in range(0, min(HELD_OUT_REPORTS, len(self.held_out)), 64)
+        ]
 
     def _losses(self, model: ReportAutoencoder, reports: list[str]) -> Losses:
         ids = self.tokenizer.encode(reports).to(model.device)
@@ -76,13 +98,20 @@ class ReportAutoencoderStage:
         entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD, reduction="sum") / count
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum() / count
         right = ((logits.argmax(-1) == target) & (target != PAD)).sum() / count
-        return {"loss": entropy + self.kl_weight * kl, "entropy": entropy.detach(), "kl": kl.detach(), "accuracy": right}
+        return {
+            "loss": entropy + self.kl_weight * kl,
+            "entropy": entropy.detach(),
+            "kl": kl.detach(),
+            "accuracy": right,
+        }
 
     @torch.no_grad()
     def finish(self) -> None:
         """Mean and spread of every latent over training reports."""
         reports = self.reports[:STATISTICS_REPORTS]
-        batches = [self.tokenizer.encode(reports[i : i + 256]).to(self.model.device) for i in range(0, len(reports), 256)]
+        batches = [
+            self.tokenizer.encode(reports[i : i + 256]).to(self.model.device) for i in range(0, len(reports), 256)
+        ]
         latents = torch.cat([self.model.moments(ids)[0] for ids in batches])
         self.model.latent_mean.copy_(latents.mean(0))
         self.model.latent_std.copy_(latents.std(0).clamp(min=1e-4))

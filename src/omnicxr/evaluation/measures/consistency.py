@@ -1,4 +1,5 @@
-"""Do the parts of one study agree? Given parts are real, the others generated: each pair of parts is compared, beside real pairs and shuffled ones.
+"""Do the parts of one study agree? Given parts are real, the others generated: each pair of parts is compared, beside
+real pairs and shuffled ones.
 
 A model that ignores its input scores like shuffled pairs.
 """
@@ -12,9 +13,9 @@ import numpy as np
 
 from omnicxr.domain import Modality
 from omnicxr.domain.measures import MEASURES
-from omnicxr.evaluation import metrics
-from omnicxr.evaluation.reader import Reading
-from omnicxr.evaluation.uncertainty import estimate
+from omnicxr.evaluation.measures import metrics
+from omnicxr.evaluation.measures.uncertainty import estimate
+from omnicxr.evaluation.readers.panel import Reading
 
 GROUP = 50
 """Partners are looked for among so many, in the order of the studies."""
@@ -31,7 +32,8 @@ def score_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> dict[str, Any]:
-    """Findings (kappa and correlation of the scores), continuous truth (r per measure), and whether partners find each other."""
+    """Findings (kappa and correlation of the scores), continuous truth (r per measure), and whether partners find each
+    other."""
     known = a.known & b.known
     ranks = metrics.partner_ranks(a.embeds, b.embeds, group=GROUP)
     r = metrics.correlation(a.measures, b.measures)
@@ -39,7 +41,9 @@ def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> dict[str, An
         "finding_kappa": estimate(finding_kappa, a.found[:, known], b.found[:, known], patients=patients).json(),
         "score_correlation": estimate(score_correlation, a.scores, b.scores, patients=patients).json(),
         "measure_correlation": dict(zip(MEASURES, map(float, r), strict=True)),
-        "cardiothoracic_ratio_correlation": estimate(first_correlation, a.measures, b.measures, patients=patients).json(),
+        "cardiothoracic_ratio_correlation": estimate(
+            first_correlation, a.measures, b.measures, patients=patients
+        ).json(),
         "embedding_similarity": float((a.embeds * b.embeds).sum(1).mean()),
         "partner_recall_at_1": float((ranks <= 1).mean()) if len(ranks) else float("nan"),
         "partner_recall_at_5": float((ranks <= 5).mean()) if len(ranks) else float("nan"),
@@ -53,7 +57,9 @@ def first_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(metrics.correlation(a[:, :1], b[:, :1])[0])
 
 
-def study_agreement(parts: dict[Modality, Reading], patients: np.ndarray, given: tuple[Modality, ...] = ()) -> dict[str, Any]:
+def study_agreement(
+    parts: dict[Modality, Reading], patients: np.ndarray, given: tuple[Modality, ...] = ()
+) -> dict[str, Any]:
     """Every pair of parts of which at least one was generated, for instance "frontal+lateral" => figures."""
     pairs = combinations([m for m in Modality if m in parts], 2)
     return {f"{m}+{n}": pair_agreement(parts[m], parts[n], patients) for m, n in pairs if not {m, n} <= set(given)}

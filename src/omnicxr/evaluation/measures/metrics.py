@@ -1,4 +1,5 @@
-"""Figures of findings, agreement and text. Labels are bool arrays [n, findings], scores float arrays of the same shape."""
+"""Figures of findings, agreement and text. Labels are bool arrays [n, findings], scores float arrays of the same
+shape."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 MIN_CASES = 5
-"""A finding with fewer positive or negative studies than this has no AUROC, one with fewer positive ones no F1 in the macro mean."""
+"""A finding with fewer positive or negative studies than this has no AUROC, one with fewer positive ones no F1 in the
+macro mean."""
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -17,7 +19,9 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     negative = len(labels) - positive
     wins = (rankdata(scores, axis=0) * labels).sum(0) - positive * (positive + 1) / 2
     enough = np.minimum(positive, negative) >= MIN_CASES
-    return np.divide(wins, positive * negative, out=np.full(labels.shape[1], np.nan), where=enough & (positive * negative > 0))
+    return np.divide(
+        wins, positive * negative, out=np.full(labels.shape[1], np.nan), where=enough & (positive * negative > 0)
+    )
 
 
 def macro(values: np.ndarray) -> float:
@@ -75,7 +79,8 @@ def kappa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def partner_ranks(a: np.ndarray, b: np.ndarray, *, group: int = 50) -> np.ndarray:
-    """Rank (1 is best) of each row's own partner among `group` rows of `b` in order, by cosine; of equals the first in order is ahead.
+    """Rank (1 is best) of each row's own partner among `group` rows of `b` in order, by cosine; of equals the first in
+    order is ahead.
 
     Rows past the last whole group are left out.
     """

@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from omnicxr.evaluation.uncertainty import mean_estimate
+from omnicxr.evaluation.measures.uncertainty import mean_estimate
 from omnicxr.flow.refining import refined
-from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, structural_similarity, uint8_from_pixels
+from omnicxr.models.image_autoencoder import (
+    ImageAutoencoder,
+    pixels_from_uint8,
+    structural_similarity,
+    uint8_from_pixels,
+)
 from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
@@ -21,7 +26,9 @@ _SIDE = re.compile(r"\b(left|right|bilateral)\b", re.IGNORECASE)
 
 
 @torch.no_grad()
-def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray, refiner: Refiner | None = None) -> np.ndarray:
+def through_autoencoder(
+    autoencoder: ImageAutoencoder, pictures: np.ndarray, refiner: Refiner | None = None
+) -> np.ndarray:
     """uint8 pictures [n, s, s] => what comes back of them, the decoder's mean, or what a refiner makes of it."""
     back = []
     generator = torch.Generator().manual_seed(0)
@@ -34,7 +41,8 @@ def through_autoencoder(autoencoder: ImageAutoencoder, pictures: np.ndarray, ref
 
 
 def image_reconstruction(pictures: np.ndarray, returned: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
-    """uint8 pictures [n, s, s] and what came back => mean PSNR (dB, of 8-bit pictures) and SSIM, with intervals over patients."""
+    """uint8 pictures [n, s, s] and what came back => mean PSNR (dB, of 8-bit pictures) and SSIM, with intervals over
+    patients."""
     psnr, ssim = [], []
     for start in range(0, len(pictures), CHUNK):
         x, back = (torch.from_numpy(np.ascontiguousarray(v[start : start + CHUNK])) for v in (pictures, returned))
@@ -51,11 +59,14 @@ def image_reconstruction(pictures: np.ndarray, returned: np.ndarray, patients: n
 def report_reconstruction(
     autoencoder: ReportAutoencoder, tokenizer: ReportTokenizer, reports: Sequence[str], patients: np.ndarray
 ) -> dict[str, Any]:
-    """Shares of reports that come back unchanged, and whose sides (left, right, bilateral, in order) do; text as the tokenizer gives it."""
+    """Shares of reports that come back unchanged, and whose sides (left, right, bilateral, in order) do; text as the
+    tokenizer gives it."""
     unchanged, sides = [], []
     for start in range(0, len(reports), CHUNK):
         ids = tokenizer.encode(list(reports[start : start + CHUNK])).to(autoencoder.device)
-        for text, back in zip(tokenizer.decode(ids), tokenizer.decode(autoencoder.decode(autoencoder.encode(ids))), strict=True):
+        for text, back in zip(
+            tokenizer.decode(ids), tokenizer.decode(autoencoder.decode(autoencoder.encode(ids))), strict=True
+        ):
             unchanged.append(text == back)
             sides.append(_SIDE.findall(text) == _SIDE.findall(back))
     return {

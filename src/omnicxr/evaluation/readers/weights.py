@@ -1,4 +1,5 @@
-"""Weights and libraries that users bring along: where they lie is said by environment variables, and what is missing is said with its remedy."""
+"""Weights and libraries that users bring along: where they lie is said by environment variables, and what is missing is
+said with its remedy."""
 
 from __future__ import annotations
 

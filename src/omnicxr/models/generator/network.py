@@ -1,9 +1,10 @@
 """The any-to-any generator: one stream of weights per modality, attention joint over the tokens of all streams.
 
 Tokens of *given* modalities attend only to each other, so their keys and values do not depend on the sampling step:
-`given_cache` works them out once and `velocity` reuses them; `given_sees_generated` gives that up, for comparison. Tokens
-being generated attend to everything (`joint`), to themselves and one mean token of each other stream (`pooled`), or to
-themselves alone (`none`); the prompt reaches every stream through its modulation in all three, unless `prompted` is off.
+`given_cache` works them out once and `velocity` reuses them; `given_sees_generated` gives that up, for comparison.
+Tokens being generated attend to everything (`joint`), to themselves and one mean token of each other stream (`pooled`),
+or to themselves alone (`none`); the prompt reaches every stream through its modulation in all three, unless `prompted`
+is off.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from torch import Tensor, nn
 
 from omnicxr.domain import IMAGE_MODALITIES, Modality
 from omnicxr.models.component import Component
+from omnicxr.models.generator.stream import GeneratorConfig, Stream, StreamLayer, StreamState, start_at_zero
 from omnicxr.models.layers import attend
-from omnicxr.models.streams import GeneratorConfig, Stream, StreamLayer, StreamState, start_at_zero
 
 Streams = dict[Modality, Tensor]
 """Modality => a tensor of that stream."""
@@ -36,7 +37,8 @@ class GivenCache:
     summary: Tensor | float = 0.0
     """What the given streams say of themselves after the last layer, summed [b, d]; 0 where nothing is given."""
     latents: Streams = field(default_factory=dict)
-    """Given latents that have to go through the layers with those being generated; empty unless `given_sees_generated`."""
+    """Given latents that have to go through the layers with those being generated; empty unless
+    `given_sees_generated`."""
 
     def repeated(self, times: int) -> GivenCache:
         """The same with every study `times` times, one after the other."""
@@ -46,7 +48,9 @@ class GivenCache:
 
         layers = None if self.layers is None else [(repeat(k), repeat(v)) for k, v in self.layers]
         features, latents = ({m: repeat(x) for m, x in streams.items()} for streams in (self.features, self.latents))
-        return GivenCache(layers, features, repeat(self.summary) if isinstance(self.summary, Tensor) else self.summary, latents)
+        return GivenCache(
+            layers, features, repeat(self.summary) if isinstance(self.summary, Tensor) else self.summary, latents
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Generator(Component):
         return cast(StreamLayer, self.stream(modality).layers[index])
 
     def distrust_axes(self) -> None:
-        """Count from what is known without principal axes, as a generator trained without them does; training finds its trust in them."""
+        """Count from what is known without principal axes, as a generator trained without them does; training finds its
+        trust in them."""
         for axes in (self.stream(m).axes for m in IMAGE_MODALITIES):
             if axes:
                 nn.init.zeros_(axes.trust.bias)
@@ -88,12 +93,15 @@ class Generator(Component):
             start_at_zero(layer.out)
             start_at_zero(layer.mlp[-1])
 
-    def forward(self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1) -> GeneratorOutput:
+    def forward(
+        self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1
+    ) -> GeneratorOutput:
         """Velocity of every stream in `x_t`.
 
-        given: clean latents of the given modalities; x_t: noised latents of those being generated; t: [b] in 0..1 for each
-        of them; prompt_embeds: mean prompt embedding of what is given, or None for nothing. With `draws`, x_t and t have so many rows, one
-        after the other, for each study of `given` and `prompt_embeds`, and what is given is worked out once for all of them.
+        given: clean latents of the given modalities; x_t: noised latents of those being generated; t: [b] in 0..1 for
+        each of them; prompt_embeds: mean prompt embedding of what is given, or None for nothing. With `draws`, x_t and
+        t have so many rows, one after the other, for each study of `given` and `prompt_embeds`, and what is given is
+        worked out once for all of them.
         """
         prompt_embeds = self.prompts_or_null(prompt_embeds, len(next(iter(x_t.values()))) // draws)
         cache = self.given_cache(given, prompt_embeds)
@@ -125,9 +133,12 @@ class Generator(Component):
         return GivenCache(layers, features, sum(self.stream(m).summarise(x) for m, x in tokens.items()))
 
     def velocity(self, cache: GivenCache, x_t: Streams, t: Streams, prompt_embeds: Tensor) -> GeneratorOutput:
-        """One evaluation for the streams being generated, given the cache; `prompt_embeds` as `prompts_or_null` gives them."""
+        """One evaluation for the streams being generated, given the cache; `prompt_embeds` as `prompts_or_null` gives
+        them."""
         states = self._enter_given(cache.latents, prompt_embeds)
-        states |= {m: self.stream(m).enter(x, t[m], prompt_embeds, self.null_embeds, cache.summary) for m, x in x_t.items()}
+        states |= {
+            m: self.stream(m).enter(x, t[m], prompt_embeds, self.null_embeds, cache.summary) for m, x in x_t.items()
+        }
         tokens = {m: s.tokens for m, s in states.items()}
         features = dict(cache.features)
         for i in range(self.config.depth):
@@ -137,21 +148,28 @@ class Generator(Component):
             if i == self.config.depth // 2:
                 features |= {m: x.mean(1) for m, x in tokens.items()}
         velocity = {m: self.stream(m).leave(tokens[m], states[m]) for m in x_t}
-        return GeneratorOutput(velocity, {m: F.normalize(self.stream(m).contrast(f), dim=-1) for m, f in features.items()})
+        return GeneratorOutput(
+            velocity, {m: F.normalize(self.stream(m).contrast(f), dim=-1) for m, f in features.items()}
+        )
 
     def _enter_given(self, given: Streams, prompt_embeds: Tensor) -> dict[Modality, StreamState]:
         """Clean latents: time 0."""
         zero = torch.zeros(len(prompt_embeds), device=prompt_embeds.device)
         return {m: self.stream(m).enter(x, zero, prompt_embeds, self.null_embeds) for m, x in given.items()}
 
-    def _project(self, layer: int, tokens: Streams, states: Mapping[Modality, StreamState]) -> tuple[Streams, Streams, Streams]:
+    def _project(
+        self, layer: int, tokens: Streams, states: Mapping[Modality, StreamState]
+    ) -> tuple[Streams, Streams, Streams]:
         projected = {m: self.layer(m, layer).project(x, states[m].condition) for m, x in tokens.items()}
         q, k, v = ({m: p[part] for m, p in projected.items()} for part in range(3))
         return q, k, v
 
     def _update(self, layer: int, tokens: Streams, attended: Tensor, states: Mapping[Modality, StreamState]) -> Streams:
         parts = attended.split([x.shape[1] for x in tokens.values()], 1)
-        return {m: self.layer(m, layer).update(x, part, states[m].condition) for (m, x), part in zip(tokens.items(), parts, strict=True)}
+        return {
+            m: self.layer(m, layer).update(x, part, states[m].condition)
+            for (m, x), part in zip(tokens.items(), parts, strict=True)
+        }
 
     def _visible(self, parts: Streams) -> Tensor:
         """What the generated streams see of given keys or values: all tokens, or one mean token per stream."""

@@ -1,6 +1,7 @@
 """CheXbert (Smit et al., EMNLP 2020): 14 findings stated by a report, by a BERT with one head per finding.
 
-The checkpoint is published by its authors under their own terms; it is read from a folder that the error text of a missing one describes.
+The checkpoint is published by its authors under their own terms; it is read from a folder that the error text of a
+missing one describes.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from omnicxr.domain import Finding, UserError
-from omnicxr.evaluation.weights import library, weights_at
+from omnicxr.evaluation.readers.weights import library, weights_at
 
 VARIABLE = "OMNICXR_CHEXBERT"
 GET = (
-    "put the vocab.txt of bert-base-uncased into a folder and make chexbert.safetensors there of the authors' chexbert.pth: "
-    "`python -c 'from torch import load; "
-    'from safetensors.torch import save_file; s = load("chexbert.pth", map_location="cpu")["model_state_dict"]; '
-    'save_file({k: v.contiguous() for k, v in s.items()}, "chexbert.safetensors")\'`'
+    "put the vocab.txt of bert-base-uncased into a folder and make chexbert.safetensors there of the authors'"
+    " chexbert.pth: `python -c 'from torch import load; from safetensors.torch import save_file; s ="
+    ' load("chexbert.pth", map_location="cpu")["model_state_dict"]; save_file({k: v.contiguous() for k, v in'
+    ' s.items()}, "chexbert.safetensors")\'`'
 )
 HEADS = (
-    Finding.ENLARGED_CARDIOMEDIASTINUM, Finding.CARDIOMEGALY, Finding.LUNG_OPACITY, Finding.LUNG_LESION, Finding.EDEMA, Finding.CONSOLIDATION,
-    Finding.PNEUMONIA, Finding.ATELECTASIS, Finding.PNEUMOTHORAX, Finding.PLEURAL_EFFUSION, Finding.PLEURAL_OTHER, Finding.FRACTURE,
+    Finding.ENLARGED_CARDIOMEDIASTINUM, Finding.CARDIOMEGALY, Finding.LUNG_OPACITY, Finding.LUNG_LESION,
+    Finding.EDEMA, Finding.CONSOLIDATION,
+    Finding.PNEUMONIA, Finding.ATELECTASIS, Finding.PNEUMOTHORAX, Finding.PLEURAL_EFFUSION, Finding.PLEURAL_OTHER,
+    Finding.FRACTURE,
     Finding.SUPPORT_DEVICES, Finding.NO_FINDING,
 )  # fmt: skip
 """The order of the heads in the checkpoint."""
@@ -44,7 +47,9 @@ class CheXbert(nn.Module):
     def __init__(self, bert: Any, width: int) -> None:
         super().__init__()
         self.bert = bert
-        self.linear_heads = nn.ModuleList(nn.Linear(width, NO_FINDING_CLASSES if f is Finding.NO_FINDING else CLASSES) for f in HEADS)
+        self.linear_heads = nn.ModuleList(
+            nn.Linear(width, NO_FINDING_CLASSES if f is Finding.NO_FINDING else CLASSES) for f in HEADS
+        )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> list[Tensor]:
         """Token ids [b, n] => logits of every head."""
@@ -80,17 +85,26 @@ class CheXbertLabeler:
         out = np.zeros((len(reports), len(Finding)), bool)
         for start in range(0, len(reports), CHUNK):
             encoded = self.tokenizer.encode_batch([" ".join(r.split()) for r in reports[start : start + CHUNK]])
-            ids, mask = (torch.tensor([getattr(e, k) for e in encoded], device=self.device) for k in ("ids", "attention_mask"))
+            ids, mask = (
+                torch.tensor([getattr(e, k) for e in encoded], device=self.device) for k in ("ids", "attention_mask")
+            )
             for finding, logits in zip(HEADS, self.network(ids, mask), strict=True):
-                out[start : start + len(encoded), list(Finding).index(finding)] = (logits.argmax(1) == POSITIVE).cpu().numpy()
+                out[start : start + len(encoded), list(Finding).index(finding)] = (
+                    (logits.argmax(1) == POSITIVE).cpu().numpy()
+                )
         return out
 
 
 def _checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state of the network, without the prefix of the authors' data parallelism and a buffer that newer BERTs do not keep."""
+    """The state of the network, without the prefix of the authors' data parallelism and a buffer that newer BERTs do
+    not keep."""
     if not path.is_file():
         raise UserError(f"{path} is missing: {GET}.")
     try:
-        return {k.removeprefix("module."): v for k, v in load_file(path).items() if not k.endswith("embeddings.position_ids")}
+        return {
+            k.removeprefix("module."): v
+            for k, v in load_file(path).items()
+            if not k.endswith("embeddings.position_ids")
+        }
     except SafetensorError as error:
         raise UserError(f"{path} is not a safetensors file ({str(error)[:120]}): {GET}.") from error

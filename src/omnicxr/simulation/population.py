@@ -108,8 +108,12 @@ def _sample_lesions(rng: np.random.Generator, p: Prevalence) -> tuple[Lesion, ..
         if happens(p.consolidation) and free:
             for lobe in rng.choice(free, size=2 if len(free) > 1 and happens(0.15) else 1, replace=False):
                 lesions.append(
-                    Consolidation(lobe=str(lobe), centre=_place(rng, 0.3), radius_mm=_uniform(rng, 26, 60),
-                                  density=_uniform(rng, 0.65, 1.0))
+                    Consolidation(
+                        lobe=str(lobe),
+                        centre=_place(rng, 0.3),
+                        radius_mm=_uniform(rng, 26, 60),
+                        density=_uniform(rng, 0.65, 1.0),
+                    )
                 )
         if happens(p.nodule) and free:
             size = _uniform(rng, 14, 30) if happens(0.6) else _uniform(rng, 31, 60)
@@ -118,7 +122,9 @@ def _sample_lesions(rng: np.random.Generator, p: Prevalence) -> tuple[Lesion, ..
         if happens(p.atelectasis) and bases:
             both = len(bases) == 2 and happens(0.3)
             for s in bases if both else (str(rng.choice(bases)),):
-                lesions.append(Atelectasis(side=s, plates=int(rng.integers(1, 4)), thickness_mm=_uniform(rng, 3.0, 5.5)))
+                lesions.append(
+                    Atelectasis(side=s, plates=int(rng.integers(1, 4)), thickness_mm=_uniform(rng, 3.0, 5.5))
+                )
         if happens(p.wide_mediastinum):
             lesions.append(WideMediastinum())
         if happens(p.fracture):

@@ -10,7 +10,7 @@
 | `rad-dino` | chest X-rays (microsoft/rad-dino through transformers) | a local copy of the repository, given as OMNICXR_RAD_DINO |
 
 Weights are never fetched: where they are missing the error names the command that gets them.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from omnicxr.domain import Modality, UserError
-from omnicxr.evaluation.efficientnet import EfficientNetLite0
-from omnicxr.evaluation.weights import library, weights_at
-from omnicxr.evaluation.xrv import load_xrv, xrv_input
+from omnicxr.evaluation.readers.efficientnet import EfficientNetLite0
+from omnicxr.evaluation.readers.weights import library, weights_at
+from omnicxr.evaluation.readers.xrv import load_xrv, xrv_input
 
 CHUNK = 32
 Extractor = Callable[[Modality, np.ndarray], np.ndarray]
@@ -36,7 +36,10 @@ def batched(network: Callable[[Tensor], Tensor]) -> Extractor:
 
     @torch.no_grad()
     def extract(view: Modality, pictures: np.ndarray) -> np.ndarray:
-        parts = [network(torch.from_numpy(np.ascontiguousarray(pictures[i : i + CHUNK]))) for i in range(0, len(pictures), CHUNK)]
+        parts = [
+            network(torch.from_numpy(np.ascontiguousarray(pictures[i : i + CHUNK])))
+            for i in range(0, len(pictures), CHUNK)
+        ]
         return torch.cat(parts).float().cpu().numpy()
 
     return extract
@@ -44,7 +47,9 @@ def batched(network: Callable[[Tensor], Tensor]) -> Extractor:
 
 def as_rgb(x: Tensor, size: int) -> Tensor:
     """uint8 [b, s, s] => float [b, 3, size, size] in 0..1, antialiased."""
-    resized = F.interpolate(x[:, None].float() / 255, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    resized = F.interpolate(
+        x[:, None].float() / 255, size=(size, size), mode="bilinear", antialias=True, align_corners=False
+    )
     return resized.expand(-1, 3, -1, -1)
 
 
@@ -56,9 +61,14 @@ def efficientnet_lite0(device: str) -> Extractor:
 
 def inception(device: str) -> Extractor:
     """The 2048 features of torch-fidelity's InceptionV3 port, which FID is defined by."""
-    path = weights_at("OMNICXR_INCEPTION", "download pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity/releases")
+    path = weights_at(
+        "OMNICXR_INCEPTION",
+        "download pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity/releases",
+    )
     fidelity = library("torch_fidelity.feature_extractor_inceptionv3", "extractors")
-    network = fidelity.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)).to(device)
+    network = fidelity.FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
+    ).to(device)
     return batched(lambda x: network(x.to(device)[:, None].expand(-1, 3, -1, -1))[0])
 
 
@@ -70,15 +80,25 @@ def xrv_densenet121(device: str) -> Extractor:
 
 def rad_dino(device: str) -> Extractor:
     """The class token of RAD-DINO."""
-    path = weights_at("OMNICXR_RAD_DINO", "run `huggingface-cli download microsoft/rad-dino --local-dir FOLDER` once online")
-    network = library("transformers", "extractors").AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True).to(device).eval()
+    path = weights_at(
+        "OMNICXR_RAD_DINO", "run `huggingface-cli download microsoft/rad-dino --local-dir FOLDER` once online"
+    )
+    network = (
+        library("transformers", "extractors")
+        .AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
+        .to(device)
+        .eval()
+    )
     mean, std = 0.5307, 0.2583
     return batched(lambda x: network(pixel_values=(as_rgb(x.to(device), 518) - mean) / std).pooler_output)
 
 
 EXTRACTORS: dict[str, Callable[[str], Extractor]] = {
-    "efficientnet-lite0": efficientnet_lite0, "inception": inception, "xrv-densenet121": xrv_densenet121, "rad-dino": rad_dino,
-}  # fmt: skip
+    "efficientnet-lite0": efficientnet_lite0,
+    "inception": inception,
+    "xrv-densenet121": xrv_densenet121,
+    "rad-dino": rad_dino,
+}
 """Name => maker. `prompts` and `judge` come with the model and are made by the evaluation itself."""
 
 

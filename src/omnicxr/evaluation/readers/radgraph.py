@@ -1,4 +1,5 @@
-"""RadGraph F1 (Delbrouck et al., 2022 and ACL 2024): entities and relations of a report in common with its reference, by the authors' library.
+"""RadGraph F1 (Delbrouck et al., 2022 and ACL 2024): entities and relations of a report in common with its reference,
+by the authors' library.
 
 Its model is loaded by that library from a folder, on the CPU, where it unpickles tensors only; nothing is fetched.
 """
@@ -12,20 +13,22 @@ from typing import Any
 import numpy as np
 
 from omnicxr.domain import UserError
-from omnicxr.evaluation.weights import library, weights_at
+from omnicxr.evaluation.readers.weights import library, weights_at
 
 VARIABLE = "OMNICXR_RADGRAPH"
 MODEL = "radgraph-xl"
 GET = (
-    f"run `python -c 'from radgraph import RadGraph; RadGraph(model_type=\"{MODEL}\", model_cache_dir=\"radgraph\", cuda=-1)'` once online "
-    "(its language model goes to the Hugging Face cache)"
+    f'run `python -c \'from radgraph import RadGraph; RadGraph(model_type="{MODEL}", model_cache_dir="radgraph",'
+    " cuda=-1)'` once online (its language model goes to the Hugging Face cache)"
 )
 LEVELS = ("simple", "partial", "complete")
-"""What must be equal: the entity; also whether it has a relation; also the relations. "partial" is what papers call RadGraph F1."""
+"""What must be equal: the entity; also whether it has a relation; also the relations. "partial" is what papers call
+RadGraph F1."""
 
 
 class RadGraphScorer:
-    """Generated reports and their references => F1 of each report at the three levels, [n, 3] in 0..1; 0 where one of the two is empty."""
+    """Generated reports and their references => F1 of each report at the three levels, [n, 3] in 0..1; 0 where one of
+    the two is empty."""
 
     def __init__(self) -> None:
         """Raises UserError where the library or its files are missing or broken."""
@@ -38,9 +41,13 @@ class RadGraphScorer:
             self.score: Any = library("radgraph", "radgraph").F1RadGraph(
                 reward_level="all", model_type=MODEL, model_cache_dir=str(folder), cuda=-1
             )
-        except Exception as error:  # whatever a broken file, or a transformers that the library does not know, makes of it
+        except (
+            Exception
+        ) as error:  # whatever a broken file, or a transformers that the library does not know, makes of it
             said = f"{type(error).__name__}: {str(error)[:120]}"
-            raise UserError(f"RadGraph cannot be set up from {folder} ({said}). It needs transformers below 5; for its files {GET}.") from error
+            raise UserError(
+                f"RadGraph cannot be set up from {folder} ({said}). It needs transformers below 5; for its files {GET}."
+            ) from error
 
     def __call__(self, generated: Sequence[str], references: Sequence[str]) -> np.ndarray:
         kept = [i for i, (g, r) in enumerate(zip(generated, references, strict=True)) if g.strip() and r.strip()]

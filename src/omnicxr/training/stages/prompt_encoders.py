@@ -13,10 +13,14 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
-from omnicxr.models.image_autoencoder import pixels_from_uint8
-from omnicxr.models.prompts import HardNegatives, PromptEncoders, PromptEncodersConfig, symmetric_contrastive_loss
+from omnicxr.models.prompt_encoders import (
+    HardNegatives,
+    PromptEncoders,
+    PromptEncodersConfig,
+    symmetric_contrastive_loss,
+)
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, by_size, studies_by_parts
+from omnicxr.training.batches import GroupSampler, by_size, studies_by_parts, study_inputs
 from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
@@ -24,36 +28,47 @@ from omnicxr.training.sheets import save_grid
 _SIDE = re.compile(r"\b(left|right)\b")
 
 
-def study_inputs(data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], tokenizer: ReportTokenizer) -> dict[Modality, Tensor]:
-    """Network inputs of some studies: pictures [b, 1, s, s] in -1..1, or token ids [b, n]."""
-    return {
-        m: pixels_from_uint8(torch.from_numpy(data.images(m, rows))) if m.is_image else tokenizer.encode([data.reports[i] for i in rows])
-        for m in modalities
-    }
-
-
 def mirrored(report: str) -> str:
-    """The report with left and right exchanged, in lower case; the report itself where that may mean the same ("left and right effusions")."""
+    """The report with left and right exchanged, in lower case; the report itself where that may mean the same ("left
+    and right effusions")."""
     words = _SIDE.split(report.lower())
     exchanged = [{"left": "right", "right": "left"}.get(w, w) for w in words]
     return report if sorted(exchanged) == sorted(words) else "".join(exchanged)
 
 
-class PromptsStage:
+class PromptEncodersStage:
     """Loss: symmetric InfoNCE over every pair of modalities that the studies of the micro-batch share.
 
-    A view has to be told from its report with left and right exchanged, too: among other patients' reports the side hardly ever decides, and an
-    embedding that leaves it out cannot bring it to the generator (LOG.md, ninth session).
+    A view has to be told from its report with left and right exchanged, too: among other patients' reports the side
+    hardly ever decides, and an embedding that leaves it out cannot bring it to the generator (LOG.md, ninth session).
     """
 
-    name = "prompts"
+    name = "prompt-encoders"
 
-    def __init__(self, preset: Preset, data: PreparedDataset, held_out: PreparedDataset, tokenizer: ReportTokenizer,
-                 *, seed: int, world_size: int) -> None:  # fmt: skip
-        config = PromptEncodersConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, dim=preset.prompt_dim,
-                                      image_channels=preset.image_channels, image_size=preset.trunk_image_size)  # fmt: skip
+    def __init__(
+        self,
+        preset: Preset,
+        data: PreparedDataset,
+        held_out: PreparedDataset,
+        tokenizer: ReportTokenizer,
+        *,
+        seed: int,
+        world_size: int,
+    ) -> None:
+        config = PromptEncodersConfig(
+            vocab_size=tokenizer.vocab_size,
+            max_tokens=preset.max_tokens,
+            dim=preset.prompt_dim,
+            image_channels=preset.image_channels,
+            image_size=preset.trunk_image_size,
+        )
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out, self.tokenizer, self.mirrored_negatives = data, held_out, tokenizer, preset.mirrored_negatives
+        self.data, self.held_out, self.tokenizer, self.mirrored_negatives = (
+            data,
+            held_out,
+            tokenizer,
+            preset.mirrored_negatives,
+        )
         self.batch_size = preset.optimization[self.name].batch_size
         groups = studies_by_parts(data, at_least=2)
         self.sampler = GroupSampler(groups, self.batch_size, seed=seed, world_size=world_size, weights=by_size(groups))
@@ -69,7 +84,9 @@ class PromptsStage:
         """Of a micro-batch of this process for each set of parts that studies have."""
         groups = {parts: rows[: self.batch_size] for parts, rows in studies_by_parts(self.held_out, at_least=2).items()}
         embedded = [self.embed(model, self.held_out, parts, rows) for parts, rows in groups.items() if len(rows) > 1]
-        return [{"loss": symmetric_contrastive_loss(embeds, model.logit_scale, negatives)} for embeds, negatives in embedded]
+        return [
+            {"loss": symmetric_contrastive_loss(embeds, model.logit_scale, negatives)} for embeds, negatives in embedded
+        ]
 
     def embed(
         self, model: PromptEncoders, data: PreparedDataset, parts: tuple[Modality, ...], rows: np.ndarray
@@ -93,7 +110,8 @@ class PromptsStage:
         pass
 
     def sample_sheet(self, path: Path) -> None:
-        """Similarity of every modality with every other over 24 held-out studies: bright diagonals are right partners."""
+        """Similarity of every modality with every other over 24 held-out studies: bright diagonals are right
+        partners."""
         modalities = self.held_out.common_parts(2)
         rows = self.held_out.having(*modalities)[:24]
         if len(rows) < 2:
@@ -101,7 +119,17 @@ class PromptsStage:
         inputs = study_inputs(self.held_out, rows, modalities, self.tokenizer)
         embeds = self.model({m: x.to(self.model.device) for m, x in inputs.items()})
         pairs = [(embeds[a] @ embeds[b].T).cpu().numpy() for a, b in combinations(modalities, 2)]
-        save_grid([np.stack([np.kron((255 * (p.clip(-1, 1) + 1) / 2).astype(np.uint8), np.ones((6, 6), np.uint8)) for p in pairs])], path)
+        save_grid(
+            [
+                np.stack(
+                    [
+                        np.kron((255 * (p.clip(-1, 1) + 1) / 2).astype(np.uint8), np.ones((6, 6), np.uint8))
+                        for p in pairs
+                    ]
+                )
+            ],
+            path,
+        )
 
 
 def gather(x: Tensor) -> Tensor:

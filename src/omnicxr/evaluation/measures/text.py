@@ -1,7 +1,8 @@
 """Generated reports against reference reports, by the measures of the captioning field and through its own libraries.
 
-Text is lower-cased and split by sacrebleu's 13a rules before every measure, so that all see the same words. BLEU comes from sacrebleu; ROUGE-L, CIDEr
-and METEOR from pycocoevalcap (`pip install omnicxr[text]`), METEOR only where Java is installed.
+Text is lower-cased and split by sacrebleu's 13a rules before every measure, so that all see the same words. BLEU comes
+from sacrebleu; ROUGE-L, CIDEr and METEOR from pycocoevalcap (`pip install omnicxr[text]`), METEOR only where Java is
+installed.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ def tokens(report: str) -> str:
 
 
 def text_scores(generated: Sequence[str], references: Sequence[str], *, meteor: bool = True) -> dict[str, float | None]:
-    """BLEU-1 to 4 and, where their library is installed, ROUGE-L, CIDEr, METEOR; None for what is not (or, the slow METEOR, not wanted).
+    """BLEU-1 to 4 and, where their library is installed, ROUGE-L, CIDEr, METEOR; None for what is not (or, the slow
+    METEOR, not wanted).
 
-    BLEU, ROUGE-L and METEOR are 0..1, CIDEr 0..10 with document frequencies of these references. Raises UserError if every generated report is empty.
+    BLEU, ROUGE-L and METEOR are 0..1, CIDEr 0..10 with document frequencies of these references. Raises UserError if
+    every generated report is empty.
     """
     if len(generated) != len(references) or not generated:
-        raise UserError(f"{len(generated)} generated reports and {len(references)} references: there must be one for each, and at least one.")
+        raise UserError(
+            f"{len(generated)} generated reports and {len(references)} references: there must be one for each, and at"
+            " least one."
+        )
     if not any(r.strip() for r in generated):
         raise UserError("Every generated report is empty: there is nothing to score.")
     hypotheses, truths = [tokens(r) for r in generated], [tokens(r) for r in references]
@@ -77,7 +83,8 @@ def lengths(reports: Sequence[str]) -> dict[str, float]:
 
 
 def copied_share(generated: Sequence[str], training: Sequence[str], *, words: int = COPY_WORDS) -> float:
-    """Share of generated reports with at least one run of `words` words that stands in a training report; shorter reports: whole report equal."""
+    """Share of generated reports with at least one run of `words` words that stands in a training report; shorter
+    reports: whole report equal."""
     runs: set[tuple[str, ...]] = set()
     whole: set[str] = set()
     for report in training:

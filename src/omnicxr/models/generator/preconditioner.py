@@ -27,19 +27,25 @@ class LatentStatistics:
         """What a preconditioner of that rank keeps; raises ValueError where it is missing."""
         found = {"mean": self.mean, "std": self.std}
         if rank:
-            found |= {name: value for name in ("axes", "axis_std", "rest_std", "regression") if (value := getattr(self, name)) is not None}
+            found |= {
+                name: value
+                for name in ("axes", "axis_std", "rest_std", "regression")
+                if (value := getattr(self, name)) is not None
+            }
             if len(found) < 6:
                 raise ValueError("A preconditioner with principal axes needs statistics with them.")
         return found
 
 
 class Preconditioner(nn.Module):
-    """What is known of one modality's velocity from the Gaussian with the statistics of its latents: networks work out the rest.
+    """What is known of one modality's velocity from the Gaussian with the statistics of its latents: networks work out
+    the rest.
 
-    With x_t = (1 - t) x_0 + t eps, x_0 of mean m and variance s^2, y = x_t - (1 - t) m has variance w = (1 - t)^2 s^2 + t^2, the best linear
-    estimate of the velocity is (t - (1 - t) s^2) / w y - m, and what remains has variance s^2 / w. The estimate is taken along the `rank` principal
-    axes of the latents, and element by element for what these leave. Along the axes m depends on the prompt embedding, linearly. The network sees
-    y / sqrt(w) and gives what remains in units of s / sqrt(w), both with mean and variance of each element alone (for diffusion: Karras et al. 2022).
+    With x_t = (1 - t) x_0 + t eps, x_0 of mean m and variance s^2, y = x_t - (1 - t) m has variance w = (1 - t)^2 s^2 +
+    t^2, the best linear estimate of the velocity is (t - (1 - t) s^2) / w y - m, and what remains has variance s^2 / w.
+    The estimate is taken along the `rank` principal axes of the latents, and element by element for what these leave.
+    Along the axes m depends on the prompt embedding, linearly. The network sees y / sqrt(w) and gives what remains in
+    units of s / sqrt(w), both with mean and variance of each element alone (for diffusion: Karras et al. 2022).
     """
 
     mean: Tensor

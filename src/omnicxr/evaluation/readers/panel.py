@@ -1,4 +1,5 @@
-"""What a classifier, the prompt encoder and the labeler make of the parts of studies; thresholds come from validation studies."""
+"""What a classifier, the prompt encoder and the labeler make of the parts of studies; thresholds come from validation
+studies."""
 
 from __future__ import annotations
 
@@ -9,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.data.labeler import label_report
 from omnicxr.domain import IMAGE_MODALITIES, LabelState, Modality
-from omnicxr.evaluation import metrics
-from omnicxr.evaluation.references import Parts, parts_of
+from omnicxr.evaluation.measures import metrics
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 
@@ -49,20 +49,30 @@ class Reader:
     """Reads with one model's judge and prompt encoders."""
 
     def __init__(
-        self, pipe: AnyToAnyPipeline, judge: Judge, validate: PreparedDataset, modalities: tuple[Modality, ...] = tuple(Modality), *,
-        frontal_classifier: Classifier | None = None, labeler: Labeler | None = None,
-    ) -> None:  # fmt: skip
-        """`modalities`: the parts that it will read; thresholds come from the studies of `validate` that have all of them.
+        self,
+        pipe: AnyToAnyPipeline,
+        judge: Judge,
+        validate: PreparedDataset,
+        modalities: tuple[Modality, ...] = tuple(Modality),
+        *,
+        frontal_classifier: Classifier | None = None,
+        labeler: Labeler | None = None,
+    ) -> None:
+        """`modalities`: the parts that it will read; thresholds come from the studies of `validate` that have all of
+        them.
 
-        `frontal_classifier` reads the findings of frontal views instead of the judge, `labeler` reports instead of the rules.
+        `frontal_classifier` reads the findings of frontal views instead of the judge, `labeler` reports instead of the
+        rules.
         """
         self.pipe, self.judge = pipe, judge
         self.frontal_classifier, self.labeler = frontal_classifier, labeler or stated_findings
         rows = validate.having(*modalities)
         labels = validate.labels[rows] == 1
-        scores = {m: self._scores(m, part)[0] for m, part in parts_of(validate, rows, modalities).items()}
+        scores = {m: self._scores(m, part)[0] for m, part in validate.parts(rows, modalities).items()}
         self.thresholds = {m: metrics.best_thresholds(labels, s) for m, s in scores.items()}
-        self.both_views = metrics.best_thresholds(labels, mean_of_views(scores)) if set(scores) >= set(IMAGE_MODALITIES) else None
+        self.both_views = (
+            metrics.best_thresholds(labels, mean_of_views(scores)) if set(scores) >= set(IMAGE_MODALITIES) else None
+        )
         """Thresholds for the mean of the scores of the two views, where both are read."""
 
     def read(self, modality: Modality, part: Any) -> Reading:
@@ -77,7 +87,7 @@ class Reader:
     @torch.no_grad()
     def embed(self, modality: Modality, part: Any) -> np.ndarray:
         """Prompt embeddings [n, d] of length 1."""
-        chunks = [self.pipe.prompts.embed(modality, x) for x in self._inputs(modality, part)]
+        chunks = [self.pipe.prompt_encoders.embed(modality, x) for x in self._inputs(modality, part)]
         return torch.cat(chunks).float().cpu().numpy()
 
     @torch.no_grad()
@@ -96,7 +106,9 @@ class Reader:
         outputs = [self.judge(modality, x) for x in self._inputs(modality, part)]
         logits, standardised = (torch.cat(o).float().cpu() for o in zip(*outputs, strict=True))
         config = self.judge.config
-        return logits.sigmoid().numpy().round(5), standardised.numpy() * np.array(config.measure_std) + np.array(config.measure_mean)
+        return logits.sigmoid().numpy().round(5), standardised.numpy() * np.array(config.measure_std) + np.array(
+            config.measure_mean
+        )
 
     def _inputs(self, modality: Modality, part: Any) -> Any:
         return (self.pipe.network_input(modality, list(part[i : i + CHUNK])) for i in range(0, len(part), CHUNK))

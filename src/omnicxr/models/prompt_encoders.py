@@ -44,7 +44,9 @@ class PromptEncoders(Component):
     def __init__(self, config: PromptEncodersConfig) -> None:
         super().__init__(config)
         self.images = nn.ModuleDict({m: ImageTrunk(config.image_channels, config.image_size) for m in IMAGE_MODALITIES})
-        self.text = TextTrunk(config.vocab_size, config.max_tokens, config.text_width, config.text_depth, config.text_heads)
+        self.text = TextTrunk(
+            config.vocab_size, config.max_tokens, config.text_width, config.text_depth, config.text_heads
+        )
         widths = {m: config.image_channels[-1] if m.is_image else config.text_width for m in Modality}
         self.project = nn.ModuleDict({m: nn.Linear(widths[m], config.dim) for m in Modality})
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
@@ -68,7 +70,12 @@ class HardNegatives:
 
 
 def info_nce(
-    a: Float[Tensor, "b d"], b: Float[Tensor, "n d"], logit_scale: Tensor, *, offset: int = 0, negatives: HardNegatives | None = None
+    a: Float[Tensor, "b d"],
+    b: Float[Tensor, "n d"],
+    logit_scale: Tensor,
+    *,
+    offset: int = 0,
+    negatives: HardNegatives | None = None,
 ) -> Tensor:
     """Cross entropy of each row of `a` against its partner in `b` (row + offset), van den Oord et al. 2018.
 

@@ -37,9 +37,11 @@ class Difference:
 
 
 def patient_resamples(patients: np.ndarray, *, count: int | None = None, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Row numbers of `count` (RESAMPLES) bootstrap samples: as many patients as there are, drawn with replacement, each with all studies.
+    """Row numbers of `count` (RESAMPLES) bootstrap samples: as many patients as there are, drawn with replacement, each
+    with all studies.
 
-    The samples of the last few sets of patients are kept, because one evaluation asks for the same ones thousands of times.
+    The samples of the last few sets of patients are kept, because one evaluation asks for the same ones thousands of
+    times.
     """
     _, group = np.unique(patients, return_inverse=True)
     return _resamples(tuple(group.tolist()), count or RESAMPLES, seed)
@@ -67,9 +69,16 @@ def mean_estimate(values: np.ndarray, patients: np.ndarray) -> Estimate:
     return estimate(lambda v: float(v.mean()), values, patients=patients)
 
 
-def compare(statistic: Statistic, a: tuple[np.ndarray, ...], b: tuple[np.ndarray, ...], *, patients: np.ndarray, seed: int = 0) -> Difference:
+def compare(
+    statistic: Statistic, a: tuple[np.ndarray, ...], b: tuple[np.ndarray, ...], *, patients: np.ndarray, seed: int = 0
+) -> Difference:
     """Paired comparison of two models on the same studies: every resample is used for both."""
-    draws = np.array([statistic(*(v[rows] for v in a)) - statistic(*(v[rows] for v in b)) for rows in patient_resamples(patients, seed=seed)])
+    draws = np.array(
+        [
+            statistic(*(v[rows] for v in a)) - statistic(*(v[rows] for v in b))
+            for rows in patient_resamples(patients, seed=seed)
+        ]
+    )
     draws = draws[np.isfinite(draws)]
     value = statistic(*a) - statistic(*b)
     if not len(draws):

@@ -23,9 +23,14 @@ def check_features(*sets: np.ndarray) -> None:
     """Raises UserError for features that are not finite, not of equal width, or too few."""
     for features in sets:
         if features.ndim != 2 or features.shape[1] != sets[0].shape[1]:
-            raise UserError(f"Features of shape {features.shape} and {sets[0].shape} cannot be compared: extract both with the same network.")
+            raise UserError(
+                f"Features of shape {features.shape} and {sets[0].shape} cannot be compared: extract both with the same"
+                " network."
+            )
         if len(features) < MIN_SAMPLES:
-            raise UserError(f"Only {len(features)} samples: at least {MIN_SAMPLES} are needed for a distance between sets.")
+            raise UserError(
+                f"Only {len(features)} samples: at least {MIN_SAMPLES} are needed for a distance between sets."
+            )
         if not np.isfinite(features).all():
             raise UserError("Some features are not finite: check the pictures and the extractor's weights.")
 
@@ -35,17 +40,22 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
     |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)); the trace of the root is the nuclear norm of A^T B, for centred A and B scaled by
     (n - 1)^(-1/2), so no matrix root is taken and fewer samples than dimensions do no harm.
-    """
+    """  # noqa: E501
     check_features(a, b)
     a, b = a.astype(np.float64), b.astype(np.float64)
     of_means = mean_distance(a, b)
     a, b = ((v - v.mean(0)) / np.sqrt(len(v) - 1) for v in (a, b))
-    root = np.linalg.svd(a @ b.T, compute_uv=False).sum() if min(len(a), len(b)) < a.shape[1] else _root_by_covariance(a, b)
+    root = (
+        np.linalg.svd(a @ b.T, compute_uv=False).sum()
+        if min(len(a), len(b)) < a.shape[1]
+        else _root_by_covariance(a, b)
+    )
     return float(max(of_means + (a**2).sum() + (b**2).sum() - 2 * root, 0.0))
 
 
 def mean_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """|mu_a - mu_b|^2 of [n, d] and [m, d]: the part of the Fréchet distance that is a shift, a fault (or a virtue) that all pictures share."""
+    """|mu_a - mu_b|^2 of [n, d] and [m, d]: the part of the Fréchet distance that is a shift, a fault (or a virtue)
+    that all pictures share."""
     return float(((a.mean(0, dtype=np.float64) - b.mean(0, dtype=np.float64)) ** 2).sum())
 
 
@@ -65,8 +75,8 @@ class Spread:
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0, subset_size: int | None = None) -> Spread:
-    """Unbiased squared maximum mean discrepancy with the kernel (x . y / d + 1)^3 (Binkowski et al. 2018), over random subsets
-    of 500, or of half of the smaller set.
+    """Unbiased squared maximum mean discrepancy with the kernel (x . y / d + 1)^3 (Binkowski et al. 2018), over random
+    subsets of 500, or of half of the smaller set.
 
     Can be a little below 0 for equal distributions: that is what unbiased means.
     """
@@ -78,7 +88,10 @@ def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0, subset_size:
     for subset in zip(in_a, in_b, strict=True):
         for members in subset:
             members[rng.choice(len(members), size, replace=False)] = 1
-    within = sum((_kernel_sums(x, x, i, i) - i @ _kernel((x**2).sum(1), x)) / (size * (size - 1)) for x, i in ((a, in_a), (b, in_b)))
+    within = sum(
+        (_kernel_sums(x, x, i, i) - i @ _kernel((x**2).sum(1), x)) / (size * (size - 1))
+        for x, i in ((a, in_a), (b, in_b))
+    )
     values = within - 2 * _kernel_sums(a, b, in_a, in_b) / size**2
     return Spread(float(np.mean(values)), float(np.std(values)))
 
@@ -88,7 +101,8 @@ def _kernel(products: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 
 def _kernel_sums(x: np.ndarray, y: np.ndarray, in_x: np.ndarray, in_y: np.ndarray) -> np.ndarray:
-    """Sum of the kernel over all pairs of a row of `x` and a row of `y` in each subset; `in_x` [subsets, n] and `in_y` [subsets, m] say which are.
+    """Sum of the kernel over all pairs of a row of `x` and a row of `y` in each subset; `in_x` [subsets, n] and `in_y`
+    [subsets, m] say which are.
 
     Every pair's kernel is worked out once for all subsets.
     """
@@ -111,7 +125,8 @@ class Manifold:
 
 
 def manifold(real: np.ndarray, generated: np.ndarray, *, neighbours: int = NEIGHBOURS) -> Manifold:
-    """Precision, recall, density and coverage; a sample's reach is the distance to its k-th nearest neighbour in its own set."""
+    """Precision, recall, density and coverage; a sample's reach is the distance to its k-th nearest neighbour in its
+    own set."""
     check_features(real, generated)
     x, y = torch.from_numpy(real.astype(np.float32)), torch.from_numpy(generated.astype(np.float32))
     reach_x, reach_y = _reach(x, neighbours), _reach(y, neighbours)
@@ -124,14 +139,18 @@ def manifold(real: np.ndarray, generated: np.ndarray, *, neighbours: int = NEIGH
         reached[rows] = (distance < reach_y).any(1)
         nearest[rows] = distance.min(1).values
     return Manifold(
-        precision=float((inside_real > 0).double().mean()), recall=float(reached.double().mean()),
-        density=float(inside_real.double().mean() / neighbours), coverage=float((nearest < reach_x).double().mean()),
-    )  # fmt: skip
+        precision=float((inside_real > 0).double().mean()),
+        recall=float(reached.double().mean()),
+        density=float(inside_real.double().mean() / neighbours),
+        coverage=float((nearest < reach_x).double().mean()),
+    )
 
 
 def _reach(x: torch.Tensor, neighbours: int) -> torch.Tensor:
     """Distance of each row to its k-th nearest other row."""
-    parts = [torch.cdist(x[i : i + _CHUNK], x, compute_mode="donot_use_mm_for_euclid_dist") for i in range(0, len(x), _CHUNK)]
+    parts = [
+        torch.cdist(x[i : i + _CHUNK], x, compute_mode="donot_use_mm_for_euclid_dist") for i in range(0, len(x), _CHUNK)
+    ]
     return torch.cat([p.kthvalue(neighbours + 1, dim=1).values for p in parts])
 
 

@@ -1,4 +1,5 @@
-"""torchxrayvision's DenseNet-121 ("densenet121-res224-all"), as a feature extractor and as a classifier of frontal views (Cohen et al. 2022).
+"""torchxrayvision's DenseNet-121 ("densenet121-res224-all"), as a feature extractor and as a classifier of frontal
+views (Cohen et al. 2022).
 
 Its own weight file is a pickled object, so its weights are read from a safetensors file that one command makes of it.
 """
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from omnicxr.domain import Finding, UserError
-from omnicxr.evaluation.weights import library, weights_at
+from omnicxr.evaluation.readers.weights import library, weights_at
 
 VARIABLE = "OMNICXR_XRV"
 GET = (
@@ -22,9 +23,12 @@ GET = (
     'save_file(x.models.DenseNet(weights="densenet121-res224-all").state_dict(), "xrv.safetensors")\'` once online'
 )
 NAMES = {
-    Finding.ATELECTASIS: "Atelectasis", Finding.CARDIOMEGALY: "Cardiomegaly", Finding.CONSOLIDATION: "Consolidation", Finding.EDEMA: "Edema",
-    Finding.ENLARGED_CARDIOMEDIASTINUM: "Enlarged Cardiomediastinum", Finding.FRACTURE: "Fracture", Finding.LUNG_LESION: "Lung Lesion",
-    Finding.LUNG_OPACITY: "Lung Opacity", Finding.PLEURAL_EFFUSION: "Effusion", Finding.PLEURAL_OTHER: "Pleural_Thickening",
+    Finding.ATELECTASIS: "Atelectasis", Finding.CARDIOMEGALY: "Cardiomegaly", Finding.CONSOLIDATION: "Consolidation",
+    Finding.EDEMA: "Edema",
+    Finding.ENLARGED_CARDIOMEDIASTINUM: "Enlarged Cardiomediastinum", Finding.FRACTURE: "Fracture",
+    Finding.LUNG_LESION: "Lung Lesion",
+    Finding.LUNG_OPACITY: "Lung Opacity", Finding.PLEURAL_EFFUSION: "Effusion",
+    Finding.PLEURAL_OTHER: "Pleural_Thickening",
     Finding.PNEUMONIA: "Pneumonia", Finding.PNEUMOTHORAX: "Pneumothorax",
 }  # fmt: skip
 """Our findings by their name there. "No Finding" is 1 - the largest of these; support devices are not known there."""
@@ -36,10 +40,14 @@ def load_xrv(device: str) -> Any:
     network = library("torchxrayvision", "extractors").models.DenseNet(weights=None)
     try:
         state = load_file(path)
-        state.pop("op_threshs", None)  # operating points: a monotone change of the scores, which our own thresholds replace
+        state.pop(
+            "op_threshs", None
+        )  # operating points: a monotone change of the scores, which our own thresholds replace
         network.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path} does not hold the weights of torchxrayvision's DenseNet-121 ({str(error)[:120]}): {GET}.") from error
+        raise UserError(
+            f"{path} does not hold the weights of torchxrayvision's DenseNet-121 ({str(error)[:120]}): {GET}."
+        ) from error
     return network.to(device).eval()
 
 

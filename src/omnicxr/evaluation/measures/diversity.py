@@ -1,4 +1,5 @@
-"""How different are several samples of one prompt? Mean MS-SSIM between them: 1 where the model always draws the same picture."""
+"""How different are several samples of one prompt? Mean MS-SSIM between them: 1 where the model always draws the same
+picture."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ WINDOW = 11
 
 
 def scale_weights(size_px: int) -> tuple[float, ...]:
-    """As many of the five scales as fit into this size (torchmetrics' rule), weights summing to 1: five from 176 px, four from 99, three from 44."""
+    """As many of the five scales as fit into this size (torchmetrics' rule), weights summing to 1: five from 176 px,
+    four from 99, three from 44."""
     fitting = [w for i, w in enumerate(WEIGHTS) if size_px // max(2 * i, i**2, 1) >= WINDOW]
     if not fitting:
         raise UserError(f"Pictures of {size_px} px are too small for MS-SSIM: at least {WINDOW} px are needed.")
@@ -33,5 +35,8 @@ def similarity(pictures: np.ndarray) -> np.ndarray:
     betas = scale_weights(pictures.shape[-1])
     pairs = list(combinations(range(pictures.shape[1]), 2))
     a, b = (torch.from_numpy(pictures[:, [p[side] for p in pairs]]).float() for side in (0, 1))
-    values = [ms_ssim(x[:, None], y[:, None], data_range=255.0, betas=betas, normalize="relu", reduction="none") for x, y in zip(a, b, strict=True)]
+    values = [
+        ms_ssim(x[:, None], y[:, None], data_range=255.0, betas=betas, normalize="relu", reduction="none")
+        for x, y in zip(a, b, strict=True)
+    ]
     return torch.stack([torch.as_tensor(v).reshape(len(pairs)) for v in values]).mean(1).numpy()

@@ -1,0 +1,1 @@
+"""Who reads what was generated: classifiers, labelers and feature extractors, loaded when first used."""

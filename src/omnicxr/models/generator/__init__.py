@@ -1,0 +1,1 @@
+"""The any-to-any generator: network, streams, and what it need not learn."""
