@@ -17,12 +17,12 @@ import torch
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task
 from omnicxr.models.component import count_parameters
 from omnicxr.models.generator.network import Generator
-from omnicxr.models.generator.stream import GeneratorConfig
+from omnicxr.models.generator.config import GeneratorConfig
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.render import render
 from omnicxr.training.compiling import compile_blocks
-from omnicxr.training.config import PRESETS
+from omnicxr.training.presets import PRESETS
 
 
 def seconds(run: Callable[[], object], repeats: int = 3) -> float:
@@ -41,18 +41,18 @@ def caching(model: Generator, task: Task, steps: int = 20) -> float:
     """Time without the cache over time with it, for one study."""
     config = model.config
     given = {m: torch.randn(1, *config.latent_shape(m)) for m in task.given}
-    x = {m: torch.randn(1, *config.latent_shape(m)) for m in task.generate}
-    t = {m: torch.full((1,), 0.5) for m in task.generate}
-    prompt = model.prompts_or_null(torch.randn(1, config.prompt_dim), 1)
+    (modality,) = task.generate
+    x, t = torch.randn(1, *config.latent_shape(modality)), torch.full((1,), 0.5)
+    prompt = model.prompt_or_null(torch.randn(1, config.prompt_dim), 1)
 
     def with_cache() -> None:
         cache = model.given_cache(given, prompt)
         for _ in range(steps):
-            model.velocity(cache, x, t, prompt)
+            model.velocity(modality, x, t, prompt=prompt, cache=cache)
 
     def without() -> None:
         for _ in range(steps):
-            model.velocity(model.given_cache(given, prompt), x, t, prompt)
+            model.velocity(modality, x, t, prompt=prompt, cache=model.given_cache(given, prompt))
 
     return seconds(without) / seconds(with_cache)
 
@@ -75,11 +75,14 @@ def compiled_ratio(config: GeneratorConfig, batch: int = 16) -> float:
 
     def steps(model: Generator) -> None:
         for task in tasks:
-            given, x = (
-                {m: torch.randn(batch, *config.latent_shape(m)) for m in parts} for parts in (task.given, task.generate)
+            given = {m: torch.randn(batch, *config.latent_shape(m)) for m in task.given}
+            (modality,) = task.generate
+            x, t, prompt = (
+                torch.randn(batch, *config.latent_shape(modality)),
+                torch.rand(batch),
+                torch.randn(batch, config.prompt_dim),
             )
-            out = model(given, x, {m: torch.rand(batch) for m in x}, torch.randn(batch, config.prompt_dim))
-            torch.stack([v.square().mean() for v in out.velocity.values()]).sum().backward()
+            model(modality, x, t, given=given, prompt_embeds=prompt).square().mean().backward()
 
     plain, compiled = Generator(config), Generator(config)
     compile_blocks(compiled)
@@ -98,13 +101,14 @@ def unet_ratio(preset: str) -> tuple[float, float, float]:
     config = model.config
     given = {Modality.REPORT: torch.randn(1, *config.latent_shape(Modality.REPORT))}
     x = {m: torch.randn(1, *config.latent_shape(m)) for m in IMAGE_MODALITIES}
-    t = {m: torch.full((1,), 0.5) for m in x}
-    prompt, null = model.prompts_or_null(torch.randn(1, config.prompt_dim), 1), model.prompts_or_null(None, 1)
+    t = torch.full((1,), 0.5)
+    prompt, null = model.prompt_or_null(torch.randn(1, config.prompt_dim), 1), model.prompt_or_null(None, 1)
     cache, nothing = model.given_cache(given, prompt), model.given_cache({}, null)
 
     def ours() -> None:
-        model.velocity(cache, x, t, prompt)
-        model.velocity(nothing, x, t, null)
+        for m, latents in x.items():
+            model.velocity(m, latents, t, prompt=prompt, cache=cache)
+            model.velocity(m, latents, t, prompt=null, cache=nothing)
 
     def theirs() -> None:
         for _ in IMAGE_MODALITIES:

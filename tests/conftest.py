@@ -13,8 +13,8 @@ import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.simulate import SimulationConfig, simulate
-from omnicxr.training.config import get_preset
 from omnicxr.training.loop import LoopConfig
+from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun
 
 torch.set_num_threads(2)
@@ -45,7 +45,7 @@ def prepared(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_folder(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    TrainingRun(get_preset("nano"), LoopConfig(), prepared, out).train("all")
+    TrainingRun(preset=get_preset("nano"), loop=LoopConfig(), data=prepared, out=out).train("all")
     return out
 
 

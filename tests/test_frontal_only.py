@@ -11,8 +11,8 @@ from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.selection import Selection
 from omnicxr.domain import View
 from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
-from omnicxr.training.config import get_preset
 from omnicxr.training.loop import LoopConfig
+from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun
 
 
@@ -24,7 +24,7 @@ def test_train_and_evaluate(simulated: Path, tmp_path: Path) -> None:
         PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(views=frontal)), simulated, data
     )
     assert set(manifest["modalities"]) == {"frontal+report"}
-    TrainingRun(get_preset("nano").with_steps(2), LoopConfig(), data, run).train("all")
+    TrainingRun(preset=get_preset("nano").with_steps(2), loop=LoopConfig(), data=data, out=run).train("all")
     evaluate(EvaluationConfig(num=8, sampling={"num_inference_steps": 2}), run / "model", data, out)
     result = json.loads((out / "metrics.json").read_text())
     assert set(result["tasks"]) == {"frontal->report", "report->frontal", "nothing->frontal+report"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,15 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from omnicxr.baselines import published
+from omnicxr.baselines.published import PublishedGenerator
 from omnicxr.data.files import write_json
 from omnicxr.data.images import load_image, to_square
 from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.flow.guidance import guidance, is_guided
 from omnicxr.flow.refining import refined
-from omnicxr.flow.samplers import Velocity, begin, diffusion_timesteps, solve, timesteps
-from omnicxr.flow.sampling import AUTOGUIDANCE, SamplingConfig
-from omnicxr.models.component import Component, known_settings
+from omnicxr.flow.sampling import AUTOGUIDANCE, GuidedGenerator, SamplingConfig, sample
+from omnicxr.models.component import Component
 from omnicxr.models.folder import (
     BUNDLED,
     COMPONENT_TYPES,
@@ -32,7 +32,7 @@ from omnicxr.models.folder import (
     components_of,
     read_index,
 )
-from omnicxr.models.generator.network import Generator, Streams
+from omnicxr.models.generator.network import Generator, Latents
 from omnicxr.models.image_autoencoder import ImageAutoencoder, uint8_from_pixels
 from omnicxr.models.inputs import network_input
 from omnicxr.models.prompt_encoders import PromptEncoders
@@ -40,6 +40,10 @@ from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, sentence_case
 
+TURNS = (Modality.REPORT, Modality.FRONTAL, Modality.LATERAL)
+"""In which order several parts are generated, each given to the next; docs/decisions.md, "One part at a time"."""
+DESIGNS: dict[str, type[Component]] = {"any-to-any": Generator, "published": PublishedGenerator}
+"""`design` of a model folder => its generator."""
 GPU_BATCH = 64
 """Studies that go through a network on a GPU together, unless told otherwise."""
 
@@ -67,7 +71,7 @@ class AnyToAnyPipeline:
         report_autoencoder: ReportAutoencoder,
         tokenizer: ReportTokenizer,
         prompt_encoders: PromptEncoders,
-        generator: Generator,
+        generator: Generator | PublishedGenerator,
         guide: Generator | None = None,
         image_size: int,
         sampling: SamplingConfig | None = None,
@@ -81,6 +85,8 @@ class AnyToAnyPipeline:
         self.tokenizer, self.prompt_encoders = tokenizer, prompt_encoders
         self.generator, self.guide = generator, guide
         self.image_size = image_size
+        if sampling is None and isinstance(generator, PublishedGenerator):
+            sampling = published.SAMPLING
         self.sampling = sampling or SamplingConfig(autoguidance_scale=AUTOGUIDANCE if guide else 1.0)
         for component in self.components().values():
             component.eval().requires_grad_(False)
@@ -90,10 +96,17 @@ class AnyToAnyPipeline:
         return {name: component for name in COMPONENT_TYPES if (component := getattr(self, name)) is not None}
 
     @property
+    def in_turn(self) -> bool:
+        """Whether several parts are generated one after the other, each given to the next, or side by side."""
+        return not isinstance(self.generator, PublishedGenerator)
+
+    @property
     def device(self) -> torch.device:
+        """Where the networks are."""
         return self.generator.device
 
     def to(self, device: torch.device | str) -> AnyToAnyPipeline:
+        """Move the networks."""
         for component in self.components().values():
             component.to(device)
         return self
@@ -108,10 +121,11 @@ class AnyToAnyPipeline:
         """
         root = Path(folder) if folder is not None else BUNDLED
         index = read_index(root)
-        components = {name: COMPONENT_TYPES[name].load(component_folder(root, name)) for name in components_of(root)}
+        types = COMPONENT_TYPES | {"generator": DESIGNS[index.design]}
+        components = {name: types[name].load(component_folder(root, name)) for name in components_of(root)}
         max_tokens = components["report_autoencoder"].config.max_tokens
         tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
-        sampling = SamplingConfig(**known_settings(index.sampling, SamplingConfig, root / INDEX))
+        sampling = SamplingConfig.read(index.sampling, root / INDEX)
         return cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=sampling).to(device)  # type: ignore[arg-type]
 
     def save_pretrained(
@@ -125,10 +139,11 @@ class AnyToAnyPipeline:
         for name, component in self.components().items():
             component.save(component_folder(root, name), half=half)
         self.tokenizer.save(root / "tokenizer")
-        write_json(
-            root / INDEX,
-            asdict(ModelIndex(image_size=self.image_size, sampling=asdict(self.sampling), provenance=provenance or {})),
+        design = next(name for name, kind in DESIGNS.items() if isinstance(self.generator, kind))
+        index = ModelIndex(
+            image_size=self.image_size, design=design, sampling=asdict(self.sampling), provenance=provenance or {}
         )
+        write_json(root / INDEX, asdict(index))
 
     @torch.no_grad()
     def __call__(
@@ -140,11 +155,7 @@ class AnyToAnyPipeline:
         generate: Iterable[str | Modality],
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        guidance_interval: tuple[float, float] | None = None,
-        guidance_parallel: float | None = None,
         autoguidance_scale: float | None = None,
-        solver: str | None = None,
-        order: str | None = None,
         seed: int = 0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         num: int = 1,
@@ -165,44 +176,50 @@ class AnyToAnyPipeline:
         sampling = self.sampling.changed(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            guidance_interval=guidance_interval,
-            guidance_parallel=guidance_parallel,
             autoguidance_scale=autoguidance_scale,
-            solver=solver,
-            order=order,
         )
         if num < 1:
             raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
         listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
         count = _one_length(listed) * num
-        generators = _generators(seed, generator, count)
-        batch_size = batch_size or self._at_once
+        rngs = _random_generators(seed, generator, count)
         known: dict[Modality, list[Any]] = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
-        turns = sampling.turns(task.generate)
-        for n, generate_now in enumerate(turns):
-            told = (lambda done, n=n: progress(n * count + done, len(turns) * count)) if progress else None
-            output = self._generate(known, generate_now, generators, sampling, batch_size, told)
-            known |= {m: getattr(output, m) for m in generate_now}
+        turns = self.turns(task)
+        for n, turn in enumerate(turns):
+            output = self._generate(
+                turn,
+                known,
+                rngs,
+                sampling=sampling,
+                batch_size=batch_size or self._at_once,
+                progress=(lambda done, n=n: progress(n * count + done, len(turns) * count)) if progress else None,
+            )
+            known |= {m: getattr(output, m) for m in turn}
         return StudyOutput(**{str(m): known[m] for m in task.generate})
 
     def _generate(
         self,
+        turn: tuple[Modality, ...],
         known: dict[Modality, list[Any]],
-        generate: tuple[Modality, ...],
-        generators: list[torch.Generator],
+        rngs: list[torch.Generator],
+        *,
         sampling: SamplingConfig,
         batch_size: int,
         progress: Callable[[int], None] | None,
     ) -> StudyOutput:
-        """What is generated together, one output for each generator."""
-        parts: list[Streams] = []
-        for start in range(0, len(generators), batch_size):
-            rows = range(start, min(start + batch_size, len(generators)))
+        """What is generated in one turn, an output for each random generator, from all that is known by now."""
+        latents: list[Latents] = []
+        for rows in _batches(len(rngs), batch_size):
             given, prompt_embeds = self.encode_given({m: [known[m][i] for i in rows] for m in Modality if m in known})
-            parts.append(self.sample(given, prompt_embeds, generate, sampling, [generators[i] for i in rows]))
+            chosen = rngs[rows.start : rows.stop]
+            latents.append(self.sample(turn, given, prompt_embeds, sampling=sampling, rngs=chosen))
             if progress:
                 progress(rows.stop)
-        return self.decode({m: torch.cat([p[m] for p in parts]) for m in generate}, generators)
+        return self.decode({m: torch.cat([z[m] for z in latents]) for m in turn}, rngs)
+
+    def turns(self, task: Task) -> list[tuple[Modality, ...]]:
+        """What is generated in which order: one part at a time, or all of them side by side."""
+        return [(m,) for m in TURNS if m in task.generate] if self.in_turn else [task.generate]
 
     @property
     def _at_once(self) -> int:
@@ -219,7 +236,7 @@ class AnyToAnyPipeline:
         picture = Image.fromarray(value) if isinstance(value, np.ndarray) else value
         return np.asarray(to_square(picture.convert("L"), self.image_size))
 
-    def encode_given(self, given: dict[Modality, list[Any]]) -> tuple[Streams, Tensor | None]:
+    def encode_given(self, given: dict[Modality, list[Any]]) -> tuple[Latents, Tensor | None]:
         """Squared uint8 pictures and report texts => clean latents, and their mean prompt embedding [b, d] (None if
         nothing)."""
         latents, embeds = {}, []
@@ -234,75 +251,36 @@ class AnyToAnyPipeline:
         """Pictures => [b, 1, s, s] in -1..1; texts => token ids [b, n]."""
         return network_input(modality, values, self.tokenizer).to(self.device)
 
-    def noise(self, modalities: Sequence[Modality], generators: Sequence[torch.Generator]) -> Streams:
-        """Standard normal latents, each study's from its own CPU generator, modalities in canonical order."""
-        rows = [
-            {m: torch.randn(self.generator.config.latent_shape(m), generator=g) for m in modalities} for g in generators
-        ]
-        return {m: torch.stack([row[m] for row in rows]).to(self.device) for m in modalities}
+    def noise(self, modality: Modality, rngs: Sequence[torch.Generator]) -> Tensor:
+        """Standard normal latents [b, ...], each study's from its own random generator on the CPU."""
+        shape = self.generator.config.latent_shape(modality)
+        return torch.stack([torch.randn(shape, generator=rng) for rng in rngs]).to(self.device)
 
     def sample(
         self,
-        given: Streams,
+        turn: tuple[Modality, ...],
+        given: Latents,
         prompt_embeds: Tensor | None,
-        generate: Sequence[Modality],
+        *,
         sampling: SamplingConfig,
-        generators: Sequence[torch.Generator],
-    ) -> Streams:
-        """Integrate the flow for the streams to be generated, given clean latents; the given tokens are encoded once.
-        Each study's noise comes from its own generator."""
-        velocity = self.guided_velocity(given, prompt_embeds, sampling, len(generators))
-        steps, flow = sampling.num_inference_steps, self.generator.config.prediction == "velocity"
-        times = timesteps(steps, sampling.time_shift) if flow else diffusion_timesteps(steps)
-        return solve(
-            sampling.solver,
-            velocity,
-            begin(self.noise(generate, generators), times[0]),
-            times,
-            lambda: self.noise(generate, generators),
-        )
-
-    def guided_velocity(
-        self, given: Streams, prompt_embeds: Tensor | None, sampling: SamplingConfig, batch: int
-    ) -> Velocity[Modality]:
-        """The velocity that sampling follows, guidance included, of `batch` studies; what is given is encoded here,
-        once for all times."""
-        network = self.generator
-        prompt, null = network.prompts_or_null(prompt_embeds, batch), network.prompts_or_null(None, batch)
-        cache, nothing = network.given_cache(given, prompt), network.given_cache({}, null)
-        worse = self._guide_velocity(given, prompt_embeds, batch) if sampling.autoguidance_scale != 1 else None
-
-        def velocity(x: Streams, t: float) -> Streams:
-            times = {m: torch.full((batch,), t, device=self.device) for m in x}
-            v = network.velocity(cache, x, times, prompt).velocity
-            added: list[Streams] = []
-            if given and is_guided(t, sampling.guidance_scale, sampling.guidance_interval):
-                unguided = network.velocity(nothing, x, times, null).velocity
-                added.append(guidance(x, t, v, unguided, sampling.guidance_scale, sampling.guidance_parallel))
-            if worse and is_guided(t, sampling.autoguidance_scale, sampling.guidance_interval):
-                added.append(guidance(x, t, v, worse(x, times), sampling.autoguidance_scale))
-            return {m: sum((a[m] for a in added), v[m]) for m in v}
-
-        return velocity
-
-    def _guide_velocity(
-        self, given: Streams, prompt_embeds: Tensor | None, batch: int
-    ) -> Callable[[Streams, Streams], Streams]:
-        """What the guide takes the velocity for: (x_t, times) => velocity."""
-        if (guide := self.guide) is None:
-            raise UserError(
-                "This model has no guide: leave autoguidance_scale at 1, or train one (`omnicxr train guide`)."
+        rngs: Sequence[torch.Generator],
+    ) -> Latents:
+        """Latents of what is generated in one turn, from the clean latents of what is given."""
+        if isinstance(self.generator, PublishedGenerator):
+            return published.sample(
+                self.generator, turn, prompt_embeds, config=sampling, noise=lambda m: self.noise(m, rngs)
             )
-        prompt = guide.prompts_or_null(prompt_embeds, batch)
-        cache = guide.given_cache(given, prompt)
-        return lambda x, times: guide.velocity(cache, x, times, prompt).velocity
+        guided = GuidedGenerator(
+            generator=self.generator, guide=self.guide, given=given, prompt_embeds=prompt_embeds, batch=len(rngs)
+        )
+        return {m: sample(guided, m, sampling, noise=lambda m=m: self.noise(m, rngs)) for m in turn}
 
-    def decode(self, latents: Streams, generators: Sequence[torch.Generator]) -> StudyOutput:
+    def decode(self, latents: Latents, rngs: Sequence[torch.Generator]) -> StudyOutput:
         """Latents => pictures, with detail from each study's generator, and texts that say nothing twice."""
         out: dict[str, Any] = {}
         for modality, z in latents.items():
             if modality.is_image:
-                out[modality] = self._pictures(z, generators)
+                out[modality] = self._pictures(z, rngs)
             else:
                 out[modality] = [
                     sentence_case(each_sentence_once(t))
@@ -310,17 +288,16 @@ class AnyToAnyPipeline:
                 ]
         return StudyOutput(**out)
 
-    def _pictures(self, z: Tensor, generators: Sequence[torch.Generator]) -> list[Image.Image]:
+    def _pictures(self, z: Tensor, rngs: Sequence[torch.Generator]) -> list[Image.Image]:
         noise, size = self.refiner.config.generated_noise, self._at_once
         rows = [slice(i, i + size) for i in range(0, len(z), size)]
-        made = [
-            uint8_from_pixels(refined(self.image_autoencoder, self.refiner, z[r], noise, generators[r])).cpu()
-            for r in rows
+        pictures = [
+            uint8_from_pixels(refined(self.image_autoencoder, self.refiner, z[r], noise, rngs[r])).cpu() for r in rows
         ]
-        return [Image.fromarray(x) for x in torch.cat(made).numpy()]
+        return [Image.fromarray(x) for x in torch.cat(pictures).numpy()]
 
 
-def _generators(
+def _random_generators(
     seed: int, generator: torch.Generator | Sequence[torch.Generator] | None, count: int
 ) -> list[torch.Generator]:
     if isinstance(generator, torch.Generator):
@@ -331,6 +308,10 @@ def _generators(
             raise UserError(f"{len(generator)} random generators for {count} studies: give one for each.")
         return list(generator)
     return [torch.Generator().manual_seed(derived_seed(seed, i)) for i in range(count)]
+
+
+def _batches(count: int, size: int) -> Iterator[range]:
+    return (range(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _drop_none(values: dict[Any, T | None]) -> dict[Any, T]:

@@ -17,8 +17,8 @@ from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.selection import Selection
 from omnicxr.domain import Finding, ImageRef, LabelState, Study, View
 from omnicxr.models.judge import Judge
-from omnicxr.training.config import get_preset
 from omnicxr.training.loop import LoopConfig
+from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun
 
 IMPLIED = {Finding.LUNG_OPACITY: (Finding.CONSOLIDATION, Finding.PNEUMONIA)}
@@ -87,6 +87,8 @@ def test_beside_studies_that_have_reports(nih: Path, simulated: Path, tmp_path: 
     assert data.measures is not None
     assert np.isnan(data.measures[of_nih]).all() and np.isfinite(data.measures[~of_nih]).all()
     assert json.loads((tmp_path / "out" / "options.json").read_text())["selection"]["describe"] is True
-    TrainingRun(get_preset("nano").with_steps(4), LoopConfig(), tmp_path / "out", tmp_path / "run").train("judge")
+    TrainingRun(
+        preset=get_preset("nano").with_steps(4), loop=LoopConfig(), data=tmp_path / "out", out=tmp_path / "run"
+    ).train("judge")
     judge = Judge.load(tmp_path / "run" / "model" / "judge")
     assert np.isfinite(judge.config.measure_mean).all() and all(p.isfinite().all() for p in judge.parameters())

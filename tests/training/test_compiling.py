@@ -26,13 +26,9 @@ def step(model_folder: Path) -> Callable[[Generator], dict[str, torch.Tensor]]:
 
     def gradients(model: Generator) -> dict[str, torch.Tensor]:
         model.zero_grad()
-        velocity = model(
-            {Modality.REPORT: report},
-            {Modality.FRONTAL: frontal},
-            {Modality.FRONTAL: torch.tensor([0.2, 0.5, 0.9])},
-            prompt,
-        ).velocity
-        (velocity[Modality.FRONTAL] ** 2).mean().backward()
+        t = torch.tensor([0.2, 0.5, 0.9])
+        velocity = model(Modality.FRONTAL, frontal, t, given={Modality.REPORT: report}, prompt_embeds=prompt)
+        (velocity**2).mean().backward()
         return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
     return gradients

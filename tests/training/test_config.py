@@ -1,61 +1,52 @@
 import pytest
 
 from omnicxr.domain import UserError
-from omnicxr.training.config import get_preset
+from omnicxr.training.presets import PRESETS, get_preset
 
 NANO = get_preset("nano")
 
 
 def test_values_change_only_what_they_name() -> None:
     values = {
-        "drop_prompt": "0",
-        "preconditioned": "false",
-        "coupling": "pooled",
+        "prompt_dim": "16",
         "report_autoencoder.latent_tokens": "1",
         "optimization.image-autoencoder.batch_size": "2",
     }
     changed = NANO.with_values(values)
-    assert (
-        changed.drop_prompt,
-        changed.preconditioned,
-        changed.coupling,
-        changed.report_autoencoder.latent_tokens,
-    ) == (0, False, "pooled", 1)
+    assert (changed.prompt_dim, changed.report_autoencoder.latent_tokens) == (16, 1)
     assert changed.generator_config().report_tokens == 1
     assert changed.optimization["image-autoencoder"].batch_size == 2
     back = {
-        "drop_prompt": "0.3",
-        "preconditioned": "true",
-        "coupling": "joint",
+        "prompt_dim": "32",
         "report_autoencoder.latent_tokens": "4",
         "optimization.image-autoencoder.batch_size": "4",
     }
     assert changed.with_values(back) == NANO
     assert NANO.with_values({}) is NANO
-    together = NANO.with_values(
-        {"generator_width": "33", "generator_heads": "3"}
-    )  # neither goes with what the other was
-    assert (together.generator_width, together.generator_heads) == (33, 3)
+    both = NANO.with_values({"generator.width": "33", "generator.heads": "3"})  # neither fits what the other was
+    assert (both.generator.width, both.generator.heads) == (33, 3)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("drop_promt", "0", "no setting 'drop_promt': choose from name, image_size"),
+        ("prompt_dimm", "0", "no setting 'prompt_dimm': choose from name, image_size"),
         ("optimization.generators.steps", "5", "choose from image-autoencoder"),
-        ("drop_prompt.x", "0", r"no setting 'drop_prompt.x'\."),
-        ("drop_prompt", "often", "'often' does not fit 'drop_prompt', which is 0.3"),
-        ("preconditioned", "1", "'1' does not fit 'preconditioned', which is True"),
-        ("coupling", "loose", "Unknown coupling 'loose'"),
-        ("generator_heads", "5", "width is 32, which cannot be split by 5"),
-        ("patch", "3", "latents is 8, which cannot be split by 3"),
-        ("generator_depth", "2.5", "does not fit"),
-        ("image_channels", "16", "not one number or word"),
+        ("prompt_dim.x", "0", r"no setting 'prompt_dim.x'\."),
+        ("prompt_dim", "wide", "'wide' does not fit 'prompt_dim', which is 32"),
+        ("generator.heads", "5", "width 32 cannot be split into 5 heads"),
+        ("generator.depth", "2.5", "does not fit"),
+        ("trunk_channels", "16", "not one number or word"),
         ("optimization.generator.steps", "0", "at least 1"),
-        ("together_share", "30", "together_share is 30.0: choose a share from 0 to 1"),
-        ("report_share", "-1", "report_share is -1.0: choose a share from 0 to 1"),
     ],
 )
 def test_values_that_do_not_fit(name: str, value: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         NANO.with_values({name: value})
+
+
+def test_a_setting_has_one_value_in_presets_for_a_reason() -> None:
+    """What no preset chooses differently is a constant where it is used, not a setting."""
+    settings = {"vocab_size", "max_tokens", "trunk_image_size", "design", "refiner_channels", "prompt_dim", "generator"}
+    for name in settings:
+        assert len({str(getattr(p, name)) for p in PRESETS.values()}) > 1, name

@@ -18,10 +18,12 @@ from omnicxr.domain import Modality, UserError
 from omnicxr.models.judge import Judge
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
-from omnicxr.training.config import OptimizationConfig, get_preset
+from omnicxr.training.config import OptimizationConfig
 from omnicxr.training.loop import LoopConfig, learning_rate
-from omnicxr.training.run import BUDGET_SHARES, STAGES, TrainingRun
+from omnicxr.training.presets import get_preset
+from omnicxr.training.run import TrainingRun
 from omnicxr.training.stages.judge import finding_loss
+from omnicxr.training.stages.table import STAGES
 from omnicxr.training.throughput import FIRST, Throughput
 
 
@@ -78,7 +80,7 @@ def test_killed_and_started_again_gives_the_same_weights(
 
 
 def test_losses_fall(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    TrainingRun(get_preset("nano").with_steps(150), LoopConfig(log_every=10), prepared, tmp_path).train(
+    TrainingRun(preset=get_preset("nano").with_steps(150), loop=LoopConfig(), data=prepared, out=tmp_path).train(
         "image-autoencoder"
     )
     rows = [json.loads(line) for line in (tmp_path / "image-autoencoder" / "metrics.jsonl").read_text().splitlines()]
@@ -127,9 +129,13 @@ def test_latents_are_standardised(run_folder: Path) -> None:
 
 def test_other_settings_in_the_same_folder(run_folder: Path, prepared: Path) -> None:
     with pytest.raises(UserError, match="another seed"):
-        TrainingRun(get_preset("nano"), LoopConfig(seed=5), prepared, run_folder).train("prompt-encoders")
+        TrainingRun(preset=get_preset("nano"), loop=LoopConfig(seed=5), data=prepared, out=run_folder).train(
+            "prompt-encoders"
+        )
     with pytest.raises(UserError, match="another steps"):
-        TrainingRun(get_preset("nano").with_steps(7), LoopConfig(), prepared, run_folder).train("prompt-encoders")
+        TrainingRun(preset=get_preset("nano").with_steps(7), loop=LoopConfig(), data=prepared, out=run_folder).train(
+            "prompt-encoders"
+        )
 
 
 @pytest.mark.parametrize(
@@ -138,21 +144,21 @@ def test_other_settings_in_the_same_folder(run_folder: Path, prepared: Path) -> 
 )
 def test_wrong_requests(prepared: Path, tmp_path: Path, stage: str, preset: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        TrainingRun(get_preset(preset), LoopConfig(), prepared, tmp_path).train(stage)
+        TrainingRun(preset=get_preset(preset), loop=LoopConfig(), data=prepared, out=tmp_path).train(stage)
 
 
 def test_learning_rate_schedule() -> None:
-    config = OptimizationConfig(steps=100, batch_size=1, learning_rate=2.0, warmup_steps=10)
+    config = OptimizationConfig(steps=100, batch_size=1, learning_rate=2.0)
     rates = [learning_rate(s, config) for s in range(100)]
-    assert rates[0] == pytest.approx(0.2)
-    assert max(rates) == pytest.approx(2.0) == pytest.approx(rates[9])
+    assert rates[0] == pytest.approx(2 / 11)
+    assert max(rates) == pytest.approx(2.0) == pytest.approx(rates[10])
     assert rates[55] == pytest.approx(1.0, abs=0.01)
     assert rates[-1] < 0.01
 
 
 def test_learning_rate_follows_the_budget() -> None:
     """Half of the time spent: half of the rate, however few steps were done; and never above what the steps allow."""
-    config = OptimizationConfig(steps=1000, batch_size=1, learning_rate=2.0, warmup_steps=10)
+    config = OptimizationConfig(steps=1000, batch_size=1, learning_rate=2.0)
     assert learning_rate(20, config, spent=0.5) == pytest.approx(1.0)
     assert learning_rate(20, config, spent=1.3) == pytest.approx(0.0)
     assert learning_rate(5, config, spent=0.9) == pytest.approx(1.2), "the warm-up stays"
@@ -162,20 +168,23 @@ def test_learning_rate_follows_the_budget() -> None:
 def test_budget_ends_a_stage_early_and_whole(prepared: Path, tmp_path: Path) -> None:
     """With next to no time every stage ends after one step, and the run is complete; with much, after its steps.
     Finished stages stay finished."""
-    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=1e-6), prepared, tmp_path).train("all")
+    TrainingRun(preset=get_preset("nano"), loop=LoopConfig(budget_minutes=1e-6), data=prepared, out=tmp_path).train(
+        "all"
+    )
     for stage in STAGES:
         assert [p.name for p in (tmp_path / stage).glob("step-*")] == ["step-1"]
     AnyToAnyPipeline.from_pretrained(tmp_path / "model")
     before = load_file(tmp_path / "model" / "prompts" / "model.safetensors")
-    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=1e-6), prepared, tmp_path).train("prompt-encoders")
+    TrainingRun(preset=get_preset("nano"), loop=LoopConfig(budget_minutes=1e-6), data=prepared, out=tmp_path).train(
+        "prompt-encoders"
+    )
     after = load_file(tmp_path / "model" / "prompts" / "model.safetensors")
     assert all(torch.equal(before[k], after[k]) for k in before)
-    TrainingRun(get_preset("nano"), LoopConfig(budget_minutes=100), prepared, tmp_path / "long").train(
-        "image-autoencoder"
-    )
+    TrainingRun(
+        preset=get_preset("nano"), loop=LoopConfig(budget_minutes=100), data=prepared, out=tmp_path / "long"
+    ).train("image-autoencoder")
     assert [p.name for p in (tmp_path / "long" / "image-autoencoder").glob("step-*")] == ["step-30"]
-    assert sum(BUDGET_SHARES.values()) == pytest.approx(1)
-    assert set(BUDGET_SHARES) == set(STAGES)
+    assert sum(spec.budget_share for spec in STAGES.values()) == pytest.approx(1)
 
 
 def test_operations_are_counted(run_folder: Path) -> None:
@@ -211,10 +220,11 @@ def test_finding_loss_by_hand() -> None:
 def test_latent_channels_are_scaled_by_their_effect_on_the_picture(prepared: Path) -> None:
     from omnicxr.data.dataset import PreparedDataset
     from omnicxr.models.image_autoencoder import pixels_from_uint8
+    from omnicxr.training.stages.context import StageContext
     from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
 
     data = PreparedDataset(prepared, "train")
-    stage = ImageAutoencoderStage(get_preset("nano"), data, data, seed=0, world_size=1)
+    stage = ImageAutoencoderStage(StageContext(preset=get_preset("nano"), data=data, held_out=data))
     with torch.no_grad():
         stage.model.decoder[0].weight[:, 1] *= 4  # type: ignore[union-attr, index]
         stage.finish()

@@ -16,10 +16,11 @@ from omnicxr.domain import Modality
 from omnicxr.models.prompt_encoders import HardNegatives, symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.batches import study_inputs
-from omnicxr.training.config import get_preset
 from omnicxr.training.latents import encode_share, join_shares, load_latents
-from omnicxr.training.loop import LoopConfig, Stage, learning_rate
+from omnicxr.training.loop import GRADIENT_CLIP, WEIGHT_DECAY, LoopConfig, Stage, learning_rate
+from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun
+from omnicxr.training.stages.context import StageContext
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
 from omnicxr.training.stages.prompt_encoders import PromptEncodersStage
 
@@ -86,13 +87,13 @@ def train_alone(stage: Stage, loss, name: str) -> dict[str, torch.Tensor]:  # ty
     config, model = PRESET.optimization[name], stage.model.train().requires_grad_(True)
     params = dict(model.named_parameters())
     average = {k: p.detach().clone() for k, p in params.items()}
-    optimizer = torch.optim.AdamW(params.values(), betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(params.values(), betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
         optimizer.zero_grad()
         loss(stage, step).backward()
-        torch.nn.utils.clip_grad_norm_(params.values(), config.grad_clip)
+        torch.nn.utils.clip_grad_norm_(params.values(), GRADIENT_CLIP)
         optimizer.step()
         decay = (1 + step) / (10 + step)
         average = {k: decay * a + (1 - decay) * params[k].detach() for k, a in average.items()}
@@ -104,17 +105,16 @@ def test_two_processes_take_the_steps_of_one_with_both_batches(prepared: Path, t
     train_with_processes(name, prepared, tmp_path / "run")
     together = weights(tmp_path / "run", name)
     data = PreparedDataset(prepared, "train")
+    context = StageContext(preset=PRESET, data=data, held_out=data, world_size=PROCESSES)
     torch.manual_seed(0)
     if name == "prompt-encoders":
-        tokenizer = TrainingRun(PRESET, LoopConfig(), prepared, tmp_path / "run")._tokenizer(data)
-        alone = train_alone(
-            PromptEncodersStage(PRESET, data, data, tokenizer, seed=0, world_size=PROCESSES), contrast_over_all, name
-        )
+        tokenizer = TrainingRun(preset=PRESET, loop=LoopConfig(), data=prepared, out=tmp_path / "run")._tokenizer(data)
+        alone = train_alone(PromptEncodersStage(context, tokenizer=tokenizer), contrast_over_all, name)
     else:
-        alone = train_alone(ImageAutoencoderStage(PRESET, data, data, seed=0, world_size=PROCESSES), mean_loss, name)
+        alone = train_alone(ImageAutoencoderStage(context), mean_loss, name)
     apart = torch.cat([(together[k] - v).abs().flatten() for k, v in alone.items()])
     assert float(apart.quantile(0.99)) < 1e-5  # AdamW turns roundings of gradients near 0 into steps
-    TrainingRun(PRESET, LoopConfig(), prepared, tmp_path / "one").train(name)
+    TrainingRun(preset=PRESET, loop=LoopConfig(), data=prepared, out=tmp_path / "one").train(name)
     other = weights(tmp_path / "one", name)
     assert float(torch.cat([(together[k] - other[k]).abs().flatten() for k in alone]).quantile(0.99)) > 1e-4, (
         "or the test above says nothing"
@@ -131,9 +131,7 @@ def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model" / "model_index.json").is_file()
     whole, data = tmp_path / "whole", PreparedDataset(prepared, "train")
     pipe = AnyToAnyPipeline.from_pretrained(tmp_path / "model")
-    encode_share(
-        data, pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompt_encoders, pipe.tokenizer, whole, 0, 1
-    )
+    encode_share(data, pipe, whole, share=0, shares=1)
     join_shares(data, whole, 1)
     assert sorted(p.name for p in whole.iterdir()) == sorted(p.name for p in (tmp_path / "latents").glob("train-*"))
     ours, theirs = load_latents(data, tmp_path / "latents"), load_latents(data, whole)
@@ -147,11 +145,10 @@ def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
 def test_shares_of_studies_without_some_parts(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
     """More processes than studies, an interruption, and another number of processes after it: the same latents."""
     data, pipe = PreparedDataset(prepared, "validate"), AnyToAnyPipeline.from_pretrained(run_folder / "model")
-    parts = (pipe.image_autoencoder, pipe.report_autoencoder, pipe.prompt_encoders, pipe.tokenizer)
     many = len(data) + 1
-    encode_share(data, *parts, tmp_path, 1, 3)
+    encode_share(data, pipe, tmp_path, share=1, shares=3)
     for i in range(many):
-        encode_share(data, *parts, tmp_path, i, many)
+        encode_share(data, pipe, tmp_path, share=i, shares=many)
     join_shares(data, tmp_path, many)
     assert len(list(tmp_path.iterdir())) == 6
     found = load_latents(data, tmp_path)

@@ -13,7 +13,8 @@ from omnicxr.flow.refining import draw, refined
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.refiner import MAX_NOISE, Refiner, RefinerConfig
 from omnicxr.pipeline import AnyToAnyPipeline
-from omnicxr.training.config import PRESETS
+from omnicxr.training.presets import PRESETS
+from omnicxr.training.stages.context import StageContext
 from omnicxr.training.stages.refiner import TIME_SHIFT, TIME_SPREAD, RefinerStage
 
 
@@ -21,14 +22,8 @@ from omnicxr.training.stages.refiner import TIME_SHIFT, TIME_SPREAD, RefinerStag
 def stage(run_folder: Path, prepared: Path) -> RefinerStage:
     data = PreparedDataset(prepared, "train")
     autoencoder = ImageAutoencoder.load(run_folder / "model" / "image_autoencoder")
-    return RefinerStage(
-        PRESETS["nano"].with_values({"optimization.refiner.batch_size": "64"}),
-        data,
-        data,
-        autoencoder,
-        seed=0,
-        world_size=1,
-    )
+    preset = PRESETS["nano"].with_values({"optimization.refiner.batch_size": "64"})
+    return RefinerStage(StageContext(preset=preset, data=data, held_out=data), autoencoder=autoencoder)
 
 
 def without_bias(refiner: Refiner) -> Refiner:

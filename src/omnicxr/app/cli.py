@@ -134,9 +134,6 @@ def train(
     data: Annotated[Path, arg(help="A prepared data set.")],
     out: Out,
     preset: Annotated[str, arg(help="nano, tiny, small or base.")] = "tiny",
-    coupling: Annotated[
-        Literal["joint", "pooled", "none"], arg(help="How the generator's streams see each other.")
-    ] = "joint",
     steps: Annotated[int | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
     values: Annotated[
         str, arg(name="set", help="Other values of the preset: drop_prompt=0,optimization.generator.batch_size=64.")
@@ -162,19 +159,15 @@ def train(
 
     On several GPUs: `accelerate launch --multi_gpu -m omnicxr.app.cli train ...`.
     """
-    from dataclasses import replace
-
     import torch
 
     from omnicxr.app.plots import plot_losses
-    from omnicxr.training.config import get_preset
     from omnicxr.training.loop import LoopConfig, processes
     from omnicxr.training.origin import Origin
+    from omnicxr.training.presets import get_preset
     from omnicxr.training.run import TrainingRun
 
-    chosen = (
-        replace(get_preset(preset), coupling=coupling).with_values(arguments.pairs("set", values)).with_steps(steps)
-    )
+    chosen = get_preset(preset).with_values(arguments.pairs("set", values)).with_steps(steps)
     origin = Origin.named(start)
     if dry_run:
         begun = origin.folder if origin else "chance"
@@ -188,7 +181,15 @@ def train(
         budget_minutes=budget_minutes,
     )
     with progress_bar("Training") as progress:
-        TrainingRun(chosen, loop, data, out, origin, report=progress.training, on_checkpoint=plot_losses).train(stage)
+        TrainingRun(
+            preset=chosen,
+            loop=loop,
+            data=data,
+            out=out,
+            origin=origin,
+            report=progress.training,
+            on_checkpoint=plot_losses,
+        ).train(stage)
     if not processes().is_main_process:
         return
     console.print(f"Done: {out}")
@@ -258,19 +259,8 @@ def evaluate(
     ] = False,
     steps: int | None = None,
     guidance: float | None = None,
-    guidance_interval: Annotated[
-        str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")
-    ] = "",
-    guidance_parallel: Annotated[
-        float | None, arg(help="Share kept of what guidance adds to contrast; 1: plain guidance.")
-    ] = None,
     autoguidance: Annotated[
         float | None, arg(help="Scale of guidance by the model's guide, 1 for none; default: the model's.")
-    ] = None,
-    solver: Annotated[str | None, arg(help="ancestral, euler or heun; default: the model's.")] = None,
-    order: Annotated[
-        str | None,
-        arg(help="together, report-first or in-turn: how several parts are generated; default: the model's."),
     ] = None,
     seed: Seed = 0,
     workers: Annotated[int | None, arg(help="Processes that generate; default: one per core, or per GPU.")] = None,
@@ -292,15 +282,7 @@ def evaluate(
         )
     chosen = () if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(arguments.names_in(extractors))
-    sampling = {
-        "num_inference_steps": steps,
-        "guidance_scale": guidance,
-        "guidance_parallel": guidance_parallel,
-        "autoguidance_scale": autoguidance,
-        "solver": solver,
-        "order": order,
-        "guidance_interval": arguments.between("guidance-interval", guidance_interval),
-    }
+    sampling = {"num_inference_steps": steps, "guidance_scale": guidance, "autoguidance_scale": autoguidance}
     config = EvaluationConfig(
         tasks=chosen,
         suite=suite,

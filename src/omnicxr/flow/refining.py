@@ -24,10 +24,10 @@ def draw(
     -1..1."""
     level = torch.full((len(mean),), noise_level, device=mean.device)
 
-    def velocity(x: dict[str, Tensor], t: float) -> dict[str, Tensor]:
-        return {"u": refiner(x["u"], torch.full_like(level, t), mean, latents, level)}
+    def velocity(u: Tensor, t: float) -> Tensor:
+        return refiner(u, torch.full_like(level, t), mean, latents, level)
 
-    u = heun(velocity, {"u": noise}, timesteps(refiner.config.steps))["u"]
+    u = heun(velocity, noise, timesteps(refiner.config.steps))
     return (mean + refiner.spread(level) * u).clamp(-1, 1)
 
 

@@ -1,69 +1,112 @@
-"""How a model samples: steps, guidance, and in which order parts of a study are made."""
+"""Sampling one part of a study: what decides it, the guided velocity, and the way from noise to latents."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from omnicxr.domain import Modality, UserError
-from omnicxr.flow.samplers import SOLVERS
+import torch
+from torch import Tensor
 
-TOGETHER, REPORT_FIRST, IN_TURN = ORDERS = ("together", "report-first", "in-turn")
+from omnicxr.domain import Modality, UserError
+from omnicxr.flow.guidance import away_from, away_from_nothing_given
+from omnicxr.flow.samplers import Velocity, ancestral, timesteps
+from omnicxr.models.component import known_settings
+from omnicxr.models.generator.network import Generator, Latents
+from omnicxr.models.older import without_retired
 
 AUTOGUIDANCE = 1.5
-"""Scale that a model with a guide is saved with; docs/ablations.md, "Autoguidance"."""
+"""Scale that a model with a guide is saved with; docs/decisions.md, "Autoguidance"."""
+RETIRED = {
+    "guidance_interval": [0.0, 1.0],
+    "guidance_parallel": 0.0,
+    "solver": "ancestral",
+    "time_shift": 1.0,
+    "order": "in-turn",
+}
+"""Settings of older model folders => what sampling always does by now."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How the flow is integrated. The values here are a model's defaults and travel with it."""
+    """How a model samples. The values travel with it."""
 
     num_inference_steps: int = 20
     guidance_scale: float = 3.0
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    guidance_parallel: float = 0.0
-    """Share that is kept of what guidance adds parallel to the data, which is contrast rather than findings; 1 is plain
-    guidance."""
+    """1 is no guidance."""
     autoguidance_scale: float = 1.0
     """How far to go from what the model's guide draws, a smaller generator of the same kind; 1, and models that have no
     guide: not at all."""
-    solver: str = "ancestral"
-    """One of SOLVERS."""
-    time_shift: float = 1.0
-    order: str = IN_TURN
-    """How several parts of a study are generated: `together`; `report-first`, then the views together; `in-turn`:
-    report, frontal, lateral. What was generated in an earlier turn counts as given in the next."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_inference_steps <= 1000:
             raise UserError(f"Cannot sample in {self.num_inference_steps} steps: choose 1 to 1000.")
         if not 0 <= self.guidance_scale <= 50:
             raise UserError(f"Guidance {self.guidance_scale} is out of range: choose 0 to 50 (1 is none).")
-        first, last = self.guidance_interval
-        if not 0 <= first <= last <= 1:
-            raise UserError(
-                f"Guidance from time {first} to {last} is out of range: choose an interval within 0 (data) and 1"
-                " (noise)."
-            )
-        if not 0 <= self.guidance_parallel <= 1:
-            raise UserError(
-                f"The parallel share of guidance is {self.guidance_parallel}: choose 0 to 1 (1 is plain guidance)."
-            )
         if not 0 <= self.autoguidance_scale <= 10:
             raise UserError(f"Autoguidance {self.autoguidance_scale} is out of range: choose 0 to 10 (1 is none).")
-        if self.solver not in SOLVERS:
-            raise UserError(f"Unknown solver '{self.solver}': choose from {', '.join(SOLVERS)}.")
-        if self.order not in ORDERS:
-            raise UserError(f"Unknown order '{self.order}': choose from {', '.join(ORDERS)}.")
+
+    @classmethod
+    def read(cls, values: dict[str, Any], path: Path) -> SamplingConfig:
+        """From a model's index. Raises UserError for a setting that this version does not have."""
+        return cls(**known_settings(without_retired(values, RETIRED, path), cls, path))
 
     def changed(self, **values: Any) -> SamplingConfig:
         """The same with other values, where they are not None. Raises UserError for those that cannot be used."""
         return replace(self, **{k: v for k, v in values.items() if v is not None})
 
-    def turns(self, generate: tuple[Modality, ...]) -> list[tuple[Modality, ...]]:
-        """What is generated together, and in which order."""
-        report, views = (tuple(m for m in generate if m.is_image == image) for image in (False, True))
-        chosen = {TOGETHER: [generate], REPORT_FIRST: [report, views], IN_TURN: [report, *((m,) for m in views)]}[
-            self.order
-        ]
-        return [turn for turn in chosen if turn]
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedGenerator:
+    """A generator with its guide, and what is given of some studies, which is encoded once for all times."""
+
+    generator: Generator
+    guide: Generator | None
+    given: Latents
+    """Clean latents."""
+    prompt_embeds: Tensor | None
+    """[b, p], of length 1; None where nothing is given."""
+    batch: int
+
+    def velocity(self, modality: Modality, config: SamplingConfig) -> Velocity:
+        """The velocity that sampling follows, guidance included. Raises UserError for autoguidance without a guide."""
+        own = self._of(self.generator, modality, self.given, self.prompt_embeds)
+        nothing = self._of(self.generator, modality, {}, None) if self.given and config.guidance_scale != 1 else None
+        worse = None
+        if config.autoguidance_scale != 1:
+            if self.guide is None:
+                raise UserError(
+                    "This model has no guide: leave autoguidance_scale at 1, or train one (`omnicxr train guide`)."
+                )
+            worse = self._of(self.guide, modality, self.given, self.prompt_embeds)
+
+        def velocity(x: Tensor, t: float) -> Tensor:
+            v = guided = own(x, t)
+            if nothing:
+                scale = config.guidance_scale
+                guided = guided + away_from_nothing_given(x, t, velocity=v, unguided=nothing(x, t), scale=scale)
+            if worse:
+                guided = guided + away_from(v, worse(x, t), config.autoguidance_scale)
+            return guided
+
+        return velocity
+
+    def _of(self, network: Generator, modality: Modality, given: Latents, prompt_embeds: Tensor | None) -> Velocity:
+        prompt = network.prompt_or_null(prompt_embeds, self.batch)
+        cache = network.given_cache(given, prompt)
+
+        def velocity(x: Tensor, t: float) -> Tensor:
+            times = torch.full((self.batch,), t, device=x.device)
+            return network.velocity(modality, x, times, prompt=prompt, cache=cache)
+
+        return velocity
+
+
+def sample(
+    guided: GuidedGenerator, modality: Modality, config: SamplingConfig, *, noise: Callable[[], Tensor]
+) -> Tensor:
+    """Latents of one modality; `noise` draws standard normal latents, each study's from its own random generator."""
+    velocity = guided.velocity(modality, config)
+    return ancestral(velocity, noise(), timesteps(config.num_inference_steps), fresh=noise)

@@ -38,10 +38,17 @@ class Component(nn.Module):
         (folder / CONFIG).write_text(json.dumps(asdict(self.config), indent=2) + "\n")
 
     @classmethod
+    def from_older(
+        cls, config: dict[str, Any], weights: dict[str, Tensor], folder: Path
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Settings and weights of `folder` as this version names them; most networks never changed their names."""
+        return config, weights
+
+    @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a network in float32, ready for use. Raises UserError naming the file that is missing or damaged."""
-        model = cls(cls.config_class(**read_config(folder / CONFIG, cls.config_class)))
-        state = read_weights(folder / WEIGHTS)
+        config, state = cls.from_older(read_json(folder / CONFIG), read_weights(folder / WEIGHTS), folder)
+        model = cls(cls.config_class(**known_settings(config, cls.config_class, folder / CONFIG)))
         wanted = model.state_dict()
         if wrong := set(state) ^ set(wanted):
             raise UserError(
@@ -55,13 +62,12 @@ class Component(nn.Module):
         return model.eval().requires_grad_(False)
 
 
-def read_config(path: Path, config_class: type) -> dict[str, Any]:
-    """The settings in a config file; JSON lists become tuples. Unknown keys are errors."""
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a model folder. Raises UserError for a missing or damaged file."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is missing or damaged ({error}): get the model folder again.") from error
-    return known_settings(values, config_class, path)
 
 
 def known_settings(values: dict[str, Any], config_class: type, path: Path) -> dict[str, Any]:

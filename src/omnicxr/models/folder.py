@@ -8,7 +8,7 @@ from typing import Any
 
 from omnicxr.data.files import sha256
 from omnicxr.domain import UserError
-from omnicxr.models.component import WEIGHTS, Component, read_config
+from omnicxr.models.component import WEIGHTS, Component, known_settings, read_json
 from omnicxr.models.generator.network import Generator
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.prompt_encoders import PromptEncoders
@@ -17,7 +17,8 @@ from omnicxr.models.report_autoencoder import ReportAutoencoder
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 INDEX = "model_index.json"
-FORMAT = 2
+FORMAT, READABLE = 3, (2, 3)
+"""Format 2 has settings of designs that are gone, and weights of a contrastive term (`Component.from_older`)."""
 
 COMPONENT_TYPES: dict[str, type[Component]] = {
     "image_autoencoder": ImageAutoencoder,
@@ -41,6 +42,8 @@ class ModelIndex:
 
     format: int = FORMAT
     image_size: int
+    design: str = "any-to-any"
+    """Which generator: the own one, or a baseline's (`pipeline.DESIGNS`)."""
     sampling: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -53,8 +56,8 @@ def read_index(root: Path) -> ModelIndex:
             f"{root} is not a model folder ({INDEX} is missing): name RUN/model of a finished run, or leave it out for"
             " the bundled one."
         )
-    index = ModelIndex(**read_config(root / INDEX, ModelIndex))
-    if index.format != FORMAT:
+    index = ModelIndex(**known_settings(read_json(root / INDEX), ModelIndex, root / INDEX))
+    if index.format not in READABLE:
         raise UserError(
             f"{root / INDEX} has format {index.format}, this version reads {FORMAT}: use the matching version."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -81,22 +80,6 @@ class ImageAutoencoder(Component):
     def decode(self, z: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 s s"]:
         """standardised latents => pixels in -1..1."""
         return self.decode_raw(z * _per_channel(self.latent_std) + _per_channel(self.latent_mean)).clamp(-1, 1)
-
-
-def more_pixels(weights: Mapping[str, Tensor], old: int, new: int) -> dict[str, Tensor]:
-    """Weights of an autoencoder with `old` pixels per latent => those of one with `new`, a multiple of it, which begins
-    as the old one on pictures averaged down, and writes each of its pixels several times.
-    """
-    first, last = "encoder.1.weight", max(int(name.split(".")[1]) for name in weights if name.startswith("decoder."))
-    read, written = _old_pixels(old // 2, new // 2), _old_pixels(old // 4, new // 4)
-    outputs = {name: weights[name][written] for name in (f"decoder.{last}.weight", f"decoder.{last}.bias")}
-    return {**weights, first: weights[first][:, read] * (old / new) ** 2, **outputs}
-
-
-def _old_pixels(old: int, new: int) -> Tensor:
-    """For each pixel of a cell of new x new, in reading order, the pixel that it lies in where there are old x old."""
-    along = torch.arange(new) * old // new
-    return (along[:, None] * old + along).flatten()
 
 
 def _per_channel(v: Tensor) -> Tensor:

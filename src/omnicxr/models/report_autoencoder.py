@@ -15,11 +15,9 @@ from omnicxr.models.tokenizer import BEGIN, END, PAD
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportAutoencoderConfig:
-    """Sizes of the report autoencoder."""
+class ReportAutoencoderSizes:
+    """What a preset chooses; the rest follows from the tokenizer."""
 
-    vocab_size: int
-    max_tokens: int = 96
     latent_tokens: int = 8
     """K; 1 is the published setting."""
     latent_channels: int = 32
@@ -27,6 +25,14 @@ class ReportAutoencoderConfig:
     encoder_depth: int = 3
     decoder_depth: int = 3
     heads: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportAutoencoderConfig(ReportAutoencoderSizes):
+    """The sizes together with those of the vocabulary: all that the network is built from."""
+
+    vocab_size: int
+    max_tokens: int = 96
 
 
 class ReportAutoencoder(Component):

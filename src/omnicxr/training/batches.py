@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -103,34 +103,23 @@ def studies_by_task(data: PreparedDataset, tasks: Sequence[Task]) -> dict[tuple[
     return {(t, parts): rows for parts, rows in groups.items() for t in tasks if set(t.modalities) <= set(parts)}
 
 
-def by_what_is_generated(
-    groups: Mapping[tuple[Task, Modalities], np.ndarray], together_share: float, report_share: float
+def task_weights(
+    groups: Mapping[tuple[Task, Modalities], np.ndarray],
+    shares: Mapping[Hashable, float],
+    kind: Callable[[Task], Hashable],
 ) -> dict[tuple[Task, Modalities], float]:
-    """Weights with which every study comes up as often, whatever parts it has: were all tasks equal, those without a
-    lateral view, which allow two tasks of thirteen, would hardly be learned from.
+    """Weights with which every study comes up as often, whatever parts it has: were all tasks equal, studies without a
+    lateral view, which allow few tasks, would hardly be learned from.
 
-    Of the tasks that a study allows, those that generate several parts at once get `together_share`, of the rest those
-    that generate its report `report_share` and those that generate a view what is left, each kind equally.
+    Of the tasks that a study allows, those of one kind get that kind's share, each task of a kind equally.
     """
-    share_of = {
-        "together": together_share,
-        "report": (1 - together_share) * report_share,
-        "view": (1 - together_share) * (1 - report_share),
-    }
     weights = {}
     for parts, size in {parts: len(rows) for (_, parts), rows in groups.items()}.items():
-        kind = {t: _kind(t) for t, p in groups if p == parts}
-        counts = Counter(kind.values())
-        shares = {t: share_of[k] / counts[k] for t, k in kind.items()}
-        total = sum(shares.values()) or 1  # a study may allow tasks of one kind only
-        weights |= {(t, parts): size * share / total for t, share in shares.items()}
+        kinds = {task: kind(task) for task, p in groups if p == parts}
+        counts = Counter(kinds.values())
+        total = sum(shares[k] for k in counts)  # a study may allow tasks of one kind only
+        weights |= {(task, parts): size * shares[k] / counts[k] / total for task, k in kinds.items()}
     return weights
-
-
-def _kind(task: Task) -> str:
-    if task.generate == (Modality.REPORT,):
-        return "report"
-    return "view" if len(task.generate) == 1 else "together"
 
 
 def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:

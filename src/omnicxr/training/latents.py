@@ -12,10 +12,7 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import whole_file
 from omnicxr.domain import Modality
-from omnicxr.models.image_autoencoder import ImageAutoencoder
-from omnicxr.models.prompt_encoders import PromptEncoders
-from omnicxr.models.report_autoencoder import ReportAutoencoder
-from omnicxr.models.tokenizer import ReportTokenizer
+from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.batches import has_room, study_inputs
 
 CHUNK = 64
@@ -41,16 +38,7 @@ class Latents:
 
 
 @torch.no_grad()
-def encode_share(
-    data: PreparedDataset,
-    images: ImageAutoencoder,
-    reports: ReportAutoencoder,
-    prompts: PromptEncoders,
-    tokenizer: ReportTokenizer,
-    folder: Path,
-    share: int,
-    shares: int,
-) -> None:
+def encode_share(data: PreparedDataset, pipe: AnyToAnyPipeline, folder: Path, *, share: int, shares: int) -> None:
     """Encode every `shares`-th study of a split, from number `share`, into `folder`; what is there already is not done
     again."""
     for modality in _modalities(data):
@@ -58,13 +46,14 @@ def encode_share(
         parts = [_part(p, share, shares) for p in whole]
         if all(p.exists() for p in whole) or all(p.exists() for p in parts):
             continue
-        autoencoder = images if modality.is_image else reports
+        autoencoder = pipe.image_autoencoder if modality.is_image else pipe.report_autoencoder
         rows = data.having(modality)[share::shares]
         outputs: list[list[Tensor]] = [[], []]
         for i in range(0, len(rows), CHUNK):
-            x = study_inputs(data, rows[i : i + CHUNK], (modality,), tokenizer)[modality].to(autoencoder.device)
+            chosen = rows[i : i + CHUNK]
+            x = study_inputs(data, chosen, (modality,), pipe.tokenizer)[modality].to(autoencoder.device)
             outputs[0].append(autoencoder.encode(x).half().cpu())
-            outputs[1].append(prompts.embed(modality, x).half().cpu())
+            outputs[1].append(pipe.prompt_encoders.embed(modality, x).half().cpu())
         for path, values in zip(parts, outputs, strict=True):
             _save(path, torch.cat(values).numpy() if values else np.zeros(0, np.float16))
 

@@ -28,6 +28,9 @@ from omnicxr.training.config import OptimizationConfig
 from omnicxr.training.throughput import Throughput
 
 PATIENCE = timedelta(hours=2)
+BETAS, WEIGHT_DECAY, GRADIENT_CLIP, EMA_DECAY = (0.9, 0.98), 0.01, 1.0, 0.999
+"""Of AdamW, and of the weights that are kept; the averages begin faster: (1 + step) / (10 + step)."""
+LOG_EVERY = 20
 Losses = dict[str, Tensor]
 """Name => scalar; "loss" is what is minimised, the others are only logged."""
 
@@ -63,7 +66,6 @@ class LoopConfig:
     """How the loop runs, apart from what is optimised."""
 
     seed: int = 0
-    log_every: int = 20
     checkpoint_minutes: float = 4.0
     compile: bool = False
     """Compile the blocks that a network repeats (`compiling.py`): slow at the start, other roundings; for GPUs."""
@@ -111,87 +113,110 @@ def train_stage(
     stage: Stage,
     config: OptimizationConfig,
     loop: LoopConfig,
-    folder: Path,
     *,
+    folder: Path,
     report: Report | None = None,
     on_checkpoint: Callable[[Path], None] | None = None,
 ) -> Component:
     """Train a stage to its last step or the end of its time, picking up the newest checkpoint in `folder`; returns the
     model with EMA weights."""
-    accelerator = Accelerator(
-        cpu=not torch.accelerator.is_available(),
-        mixed_precision=loop.mixed_precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    stage.model.train().requires_grad_(True).to(accelerator.device)
-    params = list(stage.model.parameters())
-    ema = [p.detach().clone() for p in params]
-    optimizer = torch.optim.AdamW(
-        params,
-        lr=config.learning_rate,
-        betas=(0.9, 0.98),
-        weight_decay=config.weight_decay,
-        fused=accelerator.device.type == "cuda",
-    )
-    reached = load_checkpoint(folder, stage.model, ema, optimizer)
-    clock = _Clock(accelerator, reached.seconds, loop.budget_minutes)
-    if loop.compile:
-        compile_blocks(stage.model)
-    wrapped, optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
-    throughput = Throughput(accelerator.device, loop.mixed_precision, compiled=loop.compile)
-    log = _Log(folder, reached.step, loop.log_every) if accelerator.is_main_process else None
-    studies = config.batch_size * accelerator.num_processes
-    saved = time.monotonic()
-    finished = reached.finished or reached.step == config.steps
-    for step in range(reached.step, reached.step if finished else config.steps):
-        spent = clock.spent_share()
+    run = _Loop(stage, config, loop, folder=folder)
+    finished = run.reached.finished or run.reached.step == config.steps
+    for step in range(run.reached.step, run.reached.step if finished else config.steps):
+        spent = run.clock.spent_share()
         last = step + 1 == config.steps or spent >= 1
-        torch.manual_seed(derived_seed(loop.seed, step, accelerator.process_index))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config, spent)
-        with throughput.step(step):
-            losses = wrapped(step)
-            optimizer.zero_grad()
-            accelerator.backward(losses["loss"])
-        norm = accelerator.clip_grad_norm_(params, config.grad_clip)
-        assert norm is not None  # None only under FSDP without gradients
-        optimizer.step()
-        decay = min(config.ema_decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
-        if log:
-            figures = log.add(
-                step, {**losses, "grad_norm": norm}, optimizer.param_groups[0]["lr"], studies, throughput, last
-            )
-            if figures and report:
-                report(
-                    stage.name,
-                    step + 1,
-                    config.steps if spent == 0 else min(config.steps, round((step + 1) / spent)),
-                    figures,
-                )
-        if log and (last or time.monotonic() - saved > 60 * loop.checkpoint_minutes):
-            save_checkpoint(folder, Reached(step + 1, clock.seconds, last), stage.model, ema, optimizer)
-            with _averaged(params, ema, stage.model), uncompiled(loop.compile):
-                torch.manual_seed(derived_seed(loop.seed, 0, 0))  # the same noise every time
-                log.add_held_out(step, stage.held_out_losses(stage.model))
-                if last:
-                    stage.finish()
-                stage.sample_sheet(folder / f"samples-{step + 1:06d}.png")
+        figures = run.step(step, spent, last=last)
+        if figures and report:
+            steps = config.steps if spent == 0 else min(config.steps, round((step + 1) / spent))
+            report(stage.name, step + 1, steps, figures)
+        if run.log and (last or run.is_checkpoint_due()):
+            run.checkpoint(step, last=last)
             if on_checkpoint:
                 on_checkpoint(folder)
-            saved = time.monotonic()
         if last:
             break
-    accelerator.wait_for_everyone()
-    with torch.no_grad():
-        for p, average in zip(params, ema, strict=True):
-            p.copy_(average)
-    stage.model.eval().requires_grad_(False)
-    if finished:
-        with uncompiled(loop.compile):
-            stage.finish()
-    return stage.model
+    return run.finish(again=finished)
+
+
+class _Loop:
+    """One stage that this process trains."""
+
+    def __init__(self, stage: Stage, config: OptimizationConfig, loop: LoopConfig, *, folder: Path) -> None:
+        self.stage, self.config, self.loop, self.folder = stage, config, loop, folder
+        self.accelerator = accelerator = Accelerator(
+            cpu=not torch.accelerator.is_available(),
+            mixed_precision=loop.mixed_precision,
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        stage.model.train().requires_grad_(True).to(accelerator.device)
+        self.params = list(stage.model.parameters())
+        self.ema = [p.detach().clone() for p in self.params]
+        optimizer = torch.optim.AdamW(
+            self.params,
+            lr=config.learning_rate,
+            betas=BETAS,
+            weight_decay=WEIGHT_DECAY,
+            fused=accelerator.device.type == "cuda",
+        )
+        self.reached = load_checkpoint(folder, stage.model, self.ema, optimizer)
+        self.clock = _Clock(accelerator, self.reached.seconds, loop.budget_minutes)
+        if loop.compile:
+            compile_blocks(stage.model)
+        self.wrapped, self.optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
+        self.throughput = Throughput(accelerator.device, loop.mixed_precision, compiled=loop.compile)
+        studies = config.batch_size * accelerator.num_processes
+        self.log = _Log(folder, self.reached.step, studies=studies) if accelerator.is_main_process else None
+        self.saved = time.monotonic()
+
+    def step(self, step: int, spent: float, *, last: bool) -> dict[str, float] | None:
+        """One step of the optimiser and the averages; figures where a line of the log is due."""
+        torch.manual_seed(derived_seed(self.loop.seed, step, self.accelerator.process_index))
+        rate = learning_rate(step, self.config, spent)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with self.throughput.step(step):
+            losses = self.wrapped(step)
+            self.optimizer.zero_grad()
+            self.accelerator.backward(losses["loss"])
+        norm = self.accelerator.clip_grad_norm_(self.params, GRADIENT_CLIP)
+        assert norm is not None  # None only under FSDP without gradients
+        self.optimizer.step()
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        current = [p.detach() for p in self.params]
+        torch._foreach_lerp_(self.ema, current, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        if not self.log:
+            return None
+        return self.log.add(step, {**losses, "grad_norm": norm}, lr=rate, throughput=self.throughput, last=last)
+
+    def is_checkpoint_due(self) -> bool:
+        """By the time since the last one."""
+        return time.monotonic() - self.saved > 60 * self.loop.checkpoint_minutes
+
+    def checkpoint(self, step: int, *, last: bool) -> None:
+        """Save, measure on held-out studies and show, with the averaged weights."""
+        assert self.log is not None
+        model = self.stage.model
+        save_checkpoint(self.folder, Reached(step + 1, self.clock.seconds, last), model, self.ema, self.optimizer)
+        with _averaged(self.params, self.ema, model), uncompiled(self.loop.compile):
+            torch.manual_seed(derived_seed(self.loop.seed, 0, 0))  # the same noise every time
+            self.log.add_held_out(step, self.stage.held_out_losses(model))
+            if last:
+                self.stage.finish()
+            self.stage.sample_sheet(self.folder / f"samples-{step + 1:06d}.png")
+        self.saved = time.monotonic()
+
+    def finish(self, *, again: bool) -> Component:
+        """The model with the averaged weights; `again`: training was over before, so its statistics are still due."""
+        self.accelerator.wait_for_everyone()
+        with torch.no_grad():
+            for p, average in zip(self.params, self.ema, strict=True):
+                p.copy_(average)
+        self.stage.model.eval().requires_grad_(False)
+        if again:
+            with uncompiled(self.loop.compile):
+                self.stage.finish()
+        return self.stage.model
 
 
 class _Clock:
@@ -240,14 +265,14 @@ class _averaged:
 
 
 class _Log:
-    """metrics.jsonl: one line of means every `every` steps; held-out.jsonl: one line at every checkpoint, of the
+    """metrics.jsonl: one line of means every LOG_EVERY steps; held-out.jsonl: one line at every checkpoint, of the
     averaged weights.
 
     Lines past the checkpoint that is resumed are cut off.
     """
 
-    def __init__(self, folder: Path, start: int, every: int) -> None:
-        self.path, self.held_out, self.every = folder / "metrics.jsonl", folder / "held-out.jsonl", every
+    def __init__(self, folder: Path, start: int, *, studies: int) -> None:
+        self.path, self.held_out, self.studies = folder / "metrics.jsonl", folder / "held-out.jsonl", studies
         self.values: dict[str, list[Tensor]] = {}
         self.count, self.since = 0, time.monotonic()
         for path in (self.path, self.held_out):
@@ -256,29 +281,28 @@ class _Log:
             path.write_text("".join(line + "\n" for line in kept))
 
     def add(
-        self, step: int, values: dict[str, Tensor], lr: float, studies: int, throughput: Throughput, last: bool
+        self, step: int, values: Losses, *, lr: float, throughput: Throughput, last: bool
     ) -> dict[str, float] | None:
-        for name, value in values.items():
-            self.values.setdefault(name, []).append(
-                value.detach()
-            )  # read only when a line is due, so that a GPU never waits
+        """Losses of a step; the means since the last line where one is due."""
+        for name, value in values.items():  # read only when a line is due, so that a GPU never waits
+            self.values.setdefault(name, []).append(value.detach())
         self.count += 1
-        if (step + 1) % self.every and not last:
+        if (step + 1) % LOG_EVERY and not last:
             return None
-        figures = _means(self.values)
-        elapsed = time.monotonic() - self.since
-        figures |= {"lr": lr, "per_second": self.count * studies / elapsed, **throughput.figures(self.count / elapsed)}
+        rate = self.count / (time.monotonic() - self.since)
+        figures = {**_means(self.values), "lr": lr, "per_second": rate * self.studies, **throughput.figures(rate)}
         _append(self.path, step, figures)
         self.values, self.count, self.since = {}, 0, time.monotonic()
         return figures
 
     def add_held_out(self, step: int, batches: list[Losses]) -> None:
-        if batches:
-            _append(
-                self.held_out,
-                step,
-                _means({name: [b[name] for b in batches if name in b] for batch in batches for name in batch}),
-            )
+        """The means of held-out micro-batches, where there are any."""
+        values: dict[str, list[Tensor]] = {}
+        for batch in batches:
+            for name, value in batch.items():
+                values.setdefault(name, []).append(value)
+        if values:
+            _append(self.held_out, step, _means(values))
 
 
 def _means(values: dict[str, list[Tensor]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Starting from a trained model instead of from chance: fine-tuning, and networks that change in part."""
+"""Starting from a trained model instead of from chance: fine-tuning."""
 
 from __future__ import annotations
 
@@ -8,22 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from omnicxr.domain import UserError
-from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_config, read_weights
+from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_json, read_weights
 from omnicxr.models.folder import BUNDLED, component_folder, model_hash, read_index
-from omnicxr.models.generator.network import Generator, GeneratorConfig
-from omnicxr.models.image_autoencoder import ImageAutoencoder, ImageAutoencoderConfig, more_pixels
 from omnicxr.models.tokenizer import ReportTokenizer
-
-READS_REPORTS = ("report-autoencoder", "prompt-encoders", "judge")
-"""Stages whose weights are of no use with another tokenizer."""
-
-
-def component_of(stage: str) -> str:
-    """Stage => the network that it trains, named as in COMPONENT_TYPES."""
-    return stage.replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -46,66 +35,37 @@ class Origin:
 
     @cached_property
     def hash(self) -> str:
+        """Of the weights."""
         return model_hash(self.folder)
 
     def tokenizer(self, max_tokens: int) -> ReportTokenizer:
+        """The model's tokenizer, cutting reports at `max_tokens`."""
         return ReportTokenizer.load(self.folder / "tokenizer", max_tokens=max_tokens)
 
-    def component(self, stage: str, kind: Any) -> Any:
-        """The trained network of a stage, as it is."""
-        return kind.load(component_folder(self.folder, component_of(stage)))
+    def component(self, name: str, kind: Any) -> Any:
+        """A trained network as it is, named as in COMPONENT_TYPES."""
+        return kind.load(component_folder(self.folder, name))
 
-    def take_over(self, stage: str, model: Component, tokenizer: ReportTokenizer | None) -> list[str]:
-        """Copy into `model` every parameter that has the same name and shape here; returns the names of those that
-        start anew.
+    def initialise(self, name: str, model: Component, tokenizer: ReportTokenizer | None) -> list[str]:
+        """Copy into `model` every parameter that has the same name and shape here; returns the names of the others.
 
-        Buffers are not copied: they are statistics, worked out on the data at hand. An image autoencoder for larger
-        pictures begins as the one it comes from on pictures averaged down. A deeper generator begins as good as the one
-        it comes from, and so does one that gets principal axes, without trust in them. Raises UserError if less than
-        half of the network fits, for a generator that would lose its principal axes or layers, and for weights that go
-        with another tokenizer than the run's, which is given for stages that read reports.
+        Buffers are not copied: they are statistics, worked out on the data at hand. Raises UserError if less than half
+        of the network fits, and for weights that go with another tokenizer than the run's, which is given for networks
+        that read reports.
         """
         if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
             raise UserError(
-                f"{self.folder} reads reports with another tokenizer than this run: train '{stage}' without --from."
+                f"{self.folder} reads reports with another tokenizer than this run: train '{name}' without --from."
             )
-        theirs, ours = (
-            read_weights(component_folder(self.folder, component_of(stage)) / WEIGHTS),
-            dict(model.named_parameters()),
-        )
-        if isinstance(model, ImageAutoencoder):
-            theirs = self._for_pictures_of(model.config, theirs)
+        folder, ours = component_folder(self.folder, name), dict(model.named_parameters())
+        _, theirs = model.from_older(read_json(folder / CONFIG), read_weights(folder / WEIGHTS), folder)
         fitting = {name for name, p in ours.items() if name in theirs and theirs[name].shape == p.shape}
-        if 2 * sum(ours[name].numel() for name in fitting) < sum(p.numel() for p in ours.values()):
+        if 2 * sum(ours[n].numel() for n in fitting) < sum(p.numel() for p in ours.values()):
             raise UserError(
-                f"Most of '{stage}' in {self.folder} has other shapes than the preset wants: choose the preset it was"
+                f"Most of '{name}' in {self.folder} has other shapes than the preset wants: choose the preset it was"
                 " trained with."
             )
-        if isinstance(model, Generator):
-            their_config = self._config("generator", GeneratorConfig)
-            theirs_axes = their_config.principal_axes
-            if theirs_axes and not model.config.principal_axes:
-                raise UserError(
-                    f"The generator in {self.folder} counts from principal axes: train with --set"
-                    f" principal_axes={theirs_axes}."
-                )
-            if not theirs_axes:
-                model.distrust_axes()
-            if (layers := their_config.depth) > model.config.depth:
-                raise UserError(
-                    f"The generator in {self.folder} has {layers} layers: train with --set generator_depth={layers}."
-                )
-            model.silence_layers(layers)
         with torch.no_grad():
-            for name in fitting:
-                ours[name].copy_(theirs[name])
+            for parameter in fitting:
+                ours[parameter].copy_(theirs[parameter])
         return sorted(set(ours) - fitting)
-
-    def _config(self, stage: str, kind: Any) -> Any:
-        """The sizes of a stage's network."""
-        return kind(**read_config(component_folder(self.folder, component_of(stage)) / CONFIG, kind))
-
-    def _for_pictures_of(self, wanted: ImageAutoencoderConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The image autoencoder's weights for more pixels per latent, if that is what is wanted."""
-        old, new = self._config("image-autoencoder", ImageAutoencoderConfig).pixels_per_latent, wanted.pixels_per_latent
-        return more_pixels(weights, old, new) if new > old and new % old == 0 else weights

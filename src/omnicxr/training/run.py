@@ -8,7 +8,6 @@ RUN/model/                          the model folder, with the judge in model/ju
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,44 +18,25 @@ import torch
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, write_json
+from omnicxr.data.files import check_writable, claim, write_json
 from omnicxr.domain import Modality, UserError
-from omnicxr.models.component import WEIGHTS
+from omnicxr.models.component import WEIGHTS, Component
 from omnicxr.models.folder import component_folder
-from omnicxr.models.generator.network import Generator
-from omnicxr.models.image_autoencoder import ImageAutoencoder
-from omnicxr.models.prompt_encoders import PromptEncoders
-from omnicxr.models.refiner import Refiner
-from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.pipeline import DESIGNS, AnyToAnyPipeline
 from omnicxr.training.config import Preset
 from omnicxr.training.latents import Latents, encode_share, join_shares, load_latents
 from omnicxr.training.loop import LoopConfig, Report, Stage, processes, train_stage
-from omnicxr.training.origin import READS_REPORTS, Origin, component_of
-from omnicxr.training.stages.generator import GeneratorStage
-from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
-from omnicxr.training.stages.judge import JudgeStage
-from omnicxr.training.stages.prompt_encoders import PromptEncodersStage
-from omnicxr.training.stages.refiner import RefinerStage
-from omnicxr.training.stages.report_autoencoder import ReportAutoencoderStage
+from omnicxr.training.origin import Origin
+from omnicxr.training.stages.context import StageContext
+from omnicxr.training.stages.generator import PublishedStage
+from omnicxr.training.stages.table import STAGES, StageSpec, get_stage
 
-STAGES = ("image-autoencoder", "report-autoencoder", "prompt-encoders", "refiner", "generator", "guide", "judge")
-"""In the order in which `all` trains them. "judge" needs only the tokenizer of "report-autoencoder"."""
-GENERATORS = ("generator", "guide")
-BUDGET_SHARES = {
-    "image-autoencoder": 0.22,
-    "report-autoencoder": 0.1,
-    "prompt-encoders": 0.07,
-    "refiner": 0.1,
-    "generator": 0.4,
-    "guide": 0.04,
-    "judge": 0.07,
-}
-"""How `all` spends a budget of time."""
+FREE = ("version", "commit")
+"""What may change while a run goes on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingRun:
     """One run folder, its data and settings."""
 
@@ -65,222 +45,178 @@ class TrainingRun:
     data: Path
     out: Path
     origin: Origin | None = None
-    """Where stages start from, and where stages come from that this run has not trained; None: from chance."""
+    """Where stages start from, and where networks come from that this run has not trained; None: from chance."""
     report: Report | None = None
     on_checkpoint: Callable[[Path], None] | None = None
 
     def train(self, stage: str) -> None:
         """Train one stage, or "all"; what is finished is not done again. Raises UserError for a stage whose inputs are
         missing."""
-        if stage != "all" and stage not in STAGES:
-            raise UserError(f"Unknown stage '{stage}': choose from {', '.join(STAGES)}, all.")
+        specs = self.stages() if stage == "all" else [get_stage(stage)]
+        if specs[0] not in self.stages():
+            raise UserError(f"The preset '{self.preset.name}' has no stage '{stage}': its generator is not guided.")
         check_writable(self.out)
         data, held_out = self._open("train"), self._open("validate")
-        self._claim(data)
-        for name in STAGES if stage == "all" else (stage,):
-            self._settle(
-                self.out / name / "config.json", asdict(self.preset.optimization[name]) | {"from": self._start}
-            )
+        preset = {k: v for k, v in asdict(self.preset).items() if k != "optimization"}
+        self._claim(self.out, {"preset": preset, "seed": self.loop.seed, "data": data.manifest_hash})
+        for spec in specs:
+            optimization = self.preset.optimization[spec.name]
+            self._claim(self.out / spec.name, asdict(optimization) | {"from": self._start})
             torch.manual_seed(self.loop.seed)
-            built = self._build(name, data, held_out)
-            self._take_over(name, built)
+            built = self._build(spec, data, held_out)
+            self._initialise(spec, built)
             model = train_stage(
                 built,
-                self.preset.optimization[name],
-                self._loop(name, stage),
-                self.out / name,
+                optimization,
+                self._loop(spec, stage),
+                folder=self.out / spec.name,
                 report=self.report,
                 on_checkpoint=self.on_checkpoint,
             )
             if processes().is_main_process:
-                model.save(self.folder_of(name))
-                if name in GENERATORS:
+                model.save(self._folder(spec.component))
+                if spec.needs == "pipe":
                     self._assemble(data)
+
+    def stages(self) -> list[StageSpec]:
+        """Those that the preset has, in order."""
+        guided = self.preset.design == "any-to-any"
+        return [spec for spec in STAGES.values() if guided or spec.name != "guide"]
 
     @property
     def _start(self) -> str | None:
         """Hash of the model that training starts from."""
         return self.origin.hash if self.origin else None
 
-    def _loop(self, name: str, wanted: str) -> LoopConfig:
+    def _loop(self, spec: StageSpec, wanted: str) -> LoopConfig:
         """With the stage's share of the budget."""
         if wanted != "all" or self.loop.budget_minutes is None:
             return self.loop
-        return replace(self.loop, budget_minutes=self.loop.budget_minutes * BUDGET_SHARES[name])
+        return replace(self.loop, budget_minutes=self.loop.budget_minutes * spec.budget_share)
 
-    def folder_of(self, stage: str) -> Path:
-        """Where the trained network of a stage lies."""
-        return component_folder(self.out / "model", component_of(stage))
-
-    @property
-    def tokenizer_folder(self) -> Path:
-        return self.out / "model" / "tokenizer"
+    def _folder(self, component: str) -> Path:
+        """Where a trained network lies."""
+        return component_folder(self.out / "model", component)
 
     def _open(self, split: str) -> PreparedDataset:
         data = PreparedDataset(self.data, split)
-        if data.image_size != self.preset.image_size:
-            wanted = self.preset.image_size
+        if data.image_size != (wanted := self.preset.image_size):
             raise UserError(
-                f"{self.data} has pictures of {data.image_size} px, preset '{self.preset.name}' wants {wanted}: "
-                f"prepare it again with --image-size {wanted}."
+                f"{self.data} has pictures of {data.image_size} px, preset '{self.preset.name}' wants {wanted}:"
+                f" prepare it again with --image-size {wanted}."
             )
         return data
 
-    def _claim(self, data: PreparedDataset) -> None:
-        """Write what the whole run shares, or check that it is as it was."""
-        shared = {k: v for k, v in asdict(self.preset).items() if k != "optimization"}
-        self._settle(self.out / "config.json", {"preset": shared, "seed": self.loop.seed, "data": data.manifest_hash})
-
-    def _settle(self, path: Path, settings: dict[str, Any]) -> None:
-        wanted = json.loads(json.dumps(settings))
-        if path.exists():
-            found = json.loads(path.read_text())
-            if different := [k for k in wanted if found.get(k) != wanted[k]]:
-                raise UserError(
-                    f"{path.parent} was begun with another {different[0]} (see {path.name}): use the same settings or"
-                    " another folder."
-                )
-        elif processes().is_main_process:
-            write_json(path, wanted | {"version": omnicxr.__version__, "commit": commit()})
+    def _claim(self, folder: Path, settings: dict[str, Any]) -> None:
+        made_by = {"version": omnicxr.__version__, "commit": commit()}
+        claim(folder / "config.json", settings | made_by, what="training", free=FREE)
 
     def _tokenizer(self, data: PreparedDataset) -> ReportTokenizer:
-        if not (self.tokenizer_folder / "tokenizer.json").exists():
-            reports = (data.reports[i] for i in data.having(Modality.REPORT))
-            shape = {"vocab_size": self.preset.vocab_size, "max_tokens": self.preset.max_tokens}
-            made = (
-                self.origin.tokenizer(self.preset.max_tokens)
-                if self.origin
-                else ReportTokenizer.train(reports, **shape)
-            )
-            made.save(self.tokenizer_folder)
-        return ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens)
+        """The run's: the origin's, or trained on the reports at hand."""
+        folder, max_tokens = self.out / "model" / "tokenizer", self.preset.max_tokens
+        if not (folder / "tokenizer.json").exists():
+            if self.origin:
+                tokenizer = self.origin.tokenizer(max_tokens)
+            else:
+                reports = (data.reports[i] for i in data.having(Modality.REPORT))
+                tokenizer = ReportTokenizer.train(reports, vocab_size=self.preset.vocab_size, max_tokens=max_tokens)
+            tokenizer.save(folder)
+        return ReportTokenizer.load(folder, max_tokens=max_tokens)
 
-    def _build(self, name: str, data: PreparedDataset, held_out: PreparedDataset) -> Stage:
-        common, device = (
-            {"seed": self.loop.seed, "world_size": processes().num_processes},
-            processes().device or torch.device("cpu"),
+    def _build(self, spec: StageSpec, data: PreparedDataset, held_out: PreparedDataset) -> Stage:
+        team = processes()
+        context = StageContext(
+            preset=self.preset,
+            data=data,
+            held_out=held_out,
+            seed=self.loop.seed,
+            world_size=team.num_processes,
+            device=team.device or torch.device("cpu"),
         )
-        if name == "image-autoencoder":
-            return ImageAutoencoderStage(
-                self.preset, data, held_out, device=device, decoder_of=self._decoder_of(), **common
-            )
-        if name in GENERATORS:
-            with processes().main_process_first():
-                config = self.preset.generator_config() if name == "generator" else self.preset.guide_config()
-                parts = self._pipeline(self._tokenizer(data), Generator(config))
-            self._check_latents(parts)
-            parts = parts.to(device)
-            latents = self._latents(data, parts), self._latents(held_out, parts)
-            return GeneratorStage(self.preset, data, held_out, latents, parts, name=name, **common)
+        if spec.needs == "pipe":
+            return self._build_generator(spec, context)
+        with team.main_process_first():  # the others find what the first one wrote
+            needs: dict[str, Any] = {}
+            if spec.needs == "tokenizer":
+                needs["tokenizer"] = self._tokenizer(data)
+            elif spec.needs == "image_autoencoder":
+                needs["autoencoder"] = self._trained("image_autoencoder")
+        return spec.stage(context, **needs)
+
+    def _build_generator(self, spec: StageSpec, context: StageContext) -> Stage:
+        kind, stage = DESIGNS[self.preset.design], spec.stage
+        config = self.preset.guide_config() if spec.name == "guide" else self.preset.generator_config()
+        if self.preset.design == "published":
+            stage = PublishedStage
         with processes().main_process_first():
-            if name == "refiner":
-                return RefinerStage(
-                    self.preset,
-                    data,
-                    held_out,
-                    self._trained("image-autoencoder", ImageAutoencoder),
-                    device=device,
-                    **common,
-                )
-            tokenizer = self._tokenizer(data)
-        kind = {
-            "report-autoencoder": ReportAutoencoderStage,
-            "prompt-encoders": PromptEncodersStage,
-            "judge": JudgeStage,
-        }[name]
-        return kind(self.preset, data, held_out, tokenizer, **common)
+            pipe = self._pipeline(context.data, kind(config))
+        self._check_latents(pipe)
+        pipe = pipe.to(context.device)
+        latents = self._latents(context.data, pipe), self._latents(context.held_out, pipe)
+        return stage(context, name=spec.name, pipe=pipe, latents=latents)
 
-    def _decoder_of(self) -> ImageAutoencoder | None:
-        """The autoencoder whose decoder alone is trained, if the preset asks for that."""
-        if not self.preset.image_decoder_only:
-            return None
-        if self.origin is None:
-            raise UserError("image_decoder_only trains the decoder of a model that there is: add --from MODEL.")
-        whole = self.origin.component("image-autoencoder", ImageAutoencoder)
-        if whole.config != self.preset.image_autoencoder:
-            raise UserError(
-                f"The image autoencoder of {self.origin.folder} has other sizes than the preset wants: to train its"
-                " decoder on, choose the preset it was trained with."
-            )
-        return whole
-
-    def _latents(self, data: PreparedDataset, parts: AnyToAnyPipeline) -> Latents:
+    def _latents(self, data: PreparedDataset, pipe: AnyToAnyPipeline) -> Latents:
         """Of every study; each process works out its share."""
         folder, team = self.out / "latents", processes()
-        encode_share(
-            data,
-            parts.image_autoencoder,
-            parts.report_autoencoder,
-            parts.prompt_encoders,
-            parts.tokenizer,
-            folder,
-            team.process_index,
-            team.num_processes,
-        )
+        encode_share(data, pipe, folder, share=team.process_index, shares=team.num_processes)
         team.wait_for_everyone()
         if team.is_main_process:
             join_shares(data, folder, team.num_processes)
         team.wait_for_everyone()
         return load_latents(data, folder, team.device)
 
-    def _take_over(self, name: str, built: Stage) -> None:
-        if self.origin and name != "guide":  # a guide is to be worse than the generator: it begins from chance
-            tokenizer = (
-                ReportTokenizer.load(self.tokenizer_folder, max_tokens=self.preset.max_tokens)
-                if name in READS_REPORTS
-                else None
-            )
-            anew = self.origin.take_over(name, built.model, tokenizer)
-            if processes().is_main_process:
-                write_json(self.out / name / "from.json", {"model": str(self.origin.folder), "anew": anew})
+    def _initialise(self, spec: StageSpec, built: Stage) -> None:
+        """From the origin, if there is one."""
+        if self.origin is None or spec.from_chance:
+            return
+        folder, max_tokens = self.out / "model" / "tokenizer", self.preset.max_tokens
+        tokenizer = ReportTokenizer.load(folder, max_tokens=max_tokens) if spec.reads_reports else None
+        others = self.origin.initialise(spec.component, built.model, tokenizer)
+        if processes().is_main_process:
+            write_json(self.out / spec.name / "from.json", {"model": str(self.origin.folder), "from_chance": others})
 
-    def _check_latents(self, parts: AnyToAnyPipeline) -> None:
+    def _check_latents(self, pipe: AnyToAnyPipeline) -> None:
         """Autoencoders may come from another model (`origin`, or a copied folder): their latents must be what the
         preset's generator wants."""
-        made = {
-            "image_autoencoder.latent_channels": parts.image_autoencoder.config.latent_channels,
-            "image_autoencoder.pixels_per_latent": parts.image_autoencoder.config.pixels_per_latent,
-            "report_autoencoder.latent_tokens": parts.report_autoencoder.config.latent_tokens,
-            "report_autoencoder.latent_channels": parts.report_autoencoder.config.latent_channels,
-        }
-        for setting, found in made.items():
-            part, field = setting.split(".")
-            if found != (wanted := getattr(getattr(self.preset, part), field)):
+        for component, field in (
+            ("image_autoencoder", "latent_channels"),
+            ("image_autoencoder", "pixels_per_latent"),
+            ("report_autoencoder", "latent_tokens"),
+            ("report_autoencoder", "latent_channels"),
+        ):
+            found = getattr(getattr(pipe, component).config, field)
+            if found != (wanted := getattr(getattr(self.preset, component), field)):
                 raise UserError(
-                    f"{self.out / 'model' / part} has {field} {found}, the preset wants {wanted}: "
-                    f"add --set {setting}={found}, or train the stage '{part.replace('_', '-')}' first."
+                    f"{self.out / 'model' / component} has {field} {found}, the preset wants {wanted}: add --set"
+                    f" {component}.{field}={found}, or train the stage '{component.replace('_', '-')}' first."
                 )
 
-    def _trained(self, stage: str, kind: Any) -> Any:
-        folder = self.folder_of(stage)
+    def _trained(self, component: str) -> Any:
+        """A network that this run, or else the origin, has trained."""
+        folder = self._folder(component)
+        kind = next(spec.network for spec in STAGES.values() if spec.component == component)
+        if component == "generator":
+            kind = DESIGNS[self.preset.design]
         if self.origin and not (folder / WEIGHTS).exists():
-            self.origin.component(stage, kind).save(folder)
+            self.origin.component(component, kind).save(folder)
         if not (folder / WEIGHTS).exists():
+            stage = component.replace("_", "-")
             raise UserError(
                 f"The stage '{stage}' is not trained yet ({folder} is empty): run `omnicxr train {stage}` first."
             )
         return kind.load(folder)
 
-    def _pipeline(
-        self, tokenizer: ReportTokenizer, generator: Generator, guide: Generator | None = None
-    ) -> AnyToAnyPipeline:
-        """Of a generator and what was trained before it."""
-        return AnyToAnyPipeline(
-            image_autoencoder=self._trained("image-autoencoder", ImageAutoencoder),
-            refiner=self._trained("refiner", Refiner),
-            report_autoencoder=self._trained("report-autoencoder", ReportAutoencoder),
-            tokenizer=tokenizer,
-            prompt_encoders=self._trained("prompt-encoders", PromptEncoders),
-            generator=generator,
-            guide=guide,
-            image_size=self.preset.image_size,
-        )
+    def _pipeline(self, data: PreparedDataset, generator: Component) -> AnyToAnyPipeline:
+        """Of a generator and what was trained before it. Of its guide only one trained in this run is kept."""
+        guide = self._trained("guide") if (self._folder("guide") / WEIGHTS).exists() else None
+        names = ("image_autoencoder", "refiner", "report_autoencoder", "prompt_encoders")
+        networks: dict[str, Any] = {name: self._trained(name) for name in names}
+        networks |= {"generator": generator, "guide": guide, "tokenizer": self._tokenizer(data)}
+        return AnyToAnyPipeline(image_size=self.preset.image_size, **networks)
 
     def _assemble(self, data: PreparedDataset) -> None:
-        """Write `model_index.json`, which makes RUN/model a model folder. Of its guide only one trained in this run is
-        kept."""
-        guide = Generator.load(self.folder_of("guide")) if (self.folder_of("guide") / WEIGHTS).exists() else None
-        pipe = self._pipeline(self._tokenizer(data), self._trained("generator", Generator), guide)
+        """Write `model_index.json`, which makes RUN/model a model folder."""
+        pipe = self._pipeline(data, self._trained("generator"))
         provenance = {
             "preset": self.preset.name,
             "seed": self.loop.seed,

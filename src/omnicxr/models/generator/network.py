@@ -1,69 +1,55 @@
-"""The any-to-any generator: one stream of weights per modality, attention joint over the tokens of all streams.
+"""The any-to-any generator: p(part | given), with one stream of weights per modality.
 
-Tokens of *given* modalities attend only to each other, so their keys and values do not depend on the sampling step:
-`given_cache` works them out once and `velocity` reuses them; `given_sees_generated` gives that up, for comparison.
-Tokens being generated attend to everything (`joint`), to themselves and one mean token of each other stream (`pooled`),
-or to themselves alone (`none`); the prompt reaches every stream through its modulation in all three, unless `prompted`
-is off.
+Given tokens attend to given tokens alone, at t = 0, so they do not depend on the sampling step: `given_cache` works
+them out once and `velocity` reuses them. The tokens being generated attend to them and to themselves. The prompt
+embedding of what is given reaches every stream through its modulation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnicxr.domain import IMAGE_MODALITIES, Modality
+from omnicxr.domain import Modality
 from omnicxr.models.component import Component
-from omnicxr.models.generator.stream import GeneratorConfig, Stream, StreamLayer, StreamState, start_at_zero
+from omnicxr.models.generator.config import GeneratorConfig
+from omnicxr.models.generator.stream import Stream, StreamLayer, StreamState
 from omnicxr.models.layers import attend
+from omnicxr.models.older import without_retired
 
-Streams = dict[Modality, Tensor]
-"""Modality => a tensor of that stream."""
+Latents = dict[Modality, Tensor]
+"""Modality => latents of some studies, [b, c, h, w] or [b, K, c]."""
+RETIRED = {
+    "patch": 2, "coupling": "joint", "given_sees_generated": False, "prompted": True, "prediction": "velocity",
+    "preconditioned": True, "contrastive_dim": None,
+}  # fmt: skip
+"""Settings of older model folders => the value that every generator has by now; None: of no consequence."""
 
 
 @dataclass(frozen=True)
 class GivenCache:
-    """Keys and values of the given tokens in every layer, [b, heads, n, d / heads]; None where nothing is given."""
+    """What the generated stream sees of the given ones."""
 
     layers: list[tuple[Tensor, Tensor]] | None
-    features: Streams
-    """Mean mid-depth feature [b, d] of each given stream."""
-    summary: Tensor | float = 0.0
-    """What the given streams say of themselves after the last layer, summed [b, d]; 0 where nothing is given."""
-    latents: Streams = field(default_factory=dict)
-    """Given latents that have to go through the layers with those being generated; empty unless
-    `given_sees_generated`."""
+    """Keys and values of the given tokens in every layer, [b, heads, n, d / heads]; None where nothing is given."""
+    summary: Tensor | float
+    """What the given streams say of themselves after the last layer, summed, [b, d]; 0 where nothing is given."""
 
     def repeated(self, times: int) -> GivenCache:
         """The same with every study `times` times, one after the other."""
-
-        def repeat(x: Tensor) -> Tensor:
-            return x.repeat_interleave(times, 0)
-
-        layers = None if self.layers is None else [(repeat(k), repeat(v)) for k, v in self.layers]
-        features, latents = ({m: repeat(x) for m, x in streams.items()} for streams in (self.features, self.latents))
-        return GivenCache(
-            layers, features, repeat(self.summary) if isinstance(self.summary, Tensor) else self.summary, latents
-        )
-
-
-@dataclass(frozen=True)
-class GeneratorOutput:
-    """One evaluation of the generator."""
-
-    velocity: Streams
-    features: Streams
-    """Unit-length contrastive features [b, contrastive_dim] of every stream that took part."""
+        if self.layers is None or not isinstance(self.summary, Tensor):
+            return self
+        layers = [(k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for k, v in self.layers]
+        return GivenCache(layers, self.summary.repeat_interleave(times, 0))
 
 
 class Generator(Component):
-    """Three streams (see the top of this file); called with latents, times and prompt embeddings."""
+    """Three streams (see the top of this file)."""
 
     config_class = GeneratorConfig
     config: GeneratorConfig
@@ -72,128 +58,87 @@ class Generator(Component):
         super().__init__(config)
         self.streams = nn.ModuleDict({m: Stream(config, m) for m in Modality})
         self.null_embeds = nn.Parameter(torch.zeros(config.prompt_dim))
-        self.logit_scale = nn.Parameter(torch.tensor(2.66))
+
+    @classmethod
+    def from_older(cls, config: dict[str, Any], weights: dict[str, Tensor], folder: Path) -> tuple[Any, Any]:
+        """Folders of format 2: designs that are gone are refused; the weights of the contrastive term are left out."""
+        config = without_retired(config, RETIRED, folder)
+        kept = {k: v for k, v in weights.items() if k != "logit_scale" and ".contrast." not in k}
+        return config, {k.replace(".axes.trust.", ".axes.gate."): v for k, v in kept.items()}
 
     def stream(self, modality: Modality) -> Stream:
+        """The stream of a modality."""
         return cast(Stream, self.streams[modality])
 
     def layer(self, modality: Modality, index: int) -> StreamLayer:
+        """A modality's share of a layer."""
         return cast(StreamLayer, self.stream(modality).layers[index])
 
-    def distrust_axes(self) -> None:
-        """Count from what is known without principal axes, as a generator trained without them does; training finds its
-        trust in them."""
-        for axes in (self.stream(m).axes for m in IMAGE_MODALITIES):
-            if axes:
-                nn.init.zeros_(axes.trust.bias)
-
-    def silence_layers(self, first: int) -> None:
-        """Layers from number `first` on add nothing, until training has them say something."""
-        for layer in (self.layer(m, i) for m in Modality for i in range(first, self.config.depth)):
-            start_at_zero(layer.out)
-            start_at_zero(layer.mlp[-1])
-
     def forward(
-        self, given: Streams, x_t: Streams, t: Streams, prompt_embeds: Float[Tensor, "b d"] | None, draws: int = 1
-    ) -> GeneratorOutput:
-        """Velocity of every stream in `x_t`.
+        self,
+        modality: Modality,
+        x_t: Float[Tensor, " b *latent"],
+        t: Float[Tensor, " b"],
+        *,
+        given: Latents,
+        prompt_embeds: Float[Tensor, "g p"] | None,
+        draws: int = 1,
+    ) -> Float[Tensor, " b *latent"]:
+        """Velocity of the latents of `modality` at times t in 0..1.
 
-        given: clean latents of the given modalities; x_t: noised latents of those being generated; t: [b] in 0..1 for
-        each of them; prompt_embeds: mean prompt embedding of what is given, or None for nothing. With `draws`, x_t and
-        t have so many rows, one after the other, for each study of `given` and `prompt_embeds`, and what is given is
-        worked out once for all of them.
+        given: clean latents of other modalities, of g studies; prompt_embeds: their mean prompt embedding, of length 1,
+        None for nothing. draws: x_t and t have so many rows, one after the other, for each of these studies (b = g
+        draws), and what is given is worked out once for all of them.
         """
-        prompt_embeds = self.prompts_or_null(prompt_embeds, len(next(iter(x_t.values()))) // draws)
-        cache = self.given_cache(given, prompt_embeds)
+        prompt = self.prompt_or_null(prompt_embeds, len(x_t) // draws)
+        cache = self.given_cache(given, prompt)
         if draws > 1:
-            cache, prompt_embeds = cache.repeated(draws), prompt_embeds.repeat_interleave(draws, 0)
-        return self.velocity(cache, x_t, t, prompt_embeds)
+            cache, prompt = cache.repeated(draws), prompt.repeat_interleave(draws, 0)
+        return self.velocity(modality, x_t, t, prompt=prompt, cache=cache)
 
-    def prompts_or_null(self, prompt_embeds: Tensor | None, batch: int) -> Tensor:
-        if prompt_embeds is None or not self.config.prompted:
+    def prompt_or_null(self, prompt_embeds: Float[Tensor, "g p"] | None, batch: int) -> Float[Tensor, "batch p"]:
+        """Prompt embeddings in the scale that streams see, or what stands for none."""
+        if prompt_embeds is None:
             return self.null_embeds.expand(batch, -1)
         return prompt_embeds * prompt_embeds.shape[-1] ** 0.5
 
-    def given_cache(self, given: Streams, prompt_embeds: Tensor) -> GivenCache:
-        """Run the given streams (t = 0) through all layers, once per sample."""
-        if not given or self.config.coupling == "none":
-            return GivenCache(None, {})
-        if self.config.given_sees_generated:
-            return GivenCache(None, {}, latents=given)
-        states = self._enter_given(given, prompt_embeds)
-        tokens = {m: s.tokens for m, s in states.items()}
-        layers, features = [], {}
+    def given_cache(self, given: Latents, prompt: Float[Tensor, "b p"]) -> GivenCache:
+        """Run the given streams (t = 0) through all layers, once per sample; `prompt` as `prompt_or_null` gives it."""
+        if not given:
+            return GivenCache(None, 0.0)
+        zero = torch.zeros(len(prompt), device=prompt.device)
+        states = {m: self.stream(m).enter(x, zero, prompt=prompt, null=self.null_embeds) for m, x in given.items()}
+        tokens = {m: s.tokens for m, s in states.items()}  # [b, n, d] each
+        layers = []
         for i in range(self.config.depth):
-            q, k, v = self._project(i, tokens, states)
-            layers.append((self._visible(k), self._visible(v)))
-            attended = attend(_join(q), _join(k), _join(v))
-            tokens = self._update(i, tokens, attended, states)
-            if i == self.config.depth // 2:
-                features = {m: x.mean(1) for m, x in tokens.items()}
-        return GivenCache(layers, features, sum(self.stream(m).summarise(x) for m, x in tokens.items()))
+            projected = [self.layer(m, i).project(x, states[m].modulation) for m, x in tokens.items()]
+            q, k, v = (torch.cat(parts, 2) for parts in zip(*projected, strict=True))  # [b, h, all n, e] each
+            layers.append((k, v))
+            attended = attend(q, k, v).split([x.shape[1] for x in tokens.values()], 1)
+            tokens = {
+                m: self.layer(m, i).update(x, a, states[m].modulation)
+                for (m, x), a in zip(tokens.items(), attended, strict=True)
+            }
+        return GivenCache(layers, sum(self.stream(m).summarise(x) for m, x in tokens.items()))
 
-    def velocity(self, cache: GivenCache, x_t: Streams, t: Streams, prompt_embeds: Tensor) -> GeneratorOutput:
-        """One evaluation for the streams being generated, given the cache; `prompt_embeds` as `prompts_or_null` gives
-        them."""
-        states = self._enter_given(cache.latents, prompt_embeds)
-        states |= {
-            m: self.stream(m).enter(x, t[m], prompt_embeds, self.null_embeds, cache.summary) for m, x in x_t.items()
-        }
-        tokens = {m: s.tokens for m, s in states.items()}
-        features = dict(cache.features)
+    def velocity(
+        self,
+        modality: Modality,
+        x_t: Float[Tensor, " b *latent"],
+        t: Float[Tensor, " b"],
+        *,
+        prompt: Float[Tensor, "b p"],
+        cache: GivenCache,
+    ) -> Float[Tensor, " b *latent"]:
+        """One evaluation of the generated stream, given the cache; `prompt` as `prompt_or_null` gives it."""
+        stream = self.stream(modality)
+        state: StreamState = stream.enter(x_t, t, prompt=prompt, null=self.null_embeds, summary=cache.summary)
+        tokens = state.tokens  # [b, n, d]
         for i in range(self.config.depth):
-            q, k, v = self._project(i, tokens, states)
-            past = cache.layers[i] if cache.layers else None
-            tokens = self._update(i, tokens, self._attend_generated(q, k, v, past), states)
-            if i == self.config.depth // 2:
-                features |= {m: x.mean(1) for m, x in tokens.items()}
-        velocity = {m: self.stream(m).leave(tokens[m], states[m]) for m in x_t}
-        return GeneratorOutput(
-            velocity, {m: F.normalize(self.stream(m).contrast(f), dim=-1) for m, f in features.items()}
-        )
-
-    def _enter_given(self, given: Streams, prompt_embeds: Tensor) -> dict[Modality, StreamState]:
-        """Clean latents: time 0."""
-        zero = torch.zeros(len(prompt_embeds), device=prompt_embeds.device)
-        return {m: self.stream(m).enter(x, zero, prompt_embeds, self.null_embeds) for m, x in given.items()}
-
-    def _project(
-        self, layer: int, tokens: Streams, states: Mapping[Modality, StreamState]
-    ) -> tuple[Streams, Streams, Streams]:
-        projected = {m: self.layer(m, layer).project(x, states[m].condition) for m, x in tokens.items()}
-        q, k, v = ({m: p[part] for m, p in projected.items()} for part in range(3))
-        return q, k, v
-
-    def _update(self, layer: int, tokens: Streams, attended: Tensor, states: Mapping[Modality, StreamState]) -> Streams:
-        parts = attended.split([x.shape[1] for x in tokens.values()], 1)
-        return {
-            m: self.layer(m, layer).update(x, part, states[m].condition)
-            for (m, x), part in zip(tokens.items(), parts, strict=True)
-        }
-
-    def _visible(self, parts: Streams) -> Tensor:
-        """What the generated streams see of given keys or values: all tokens, or one mean token per stream."""
-        if self.config.coupling == "pooled":
-            parts = {m: p.mean(2, keepdim=True) for m, p in parts.items()}
-        return _join(parts)
-
-    def _attend_generated(self, q: Streams, k: Streams, v: Streams, past: tuple[Tensor, Tensor] | None) -> Tensor:
-        if self.config.coupling == "joint":
-            keys, values = _join(k), _join(v)
-            if past:
-                keys, values = torch.cat([past[0], keys], 2), torch.cat([past[1], values], 2)
-            return attend(_join(q), keys, values)
-        out = []
-        for m in q:
-            keys, values = [k[m]], [v[m]]
-            if self.config.coupling == "pooled":
-                others = [o for o in k if o is not m]
-                keys += [k[o].mean(2, keepdim=True) for o in others] + ([past[0]] if past else [])
-                values += [v[o].mean(2, keepdim=True) for o in others] + ([past[1]] if past else [])
-            out.append(attend(q[m], torch.cat(keys, 2), torch.cat(values, 2)))
-        return torch.cat(out, 1)
-
-
-def _join(parts: Streams) -> Tensor:
-    """Streams' [b, heads, n, d] => all tokens one after the other."""
-    return torch.cat(list(parts.values()), 2)
+            layer = self.layer(modality, i)
+            q, k, v = layer.project(tokens, state.modulation)  # [b, h, n, e] each
+            if cache.layers:
+                given_k, given_v = cache.layers[i]
+                k, v = torch.cat([given_k, k], 2), torch.cat([given_v, v], 2)  # [b, h, given n + n, e]
+            tokens = layer.update(tokens, attend(q, k, v), state.modulation)
+        return stream.leave(tokens, state)

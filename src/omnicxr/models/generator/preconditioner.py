@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class LatentStatistics:
-    """Of one modality's latents over a training set, in the shape of one study's latents."""
-
-    mean: Tensor
-    std: Tensor
-    axes: Tensor | None = None
-    """[elements, rank], orthonormal: the principal axes."""
-    axis_std: Tensor | None = None
-    rest_std: Tensor | None = None
-    """Of each element, without what lies along the axes."""
-    regression: Tensor | None = None
-    """[prompt_dim, rank]: prompt embedding, as streams see it, => mean along the axes."""
-
-    def named(self, rank: int) -> dict[str, Tensor]:
-        """What a preconditioner of that rank keeps; raises ValueError where it is missing."""
-        found = {"mean": self.mean, "std": self.std}
-        if rank:
-            found |= {
-                name: value
-                for name in ("axes", "axis_std", "rest_std", "regression")
-                if (value := getattr(self, name)) is not None
-            }
-            if len(found) < 6:
-                raise ValueError("A preconditioner with principal axes needs statistics with them.")
-        return found
+from omnicxr.models.generator.statistics import LatentStatistics
 
 
 class Preconditioner(nn.Module):
@@ -68,36 +42,53 @@ class Preconditioner(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, statistics: LatentStatistics) -> None:
-        """Spreads are kept at 0.05 at least."""
-        for name, value in statistics.named(self.rank).items():
-            self.get_buffer(name).copy_(value.clamp(min=0.05) if name.endswith("std") else value)
+        """Take over the statistics of a training set; spreads are kept at 0.05 at least.
+
+        Raises ValueError for statistics without the principal axes that this preconditioner has.
+        """
+        for name, buffer in self.named_buffers():
+            value = getattr(statistics, name)
+            if value is None:
+                raise ValueError("A preconditioner with principal axes needs statistics with them.")
+            buffer.copy_(value.clamp(min=0.05) if name.endswith("std") else value)
 
     def _centred(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         t = t.reshape(-1, *[1] * (x.ndim - 1))
         return x - (1 - t) * self.mean, ((1 - t) * self.std) ** 2 + t**2, t
 
-    def input(self, x: Tensor, t: Tensor) -> Tensor:
+    def input(self, x: Float[Tensor, " b *latent"], t: Float[Tensor, " b"]) -> Float[Tensor, " b *latent"]:
         """Noised latents => network input of unit variance."""
         y, variance, _ = self._centred(x, t)
         return y / variance.sqrt()
 
-    def linear(self, x: Tensor, t: Tensor, prompt: Tensor | None = None) -> Tensor:
+    def linear(
+        self, x: Float[Tensor, " b *latent"], t: Float[Tensor, " b"], prompt: Float[Tensor, "b p"] | None = None
+    ) -> Float[Tensor, " b *latent"]:
         """The linear estimate of the velocity; prompt: [b, prompt_dim], zero where nothing is known."""
         if not self.rank:
             return self.by_element(x, t)
         y, _, t = self._centred(x, t)
         return self._along_axes(y, t, prompt) - self.mean
 
-    def by_element(self, x: Tensor, t: Tensor) -> Tensor:
+    def by_element(self, x: Float[Tensor, " b *latent"], t: Float[Tensor, " b"]) -> Float[Tensor, " b *latent"]:
         """The same, of each element by itself and without the prompt: all that is known without principal axes."""
         y, _, t = self._centred(x, t)
         return _slope(self.std, t) * y - self.mean
 
-    def estimate(self, x: Tensor, t: Tensor, linear: Tensor) -> Tensor:
+    def estimate(
+        self, x: Float[Tensor, " b *latent"], t: Float[Tensor, " b"], linear: Float[Tensor, " b *latent"]
+    ) -> Float[Tensor, " b *latent"]:
         """The linear estimate of the latents x_0 = x_t - t v, in their own spread about their mean."""
         return (x - t.reshape(-1, *[1] * (x.ndim - 1)) * linear - self.mean) / self.std
 
-    def output(self, x: Tensor, t: Tensor, linear: Tensor, network: Tensor) -> Tensor:
+    def output(
+        self,
+        x: Float[Tensor, " b *latent"],
+        t: Float[Tensor, " b"],
+        *,
+        linear: Float[Tensor, " b *latent"],
+        network: Float[Tensor, " b *latent"],
+    ) -> Float[Tensor, " b *latent"]:
         """Linear estimate and network output => velocity."""
         _, variance, _ = self._centred(x, t)
         return linear + self.std / variance.sqrt() * network

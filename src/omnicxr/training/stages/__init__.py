@@ -1,1 +1,1 @@
-"""One small file per stage."""
+"""One small file per stage, and the table of them."""

@@ -1,140 +1,155 @@
-"""The any-to-any generator, on cached latents; and its guide, which is trained alike."""
+"""The any-to-any generator, on cached latents; its guide, which is trained alike; and the published baseline."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from omnicxr.data.dataset import PreparedDataset
+from omnicxr.baselines import published
+from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, Task
-from omnicxr.flow.path import (
-    add_noise,
-    coarse_to_fine_error,
-    noise_from_velocity,
-    sample_diffusion_times,
-    sample_times,
-    velocity_target,
-)
+from omnicxr.flow.path import add_noise, sample_times, velocity_target
 from omnicxr.models.generator.network import Generator
-from omnicxr.models.prompt_encoders import symmetric_contrastive_loss
+from omnicxr.models.generator.statistics import PromptedRows, latent_statistics
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
-from omnicxr.training.batches import GroupSampler, by_what_is_generated, studies_by_task
-from omnicxr.training.config import Preset
+from omnicxr.training.batches import GroupSampler, evenly, studies_by_task, task_weights
 from omnicxr.training.latents import Latents
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
-from omnicxr.training.statistics import latent_statistics
+from omnicxr.training.stages.context import StageContext
 
 HELD_OUT_BATCHES, HELD_OUT_BATCH_SIZE = 12, 32
-TIED_TIMES = 0.7
-"""Share of micro-batches in which all generated streams have the same time, as in sampling; else each has its own."""
+STATISTICS_ROWS = 16_384
+"""Studies that statistics are taken from, evenly chosen."""
+DROP_GIVEN = 0.1
+"""Share of micro-batches whose given modalities are dropped, for guidance."""
+DROP_PROMPT = 0.3
+"""Share of the others in which only the tokens of what is given are seen and its prompt embedding is not: with the
+embedding always there, the tokens are never learned from (docs/decisions.md, "Prompt left out")."""
+REPORT_SHARE = 0.1
+"""Share of the micro-batches that generate a report, which has several draws in each: more, and reports are learned by
+heart while views still improve (docs/decisions.md, "Report share")."""
+REPORT_DRAWS = 4
+"""Times and noises drawn for each study where its report is generated; what is given, the costly part, is worked out
+once for them."""
+
+
+class Times(NamedTuple):
+    """Of training: mean and standard deviation of their logits (docs/decisions.md, "Training times")."""
+
+    shift: float
+    spread: float
+
+
+VIEW_TIMES = Times(-0.3, 1.6)
+"""Near data, where rims, vessels and leads are."""
+REPORT_TIMES = Times(0.35, 1.3)
+"""Nearer to noise: reports have nothing fine."""
 
 
 class GeneratorStage:
-    """Loss: error of what is predicted (coarse to fine for images), averaged over generated streams, plus the
-    contrastive term between streams."""
+    """Loss: mean square error of the velocity of one part, given some of the others."""
+
+    tasks = tuple(t for t in Task.all() if len(t.generate) == 1)
+    kind_shares: Mapping[Hashable, float] = {Modality.REPORT: REPORT_SHARE, "view": 1 - REPORT_SHARE}
 
     def __init__(
-        self,
-        preset: Preset,
-        data: PreparedDataset,
-        held_out: PreparedDataset,
-        latents: tuple[Latents, Latents],
-        parts: AnyToAnyPipeline,
-        *,
-        seed: int,
-        world_size: int,
-        name: str = "generator",
+        self, context: StageContext, *, name: str, pipe: AnyToAnyPipeline, latents: tuple[Latents, Latents]
     ) -> None:
-        """`latents`: those of `data` and of `held_out`. `parts.generator` is what is trained, as the stage `name`."""
-        self.name, self.model = name, parts.generator
-        self.parts, self.held_out = parts, held_out
+        """`pipe.generator` is what is trained, as the stage `name`; latents: of training and of validation studies."""
+        self.name, self.model, self.pipe = name, pipe.generator, pipe
+        self.seed, self.held_out = context.seed, context.held_out
         self.latents, self.held_out_latents = latents
-        self.drop_given, self.contrastive_weight = preset.drop_given, preset.contrastive_weight
-        self.report_draws = preset.report_draws
-        self.drop_prompt = (
-            preset.drop_prompt if preset.coupling != "none" else 0.0
-        )  # without coupling the prompt is all that there is
-        self.diffusion = preset.prediction == "noise"
-        self.coarse_levels = preset.coarse_levels
-        of_views, of_reports = (
-            (preset.time_shift, preset.time_spread),
-            (preset.report_time_shift, preset.report_time_spread),
-        )
-        self.times = {m: of_views if m.is_image else of_reports for m in Modality}
-        for m in (m for m in Modality if len(data.having(m))):
-            if preconditioner := self.model.stream(m).preconditioner:
-                preconditioner.set_statistics(latent_statistics(self.latents, data, m, self.model))
-        self.seed, tasks = seed, (*Task.all(), Task.from_nothing())
-        groups, held_out_groups = studies_by_task(data, tasks), studies_by_task(held_out, tasks)
-        weights = by_what_is_generated(groups, preset.together_share, preset.report_share)
-        self.sampler = GroupSampler(
-            groups, preset.optimization[self.name].batch_size, seed=seed, world_size=world_size, weights=weights
-        )
-        weights = by_what_is_generated(held_out_groups, preset.together_share, preset.report_share)
-        self.held_out_sampler = (
-            GroupSampler(held_out_groups, HELD_OUT_BATCH_SIZE, seed=seed, weights=weights) if weights else None
-        )
+        self.set_statistics(context)
+        batch_size = context.batch_size(name)
+        self.sampler = self._sampler(context, batch_size, held_out=False)
+        there = studies_by_task(context.held_out, self.tasks)
+        self.held_out_sampler = self._sampler(context, HELD_OUT_BATCH_SIZE, held_out=True) if there else None
 
-    def losses(self, model: Generator, step: int, rank: int) -> Losses:
+    def _sampler(self, context: StageContext, batch_size: int, *, held_out: bool) -> GroupSampler[Any]:
+        groups = studies_by_task(context.held_out if held_out else context.data, self.tasks)
+        weights = task_weights(groups, self.kind_shares, self.kind)
+        world_size = 1 if held_out else context.world_size
+        return GroupSampler(groups, batch_size, seed=context.seed, world_size=world_size, weights=weights)
+
+    def kind(self, task: Task) -> Hashable:
+        """Tasks of a kind come up equally often, kinds by `kind_shares`."""
+        return Modality.REPORT if task.generate == (Modality.REPORT,) else "view"
+
+    def set_statistics(self, context: StageContext) -> None:
+        """Give every stream the statistics of its latents, and of the prompts of all that can be given for it."""
+        network = self.pipe.generator
+        assert isinstance(network, Generator)
+        for m in (m for m in Modality if len(context.data.having(m))):
+            rows = context.data.having(m)
+            rows = rows[evenly(len(rows), STATISTICS_ROWS)]
+            rank = network.config.axes(m)
+            prompted = self._prompted(context, m, rows) if rank else []
+            values = self.latents.rows(m, rows).cpu()
+            statistics = latent_statistics(values, rank=rank, prompt_dim=network.config.prompt_dim, prompted=prompted)
+            network.stream(m).preconditioner.set_statistics(statistics)
+
+    def _prompted(self, context: StageContext, modality: Modality, rows: np.ndarray) -> list[PromptedRows]:
+        others = [m for m in Modality if m is not modality]
+        out = []
+        for given in (s for n in range(1, len(others) + 1) for s in combinations(others, n)):
+            there = np.isin(rows, context.data.having(modality, *given))
+            embeds = self.latents.prompt(given, rows[there]) if there.any() else None
+            if embeds is not None:
+                null = self.pipe.generator.null_embeds.detach().cpu()
+                prompts = embeds.cpu() * embeds.shape[-1] ** 0.5 - null
+                out.append(PromptedRows(rows=torch.from_numpy(there), prompts=prompts))
+        return out
+
+    def losses(self, model: Any, step: int, rank: int) -> Losses:
+        """Of one micro-batch: its task is the same on every process."""
         (task, _), rows = self.sampler.batch(step, rank)
-        return self._losses(model, self.latents, task, rows, step)
+        return self.task_losses(model, self.latents, task, rows, step=step)
 
-    def held_out_losses(self, model: Generator) -> list[Losses]:
+    def held_out_losses(self, model: Any) -> list[Losses]:
         """Tasks come up as in training, apart from chance."""
         if not self.held_out_sampler:
             return []
         batches = [self.held_out_sampler.batch(step) for step in range(HELD_OUT_BATCHES)]
         return [
-            self._losses(model, self.held_out_latents, task, rows, step)
+            self.task_losses(model, self.held_out_latents, task, rows, step=step)
             for step, ((task, _), rows) in enumerate(batches)
         ]
 
-    def _losses(self, model: Generator, latents: Latents, task: Task, rows: np.ndarray, step: int) -> Losses:
-        common = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step, 8]).generate_state(1)[0]))
-        dropped, tied, tokens_only = (
-            torch.rand(3, generator=common) < torch.tensor([self.drop_given, TIED_TIMES, self.drop_prompt])
-        ).tolist()
-        task = Task((), task.generate) if dropped else task
-        draws = self.report_draws if task.generate == (Modality.REPORT,) else 1
-        count, device = len(rows) * draws, model.device
-        shared_t = self._times(task.generate[0], count, device)  # those of a view, if there is one
-        x_0, t = {}, {}
-        for m in task.generate:
-            x_0[m] = latents.rows(m, rows).to(device).repeat_interleave(draws, 0)
-            t[m] = shared_t if tied else self._times(m, count, device)
-        noise = {m: torch.randn_like(x) for m, x in x_0.items()}
-        given = {m: latents.rows(m, rows).to(device) for m in task.given}
-        prompt = None if tokens_only else latents.prompt(task.given, rows)
-        x_t = {m: add_noise(x, noise[m], t[m]) for m, x in x_0.items()}
-        out = model(given, x_t, t, None if prompt is None else prompt.to(device), draws)
-        if self.diffusion:
-            errors = {m: noise_from_velocity(x_t[m], out.velocity[m], t[m]) - noise[m] for m in x_0}
-        else:
-            errors = {m: out.velocity[m] - velocity_target(x, noise[m]) for m, x in x_0.items()}
-        parts = [
-            coarse_to_fine_error(e, self.coarse_levels) if m.is_image else (e**2).mean() for m, e in errors.items()
-        ]
-        loss = torch.stack(parts).mean()
-        result: Losses = {f"{self.model.config.prediction}_{m}": (e.detach() ** 2).mean() for m, e in errors.items()}
-        if len(out.features) > 1 and self.contrastive_weight:
-            contrast = symmetric_contrastive_loss({m: f[::draws] for m, f in out.features.items()}, model.logit_scale)
-            result["contrastive"] = contrast.detach()
-            loss = loss + self.contrastive_weight * contrast
-        return {"loss": loss, **result}
+    def task_losses(self, model: Any, latents: Latents, task: Task, rows: np.ndarray, *, step: int) -> Losses:
+        """Of some studies; whether what is given is dropped follows from the step."""
+        given, tokens_only = self.dropped(task, step)
+        (modality,) = task.generate
+        draws = REPORT_DRAWS if modality is Modality.REPORT else 1
+        x_0 = latents.rows(modality, rows).to(model.device).repeat_interleave(draws, 0)
+        times = VIEW_TIMES if modality.is_image else REPORT_TIMES
+        t = sample_times(len(x_0), shift=times.shift, spread=times.spread, device=x_0.device)
+        noise = torch.randn_like(x_0)
+        prompt = None if tokens_only else latents.prompt(given, rows)
+        velocity = model(
+            modality,
+            add_noise(x_0, noise, t),
+            t,
+            given={m: latents.rows(m, rows).to(model.device) for m in given},
+            prompt_embeds=None if prompt is None else prompt.to(model.device),
+            draws=draws,
+        )
+        loss = (velocity - velocity_target(x_0, noise)).square().mean()
+        return {"loss": loss, f"velocity_{modality}": loss.detach()}
 
-    def _times(self, modality: Modality, batch: int, device: torch.device) -> Tensor:
-        if self.diffusion:
-            return sample_diffusion_times(batch).to(device)
-        shift, spread = self.times[modality]
-        return sample_times(batch, shift=shift, spread=spread, device=device)
+    def dropped(self, task: Task, step: int) -> tuple[tuple[Modality, ...], bool]:
+        """What is given in a step, and whether only its tokens are: the same on every process."""
+        rng = torch.Generator().manual_seed(derived_seed(self.seed, step, 8))
+        nothing, tokens_only = (torch.rand(2, generator=rng) < torch.tensor([DROP_GIVEN, DROP_PROMPT])).tolist()
+        return () if nothing else task.given, tokens_only
 
     def finish(self) -> None:
-        pass
+        """Nothing: statistics were set before training."""
 
     def sample_sheet(self, path: Path) -> None:
         """The views of held-out studies, below them what each part gives for the views that are not given; beside it
@@ -143,23 +158,40 @@ class GeneratorStage:
         rows = self.held_out.having(*parts)[:6]
         if not len(rows):
             return
-        real: dict[Modality, Any] = {m: list(self.held_out.images(m, rows)) for m in parts if m.is_image}
-        real[Modality.REPORT] = [self.held_out.reports[i] for i in rows]
-        made = {m: self._from(m, real[m], tuple(o for o in parts if o is not m)) for m in parts}
+        shown: dict[Modality, Any] = {m: list(self.held_out.images(m, rows)) for m in parts if m.is_image}
+        shown[Modality.REPORT] = [self.held_out.reports[i] for i in rows]
+        generated = {m: self._from(m, shown[m], tuple(o for o in parts if o is not m)) for m in parts}
         views = [m for m in parts if m.is_image]
-        lines = [
-            {v: real[v] for v in views},
-            *({v: getattr(out, v) or real[v] for v in views} for out in made.values()),
-        ]
+        lines = [{v: shown[v] for v in views}]
+        lines += [{v: getattr(out, v) or shown[v] for v in views} for out in generated.values()]
         save_grid([np.stack([np.asarray(line[v][i]) for i in range(len(rows)) for v in views]) for line in lines], path)
         if Modality.REPORT in parts:
-            said = {v: made[v].report or [] for v in views}
-            lines_of = [
-                [text.lower(), *(f"    {v} => {said[v][i]}" for v in views)]
-                for i, text in enumerate(real[Modality.REPORT])
-            ]
-            path.with_suffix(".txt").write_text("".join(f"{line}\n" for study in lines_of for line in study))
+            text = []
+            for i, report in enumerate(shown[Modality.REPORT]):
+                text += [report.lower(), *(f"    {v} => {(generated[v].report or [])[i]}" for v in views)]
+            path.with_suffix(".txt").write_text("".join(f"{line}\n" for line in text))
 
     def _from(self, given: Modality, part: Any, generate: tuple[Modality, ...]) -> StudyOutput:
         values: dict[str, Any] = {str(given): part}
-        return self.parts(**values, generate=generate)
+        return self.pipe(**values, generate=generate)
+
+
+class PublishedStage(GeneratorStage):
+    """The baseline: loss and network of `baselines/published.py`, every task of the published system as often."""
+
+    tasks = (*Task.all(), Task.from_nothing())
+    kind_shares: Mapping[Hashable, float] = {"any": 1.0}
+
+    def kind(self, task: Task) -> Hashable:
+        """All alike."""
+        return "any"
+
+    def set_statistics(self, context: StageContext) -> None:
+        """Nothing: it knows none."""
+
+    def task_losses(self, model: Any, latents: Latents, task: Task, rows: np.ndarray, *, step: int) -> Losses:
+        """Of some studies; what is given counts by its prompt embedding alone."""
+        given, _ = self.dropped(task, step)
+        x_0 = {m: latents.rows(m, rows).to(model.device) for m in task.generate}
+        prompt = latents.prompt(given, rows)
+        return published.losses(model, x_0, None if prompt is None else prompt.to(model.device))

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.image_autoencoder import (
     ImageAutoencoder,
     pixels_from_uint8,
@@ -17,11 +16,13 @@ from omnicxr.models.image_autoencoder import (
     uint8_from_pixels,
 )
 from omnicxr.training.batches import EpochSampler, Pictures, evenly, held_out_pictures
-from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
+from omnicxr.training.stages.context import StageContext
 
 SSIM_WEIGHT, EDGE_WEIGHT, SCALE_WEIGHT = 0.1, 0.5, 0.5
+KL_WEIGHT = 5e-7
+"""Of the nats of a picture's latents; docs/decisions.md, "KL weight of the image autoencoder"."""
 STATISTICS_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 4, 0.3
 
 
@@ -31,28 +32,17 @@ class ImageAutoencoderStage:
     The scale term asks latents at half size to decode to the picture at half size (as in EQ-VAE, arXiv 2502.09509):
     latents become smooth over the picture, which the generator learns faster.
 
-    With `decoder_of` only the decoder of that autoencoder is trained on, by the terms that are about pictures: latents
-    stay what they are, and with them the generator that was trained on them.
     """
 
     name = "image-autoencoder"
 
-    def __init__(
-        self,
-        preset: Preset,
-        data: PreparedDataset,
-        held_out: PreparedDataset,
-        *,
-        seed: int,
-        world_size: int,
-        device: torch.device | None = None,
-        decoder_of: ImageAutoencoder | None = None,
-    ) -> None:
-        model, self.decoder_only = decoder_of or ImageAutoencoder(preset.image_autoencoder), decoder_of is not None
+    def __init__(self, context: StageContext) -> None:
+        model = ImageAutoencoder(context.preset.image_autoencoder)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.pictures, self.held_out, self.kl_weight = Pictures(data, device), held_out, preset.image_kl
-        batch = preset.optimization[self.name].batch_size
-        self.sampler = EpochSampler(len(self.pictures), batch, seed=seed, world_size=world_size)
+        self.pictures, self.held_out = Pictures(context.data, context.device), context.held_out
+        self.sampler = EpochSampler(
+            len(self.pictures), context.batch_size(self.name), seed=context.seed, world_size=context.world_size
+        )
 
     def _pixels(self, chosen: np.ndarray) -> Tensor:
         """Of training pictures, [b, 1, s, s]."""
@@ -65,9 +55,8 @@ class ImageAutoencoderStage:
         return [self._losses(model, self._input(x)) for x in held_out_pictures(self.held_out)]
 
     def _losses(self, model: ImageAutoencoder, x: Tensor) -> Losses:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.decoder_only):
-            mean, logvar = model.moments(x)
-            z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
+        mean, logvar = model.moments(x)
+        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
         y = model.decode_raw(z)
         l1 = (y - x).abs().mean()
         edges = (differences(y) - differences(x)).abs().mean()
@@ -75,12 +64,10 @@ class ImageAutoencoderStage:
         psnr = 10 * torch.log10(4 / ((y.detach() - x) ** 2).mean())
         loss = l1 + EDGE_WEIGHT * edges + SSIM_WEIGHT * (1 - ssim)
         losses = {"l1": l1.detach(), "ssim": ssim.detach(), "psnr": psnr}
-        if self.decoder_only:
-            return {"loss": loss, **losses}
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
         scale = (model.decode_raw(F.avg_pool2d(z, 2)) - F.avg_pool2d(x, 2)).abs().mean()
         return {
-            "loss": loss + self.kl_weight * kl + SCALE_WEIGHT * scale,
+            "loss": loss + KL_WEIGHT * kl + SCALE_WEIGHT * scale,
             **losses,
             "kl": kl.detach(),
             "scale": scale.detach(),
@@ -95,8 +82,6 @@ class ImageAutoencoderStage:
         therefore scaled by the root of what they do to the pixels: half-way between unit variance and pixels. All
         together they have variance 1.
         """
-        if self.decoder_only:
-            return
         chosen = evenly(len(self.pictures), STATISTICS_IMAGES)
         moments = [self.model.moments(self._pixels(chosen[i : i + 32]))[0] for i in range(0, len(chosen), 32)]
         latents = torch.cat(moments)

@@ -14,8 +14,8 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.training.batches import GroupSampler, Modalities, by_size, evenly, studies_by_parts, study_inputs
-from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
+from omnicxr.training.stages.context import StageContext
 
 HELD_OUT_STUDIES = 256
 
@@ -26,16 +26,8 @@ class JudgeStage:
 
     name = "judge"
 
-    def __init__(
-        self,
-        preset: Preset,
-        data: PreparedDataset,
-        held_out: PreparedDataset,
-        tokenizer: ReportTokenizer,
-        *,
-        seed: int,
-        world_size: int,
-    ) -> None:
+    def __init__(self, context: StageContext, *, tokenizer: ReportTokenizer) -> None:
+        preset, data = context.preset, context.data
         statistics: dict[str, Any] = {}
         if data.measures is not None:
             mean, std = np.nanmean(data.measures, 0), np.nanstd(data.measures, 0).clip(1e-3)
@@ -43,15 +35,20 @@ class JudgeStage:
         config = JudgeConfig(
             vocab_size=tokenizer.vocab_size,
             max_tokens=preset.max_tokens,
-            image_channels=preset.image_channels,
+            image_channels=preset.trunk_channels,
             image_size=preset.trunk_image_size,
             **statistics,
         )
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out, self.tokenizer = data, held_out, tokenizer
-        batch = preset.optimization[self.name].batch_size
+        self.data, self.held_out, self.tokenizer = data, context.held_out, tokenizer
         groups = studies_by_parts(data, at_least=1)
-        self.sampler = GroupSampler(groups, batch, seed=seed, world_size=world_size, weights=by_size(groups))
+        self.sampler = GroupSampler(
+            groups,
+            context.batch_size(self.name),
+            seed=context.seed,
+            world_size=context.world_size,
+            weights=by_size(groups),
+        )
 
     def losses(self, model: Judge, step: int, rank: int) -> Losses:
         return self._losses(model, self.data, *self.sampler.batch(step, rank))

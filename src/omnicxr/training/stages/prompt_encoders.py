@@ -21,9 +21,9 @@ from omnicxr.models.prompt_encoders import (
 )
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.training.batches import GroupSampler, by_size, studies_by_parts, study_inputs
-from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
+from omnicxr.training.stages.context import StageContext
 
 _SIDE = re.compile(r"\b(left|right)\b")
 
@@ -40,38 +40,28 @@ class PromptEncodersStage:
     """Loss: symmetric InfoNCE over every pair of modalities that the studies of the micro-batch share.
 
     A view has to be told from its report with left and right exchanged, too: among other patients' reports the side
-    hardly ever decides, and an embedding that leaves it out cannot bring it to the generator (LOG.md, ninth session).
+    hardly ever decides, and an embedding that leaves it out cannot bring it to the
+    generator (docs/decisions.md, "Mirrored negatives").
     """
 
     name = "prompt-encoders"
 
-    def __init__(
-        self,
-        preset: Preset,
-        data: PreparedDataset,
-        held_out: PreparedDataset,
-        tokenizer: ReportTokenizer,
-        *,
-        seed: int,
-        world_size: int,
-    ) -> None:
+    def __init__(self, context: StageContext, *, tokenizer: ReportTokenizer) -> None:
+        preset = context.preset
         config = PromptEncodersConfig(
             vocab_size=tokenizer.vocab_size,
             max_tokens=preset.max_tokens,
             dim=preset.prompt_dim,
-            image_channels=preset.image_channels,
+            image_channels=preset.trunk_channels,
             image_size=preset.trunk_image_size,
         )
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out, self.tokenizer, self.mirrored_negatives = (
-            data,
-            held_out,
-            tokenizer,
-            preset.mirrored_negatives,
+        self.data, self.held_out, self.tokenizer = context.data, context.held_out, tokenizer
+        self.batch_size = context.batch_size(self.name)
+        groups = studies_by_parts(self.data, at_least=2)
+        self.sampler = GroupSampler(
+            groups, self.batch_size, seed=context.seed, world_size=context.world_size, weights=by_size(groups)
         )
-        self.batch_size = preset.optimization[self.name].batch_size
-        groups = studies_by_parts(data, at_least=2)
-        self.sampler = GroupSampler(groups, self.batch_size, seed=seed, world_size=world_size, weights=by_size(groups))
 
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
         embeds, negatives = self.embed(model, self.data, *self.sampler.batch(step, rank))
@@ -92,7 +82,7 @@ class PromptEncodersStage:
         self, model: PromptEncoders, data: PreparedDataset, parts: tuple[Modality, ...], rows: np.ndarray
     ) -> tuple[dict[Modality, Tensor], dict[Modality, HardNegatives]]:
         """Embeddings of some studies, and those of their mirrored reports."""
-        mirror = self.mirrored_negatives and Modality.REPORT in parts
+        mirror = Modality.REPORT in parts
         inputs = study_inputs(data, rows, tuple(m for m in parts if m.is_image or not mirror), self.tokenizer)
         if not mirror:
             return model({m: x.to(model.device) for m, x in inputs.items()}), {}

@@ -7,15 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from omnicxr.data.dataset import PreparedDataset
 from omnicxr.flow.path import add_noise, sample_times, velocity_target
 from omnicxr.flow.refining import refined
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
 from omnicxr.models.refiner import MAX_NOISE, Refiner, RefinerConfig
 from omnicxr.training.batches import EpochSampler, Pictures, evenly, held_out_pictures
-from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
+from omnicxr.training.stages.context import StageContext
 
 CLEAN_SHARE = 0.5
 """Of the pictures whose latents are learned from as they are; the others get noise of a strength from 0 to
@@ -29,24 +28,16 @@ class RefinerStage:
 
     name = "refiner"
 
-    def __init__(
-        self,
-        preset: Preset,
-        data: PreparedDataset,
-        held_out: PreparedDataset,
-        autoencoder: ImageAutoencoder,
-        *,
-        seed: int,
-        world_size: int,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, context: StageContext, *, autoencoder: ImageAutoencoder) -> None:
+        preset = context.preset
         config = RefinerConfig(
             latent_channels=preset.image_autoencoder.latent_channels, channels=preset.refiner_channels
         )
         self.model = Refiner(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.autoencoder, self.pictures, self.held_out = autoencoder.to(device), Pictures(data, device), held_out
+        self.autoencoder, self.held_out = autoencoder.to(context.device), context.held_out
+        self.pictures = Pictures(context.data, context.device)
         self.sampler = EpochSampler(
-            len(self.pictures), preset.optimization[self.name].batch_size, seed=seed, world_size=world_size
+            len(self.pictures), context.batch_size(self.name), seed=context.seed, world_size=context.world_size
         )
         self._measure()
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
 from omnicxr.models.report_autoencoder import ReportAutoencoder, ReportAutoencoderConfig
 from omnicxr.models.tokenizer import PAD, ReportTokenizer
 from omnicxr.training.batches import EpochSampler
-from omnicxr.training.config import Preset
 from omnicxr.training.loop import Losses
+from omnicxr.training.stages.context import StageContext
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
+KL_WEIGHT = 0.004
 STATISTICS_REPORTS, HELD_OUT_REPORTS = 4096, 256
 RECOMBINED = 0.5
 """Share of reports that are replaced by sentences drawn from two reports of the micro-batch, in a new order."""
@@ -48,34 +49,18 @@ class ReportAutoencoderStage:
 
     name = "report-autoencoder"
 
-    def __init__(
-        self,
-        preset: Preset,
-        data: PreparedDataset,
-        held_out: PreparedDataset,
-        tokenizer: ReportTokenizer,
-        *,
-        seed: int,
-        world_size: int,
-    ) -> None:
-        shape = preset.report_autoencoder
+    def __init__(self, context: StageContext, *, tokenizer: ReportTokenizer) -> None:
+        preset, data, held_out = context.preset, context.data, context.held_out
+        sizes = asdict(preset.report_autoencoder)
         self.model = ReportAutoencoder(
-            ReportAutoencoderConfig(
-                vocab_size=tokenizer.vocab_size,
-                max_tokens=preset.max_tokens,
-                latent_tokens=shape.latent_tokens,
-                latent_channels=shape.latent_channels,
-                width=shape.width,
-                encoder_depth=shape.encoder_depth,
-                decoder_depth=shape.decoder_depth,
-                heads=shape.heads,
-            )
+            ReportAutoencoderConfig(vocab_size=tokenizer.vocab_size, max_tokens=preset.max_tokens, **sizes)
         )
-        self.kl_weight, self.tokenizer = preset.report_kl, tokenizer
+        self.tokenizer = tokenizer
         self.reports = [data.reports[i] for i in data.having(Modality.REPORT)]
         self.held_out = [held_out.reports[i] for i in held_out.having(Modality.REPORT)]
-        batch = preset.optimization[self.name].batch_size
-        self.sampler = EpochSampler(len(self.reports), batch, seed=seed, world_size=world_size)
+        self.sampler = EpochSampler(
+            len(self.reports), context.batch_size(self.name), seed=context.seed, world_size=context.world_size
+        )
 
     def losses(self, model: ReportAutoencoder, step: int, rank: int) -> Losses:
         return self._losses(
@@ -98,12 +83,7 @@ class ReportAutoencoderStage:
         entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD, reduction="sum") / count
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum() / count
         right = ((logits.argmax(-1) == target) & (target != PAD)).sum() / count
-        return {
-            "loss": entropy + self.kl_weight * kl,
-            "entropy": entropy.detach(),
-            "kl": kl.detach(),
-            "accuracy": right,
-        }
+        return {"loss": entropy + KL_WEIGHT * kl, "entropy": entropy.detach(), "kl": kl.detach(), "accuracy": right}
 
     @torch.no_grad()
     def finish(self) -> None:

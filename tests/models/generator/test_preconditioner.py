@@ -1,20 +1,15 @@
 """The linear estimate of the velocity, against closed forms and least squares."""
 
 import math
-from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
-from omnicxr.data.dataset import PreparedDataset
-from omnicxr.domain import Modality
 from omnicxr.flow.path import add_noise, velocity_target
 from omnicxr.flow.samplers import euler, timesteps
-from omnicxr.models.generator.network import Generator, GeneratorConfig
-from omnicxr.models.generator.preconditioner import LatentStatistics, Preconditioner
-from omnicxr.training.latents import Latents
-from omnicxr.training.statistics import latent_statistics
+from omnicxr.models.generator.preconditioner import Preconditioner
+from omnicxr.models.generator.statistics import LatentStatistics, PromptedRows, latent_statistics
 
 SHAPE, PROMPT = (2, 3), 4
 SIZE = math.prod(SHAPE)
@@ -30,12 +25,12 @@ def correlated(rank: int) -> tuple[Preconditioner, torch.Tensor, torch.Tensor]:
     part = Preconditioner(SHAPE, rank, PROMPT)
     part.set_statistics(
         LatentStatistics(
-            mean.view(SHAPE),
-            covariance.diag().sqrt().view(SHAPE),
-            axes[:, :rank],
-            spread[:rank],
-            left.diag().sqrt().view(SHAPE),
-            torch.randn(PROMPT, rank),
+            mean=mean.view(SHAPE),
+            std=covariance.diag().sqrt().view(SHAPE),
+            axes=axes[:, :rank],
+            axis_std=spread[:rank],
+            rest_std=left.diag().sqrt().view(SHAPE),
+            regression=torch.randn(PROMPT, rank),
         )
     )
     return part, mean, covariance
@@ -44,11 +39,11 @@ def correlated(rank: int) -> tuple[Preconditioner, torch.Tensor, torch.Tensor]:
 def sample(part: Preconditioner, noise: torch.Tensor, prompt: torch.Tensor | None = None) -> torch.Tensor:
     """By 400 steps with a network that says nothing."""
 
-    def velocity(x: dict[str, torch.Tensor], t: float) -> dict[str, torch.Tensor]:
-        times = torch.full((len(x["a"]),), t)
-        return {"a": part.output(x["a"], times, part.linear(x["a"], times, prompt), torch.zeros_like(x["a"]))}
+    def velocity(x: torch.Tensor, t: float) -> torch.Tensor:
+        times = torch.full((len(x),), t)
+        return part.output(x, times, linear=part.linear(x, times, prompt), network=torch.zeros_like(x))
 
-    return euler(velocity, {"a": noise}, timesteps(400))["a"]
+    return euler(velocity, noise, timesteps(400))
 
 
 def test_alone_it_samples_the_gaussian_of_its_statistics() -> None:
@@ -56,7 +51,7 @@ def test_alone_it_samples_the_gaussian_of_its_statistics() -> None:
     torch.manual_seed(0)
     part = Preconditioner(SHAPE)
     mean, std = torch.randn(SHAPE), torch.rand(SHAPE) + 0.2
-    part.set_statistics(LatentStatistics(mean, std))
+    part.set_statistics(LatentStatistics(mean=mean, std=std))
     x = sample(part, torch.randn(20_000, *SHAPE))
     assert torch.allclose(x.mean(0), mean, atol=0.05)
     assert torch.allclose(x.std(0), std, rtol=0.05)
@@ -65,11 +60,11 @@ def test_alone_it_samples_the_gaussian_of_its_statistics() -> None:
 def test_with_all_axes_it_samples_correlated_latents_and_moves_their_mean_with_the_prompt() -> None:
     part, mean, covariance = correlated(SIZE)
     noise, prompt = torch.randn(20_000, *SHAPE), torch.randn(PROMPT)
-    plain, told = sample(part, noise).flatten(1), sample(part, noise, prompt.expand(20_000, -1)).flatten(1)
+    plain, prompted = sample(part, noise).flatten(1), sample(part, noise, prompt.expand(20_000, -1)).flatten(1)
     assert torch.allclose(plain.mean(0), mean, atol=0.05)
     assert torch.allclose(plain.T.cov(), covariance, atol=0.12)
-    assert torch.allclose(told.mean(0), mean + part.axes @ (prompt @ part.regression), atol=0.05)
-    assert torch.allclose(told.T.cov(), covariance, atol=0.12)
+    assert torch.allclose(prompted.mean(0), mean + part.axes @ (prompt @ part.regression), atol=0.05)
+    assert torch.allclose(prompted.T.cov(), covariance, atol=0.12)
 
 
 @pytest.mark.parametrize("time", [0.05, 0.4, 0.9, 1.0])
@@ -106,7 +101,8 @@ def test_some_axes_tell_more_than_none_and_less_than_all() -> None:
 def test_target_of_the_network_has_unit_variance() -> None:
     torch.manual_seed(0)
     part = Preconditioner((4,))
-    part.set_statistics(LatentStatistics(torch.tensor([0.0, 1.0, -2.0, 0.5]), torch.tensor([1.0, 0.3, 2.0, 0.1])))
+    mean, std = torch.tensor([0.0, 1.0, -2.0, 0.5]), torch.tensor([1.0, 0.3, 2.0, 0.1])
+    part.set_statistics(LatentStatistics(mean=mean, std=std))
     x_0 = part.mean + part.std * torch.randn(50_000, 4)
     noise = torch.randn(50_000, 4)
     for time in (0.05, 0.4, 0.9):
@@ -114,56 +110,43 @@ def test_target_of_the_network_has_unit_variance() -> None:
         x_t = add_noise(x_0, noise, t)
         assert torch.allclose(part.input(x_t, t).std(0), torch.ones(4), atol=0.02)
         linear = part.linear(x_t, t)
-        nothing = part.output(x_t, t, linear, torch.zeros(4))
-        slope = part.output(x_t, t, linear, torch.ones(4)) - nothing
+        nothing = part.output(x_t, t, linear=linear, network=torch.zeros_like(x_t))
+        slope = part.output(x_t, t, linear=linear, network=torch.ones_like(x_t)) - nothing
         assert torch.allclose(((velocity_target(x_0, noise) - nothing) / slope).std(0), torch.ones(4), atol=0.02)
 
 
 def test_statistics_without_axes_are_refused() -> None:
     with pytest.raises(ValueError, match="principal axes"):
-        Preconditioner(SHAPE, 2, PROMPT).set_statistics(LatentStatistics(torch.zeros(SHAPE), torch.ones(SHAPE)))
-
-
-class Present:
-    """Stands for a data set of which only who has what is asked."""
-
-    def __init__(self, there: dict[Modality, np.ndarray]) -> None:
-        self.there = there
-
-    def having(self, *modalities: Modality) -> np.ndarray:
-        return np.flatnonzero(np.all([self.there[m] for m in modalities], axis=0))
+        Preconditioner(SHAPE, 2, PROMPT).set_statistics(
+            LatentStatistics(mean=torch.zeros(SHAPE), std=torch.ones(SHAPE))
+        )
 
 
 def test_statistics_of_latents_against_numpy() -> None:
-    frontal, lateral, report = Modality
-    rng, count, shape = np.random.default_rng(0), 400, (5, 2, 1)
-    embeds = {m: rng.standard_normal((count, PROMPT)).astype(np.float32) for m in Modality}
+    rng, count, shape, rank = np.random.default_rng(0), 300, (5, 2, 1), 6
+    embeds = rng.standard_normal((count, PROMPT)).astype(np.float32)
     mixing = rng.standard_normal((PROMPT, 10)) * 0.5
-    values = rng.standard_normal((count, 10)) * np.linspace(0.2, 2, 10) + embeds[report] @ mixing + 3
-    frontals = torch.from_numpy(values.reshape(count, *shape)).float()
-    latents = Latents(dict.fromkeys(Modality, frontals), {m: torch.from_numpy(e) for m, e in embeds.items()})
-    there = {report: np.ones(count, bool), lateral: np.arange(count) < 0, frontal: np.arange(count) % 4 > 0}
-    network = Generator(
-        GeneratorConfig(
-            latent_size=2, patch=1, prompt_dim=PROMPT, width=8, depth=1, heads=1, preconditioned=True, principal_axes=6
-        )
-    )
-    data = cast(PreparedDataset, cast(Any, Present(there)))
-    found = latent_statistics(latents, data, frontal, network)
-    assert (
-        found.axes is not None
-        and found.axis_std is not None
-        and found.rest_std is not None
-        and found.regression is not None
-    )
-    seen = values[there[frontal]]
-    centred = seen - seen.mean(0)
-    spread, axes = np.linalg.eigh(np.cov(seen.T))
-    np.testing.assert_allclose(np.abs(axes[:, ::-1][:, :6].T @ found.axes.numpy()), np.eye(6), atol=0.02)
-    np.testing.assert_allclose(found.axis_std, np.sqrt(spread[::-1][:6]), rtol=1e-3)
-    left = centred - centred @ axes[:, ::-1][:, :6] @ axes[:, ::-1][:, :6].T
+    values = rng.standard_normal((count, 10)) * np.linspace(0.2, 2, 10) + embeds @ mixing + 3
+    latents = torch.from_numpy(values.reshape(count, *shape)).float()
+    there = np.arange(count) % 4 > 0
+    prompted = [PromptedRows(rows=torch.from_numpy(there), prompts=torch.from_numpy(embeds[there]))]
+    found = latent_statistics(latents, rank=rank, prompt_dim=PROMPT, prompted=prompted)
+    assert found.axes is not None and found.axis_std is not None and found.rest_std is not None
+    centred = values - values.mean(0)
+    spread, axes = np.linalg.eigh(np.cov(values.T))
+    largest = axes[:, ::-1][:, :rank]
+    np.testing.assert_allclose(np.abs(largest.T @ found.axes.numpy()), np.eye(rank), atol=0.02)
+    np.testing.assert_allclose(found.axis_std, np.sqrt(spread[::-1][:rank]), rtol=1e-3)
+    left = centred - centred @ largest @ largest.T
     np.testing.assert_allclose(found.rest_std.flatten(), left.std(0, ddof=1), rtol=0.02)
-    prompts = embeds[report][there[frontal]] * PROMPT**0.5
-    best = np.linalg.lstsq(prompts, centred @ found.axes.numpy(), rcond=None)[0]
+    best = np.linalg.lstsq(embeds[there], (centred @ found.axes.numpy())[there], rcond=None)[0]
+    assert found.regression is not None
     np.testing.assert_allclose(found.regression, best, rtol=0.1, atol=0.05)
-    assert latent_statistics(latents, data, report, network).axes is None
+
+
+def test_statistics_where_little_is_known() -> None:
+    """Fewer studies than axes, nothing that can be given, or no axes at all."""
+    few = latent_statistics(torch.randn(4, *SHAPE), rank=5, prompt_dim=PROMPT)
+    assert few.axes is not None and few.axes.shape == (SIZE, 5) and not few.axes[:, 4].any()
+    assert few.regression is not None and few.regression.shape == (PROMPT, 5) and not few.regression.any()
+    assert latent_statistics(torch.randn(4, *SHAPE)).axes is None

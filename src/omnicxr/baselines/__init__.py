@@ -1,0 +1,1 @@
+"""Other designs, for comparison at equal compute."""
