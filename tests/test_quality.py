@@ -29,10 +29,3 @@ def test_no_run_time_path_reaches_the_network_or_unpickles() -> None:
 def test_files_can_be_held_in_mind() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 330, path
-
-
-def test_readme_lists_every_module() -> None:
-    from scripts.readme_tree import with_tree
-
-    readme = (ROOT / "README.md").read_text()
-    assert with_tree(readme) == readme, "run `python scripts/readme_tree.py`"
