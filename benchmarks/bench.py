@@ -16,8 +16,8 @@ import torch
 
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task
 from omnicxr.models.component import count_parameters
-from omnicxr.models.generator.network import Generator
 from omnicxr.models.generator.config import GeneratorConfig
+from omnicxr.models.generator.network import Generator
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.render import render

@@ -44,7 +44,7 @@ class PromptedRows:
 def latent_statistics(
     values: Float[Tensor, " n *latent"], *, rank: int = 0, prompt_dim: int = 0, prompted: Sequence[PromptedRows] = ()
 ) -> LatentStatistics:
-    """Of clean latents; `rank` principal axes come from torch's global generator, 0 for none.
+    """Of clean latents, with `rank` principal axes, 0 for none.
 
     prompted: for every set of modalities that can be given, who has it; the mean along the axes follows from them.
     """
@@ -55,7 +55,9 @@ def latent_statistics(
     found = min(rank, *centred.shape)
     axes = torch.zeros(centred.shape[1], rank)
     spare = min(found + SPARE_AXES, *centred.shape)
-    axes[:, :found] = torch.svd_lowrank(centred, q=spare, niter=POWER_ITERATIONS)[2][:, :found]
+    with torch.random.fork_rng(devices=[]):  # the same axes for the same latents, whatever was drawn before
+        torch.manual_seed(0)
+        axes[:, :found] = torch.svd_lowrank(centred, q=spare, niter=POWER_ITERATIONS)[2][:, :found]
     along = centred @ axes  # [n, rank]
     rest = (centred - along @ axes.T).view_as(values)
     return LatentStatistics(
