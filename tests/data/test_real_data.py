@@ -43,9 +43,9 @@ def test_sections_survive_free_text(openi: Path) -> None:
 
 def test_counts_of_the_tables(openi: Path, tmp_path: Path) -> None:
     account = prepare(PrepareConfig(kind="openi"), openi, tmp_path / "out", dry_run=True)
-    assert account["studies_seen"] == 3851
-    assert account["studies"] + sum(account["dropped"].values()) == 3851
-    assert sum(account["images_left_out"].values()) == 7466 or not account["images_left_out"]
+    assert account.studies_seen == 3851
+    assert account.studies + sum(account.dropped.values()) == 3851
+    assert sum(account.images_left_out.values()) == 7466 or not account.images_left_out
 
 
 def test_nih(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_nih(tmp_path: Path) -> None:
     if not folder.is_dir():
         pytest.skip("needs ChestX-ray14 pictures: set OMNICXR_REAL_DATA to the folder that holds nih/")
     account = prepare(PrepareConfig(kind="nih"), folder, tmp_path / "out", dry_run=True)
-    assert (account["studies_seen"], account["studies"], account["dropped"]) == (1368, 1368, {})
+    assert (account.studies_seen, account.studies, account.dropped) == (1368, 1368, {})
 
 
 def test_agrees_with_the_gold_labels() -> None:

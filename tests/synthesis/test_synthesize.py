@@ -56,8 +56,8 @@ def test_is_a_prepared_data_set(made: Path) -> None:
     assert data.available.all()
     assert data.image(3, Modality.LATERAL).shape == (64, 64)
     assert (data.labels == 1).any(1).all()
-    assert data.manifest["synthetic"]["draws"] == 10
-    assert data.manifest["splits"] == {"train": 10, "validate": 0, "test": 0}
+    assert data.manifest.synthetic["draws"] == 10
+    assert data.manifest.splits == {"train": 10, "validate": 0, "test": 0}
 
 
 def test_provenance_in_every_picture(made: Path, model_folder: Path) -> None:
@@ -131,21 +131,20 @@ def children(pid: int) -> list[int]:
 
 def test_workers_that_keep_dying(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("x")
+    shards = [(range(6), tmp_path / "train-0.parquet")]
     with pytest.raises(UserError, match=r"3 times in a row.*6 studies are left.*what is done is kept"):
-        list(
-            _with_processes(_Job(CONFIG, tmp_path / "nowhere"), [(range(6), tmp_path / "train-0.parquet")], 1, ("cpu",))
-        )
+        list(_with_processes(_Job(CONFIG, tmp_path / "nowhere"), shards, workers=1, devices=("cpu",)))
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
 
 
 @dataclass(frozen=True)
 class FullDisk:
-    """A worker's maker that notes every shard it is asked for and cannot write it: the first at once, others as slowly
-    as shards are made."""
+    """A worker's writer that notes every shard it is asked for and cannot write it: the first at once, others as slowly
+    as shards are generated."""
 
     folder: Path
 
-    def maker(self, device: str) -> FullDisk:
+    def writer(self, device: str) -> FullDisk:
         return self
 
     def write(self, items: range, path: Path) -> None:
@@ -161,7 +160,7 @@ class FullDisk:
 def test_an_error_ends_the_run_at_once(tmp_path: Path, run: Callable[..., Iterator[int]]) -> None:
     todo = [(range(i, i + 1), tmp_path / f"train-{i}.parquet") for i in range(100)]
     with pytest.raises(UserError, match=r"^Cannot write .*train-0.parquet: No space left on device\.$"):
-        list(run(FullDisk(tmp_path), todo, 1, ("cpu",)))
+        list(run(FullDisk(tmp_path), todo, workers=1, devices=("cpu",)))
     assert len(list(tmp_path.iterdir())) < 10
 
 
@@ -185,14 +184,14 @@ def test_full_disk(made: Path, model_folder: Path, tmp_path: Path) -> None:
 
 def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     before = content(made)
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="another seed"):
         synthesize(replace(CONFIG, seed=1), model_folder, made)
     slower = Path(shutil.copytree(model_folder, tmp_path / "slower"))  # the same weights and other defaults of sampling
     index = json.loads((slower / "model_index.json").read_text())
     (slower / "model_index.json").write_text(
         json.dumps(index | {"sampling": index["sampling"] | {"order": "together"}})
     )
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="another sampling"):
         synthesize(CONFIG, slower, made)
     with pytest.raises(UserError, match="1 to 1000"):
         synthesize(replace(CONFIG, steps=0), model_folder, tmp_path / "never")
@@ -226,11 +225,14 @@ def test_from_nothing_labels_come_from_the_report(model_folder: Path, tmp_path: 
 def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None:
     """A condition that nothing meets: every try is used, the best draw is kept, and the account says so."""
     config = replace(CONFIG, wish=Wish(num=3), gate=Gate(alignment=1.1, tries=3))
-    about = synthesize(config, model_folder, tmp_path / "never")["synthetic"]
+    about = synthesize(config, model_folder, tmp_path / "never").synthetic
     assert (about["draws"], about["below_the_gate"]) == (9, 3)
-    about = synthesize(
-        replace(config, gate=Gate(alignment=-1, agreement=0, tries=3)), model_folder, tmp_path / "always"
-    )["synthetic"]
+    about = (
+        synthesize(
+            replace(config, gate=Gate(alignment=-1, agreement=0, tries=3)), model_folder, tmp_path / "always"
+        ).synthetic
+        or {}
+    )
     assert (about["draws"], about["below_the_gate"]) == (3, 0)
     picture = PreparedDataset(tmp_path / "never", "train").table.column("frontals")[0][0]["bytes"].as_py()
     assert json.loads(Image.open(io.BytesIO(picture)).text["omnicxr"])["tries"] == 3  # type: ignore[attr-defined]

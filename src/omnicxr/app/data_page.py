@@ -10,6 +10,7 @@ import numpy as np
 from omnicxr.app.page import Page
 from omnicxr.app.plots import new_figure
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.manifest import Manifest
 from omnicxr.domain import IMAGE_MODALITIES, Finding
 from omnicxr.training.sheets import grid
 
@@ -24,8 +25,8 @@ def data_page(splits: dict[str, PreparedDataset]) -> Page:
     page.heading("Account")
     page.table(("studies", "count"), account_rows(manifest))
     page.heading("Pictures left out")
-    page.table(("reason", "count"), list(manifest["images_left_out"].items()) or [("none", 0)])
-    copies = manifest["copies_across_splits"]
+    page.table(("reason", "count"), list(manifest.images_left_out.items()) or [("none", 0)])
+    copies = manifest.copies_across_splits
     page.text(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
     if copies["listed"]:
         page.table(
@@ -58,14 +59,14 @@ def data_page(splits: dict[str, PreparedDataset]) -> Page:
     return page
 
 
-def account_rows(manifest: dict[str, Any]) -> list[tuple[str, int]]:
+def account_rows(manifest: Manifest) -> list[tuple[str, int]]:
     """Seen, dropped under each reason, kept; what was kept by split and by modalities."""
     return [
-        ("seen", manifest["studies_seen"]),
-        *((f"dropped: {reason}", count) for reason, count in manifest["dropped"].items()),
-        ("kept", manifest["studies"]),
-        *((f"  {split}", count) for split, count in manifest["splits"].items()),
-        *((f"  with {there}", count) for there, count in manifest["modalities"].items()),
+        ("seen", manifest.studies_seen),
+        *((f"dropped: {reason}", count) for reason, count in manifest.dropped.items()),
+        ("kept", manifest.studies),
+        *((f"  {split}", count) for split, count in manifest.splits.items()),
+        *((f"  with {there}", count) for there, count in manifest.modalities.items()),
     ]
 
 

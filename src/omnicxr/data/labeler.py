@@ -1,4 +1,4 @@
-"""Findings from report text by rule; every label keeps the phrase that it comes from.
+"""Findings from English report text by rule; every label keeps the phrase that it comes from.
 
 The scheme of NegEx (Chapman et al. 2001) and the CheXpert labeler (Irvin et al. 2019): phrases name a finding, cues
 around them inside the sentence negate or weaken it; then combine: positive over uncertain over negative. `lexicon` and
@@ -15,6 +15,8 @@ from omnicxr.data.cues import CUES
 from omnicxr.data.lexicon import LEXICON, NOT_THE_CHEST
 from omnicxr.domain import Finding, LabelState
 
+LANGUAGE = "en"
+"""Of the reports that it reads."""
 SCOPE_CHARACTERS = 160
 """A cue acts no further than this."""
 NEAR = 40

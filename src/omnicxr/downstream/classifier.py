@@ -34,6 +34,7 @@ class SmallNetwork(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(CHANNELS[-1], len(Finding)))
 
     def forward(self, x: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b 14"]:
+        """Pictures in -1..1 => logits of the findings."""
         return self.head(self.trunk(x))
 
 
@@ -45,6 +46,7 @@ class GreyNetwork(nn.Module):
         self.network = network
 
     def forward(self, x: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b 14"]:
+        """Pictures in -1..1 => logits of the findings."""
         return self.network(x.expand(-1, 3, -1, -1))
 
 
@@ -128,9 +130,9 @@ def uncertain_as(labels: Tensor, rule: str) -> Tensor:
 def train_classifier(
     network: nn.Module,
     data: TrainingSet,
-    view: Modality,
     spec: ClassifierSpec,
     *,
+    view: Modality,
     steps: int,
     peak: float,
     uncertain: str,
@@ -165,7 +167,7 @@ def train_classifier(
 
 @torch.no_grad()
 def scores_of(
-    network: nn.Module, data: PreparedDataset, rows: np.ndarray, view: Modality, device: str = "cpu"
+    network: nn.Module, data: PreparedDataset, rows: np.ndarray, *, view: Modality, device: str = "cpu"
 ) -> np.ndarray:
     """Finding probabilities float32 [n, 14]."""
     network.to(device).eval()

@@ -65,6 +65,7 @@ class Atlas:
 
     @property
     def device(self) -> torch.device:
+        """Where the fields lie."""
         return self.soft.device
 
     def axes(self, box: Box) -> tuple[Tensor, Tensor, Tensor]:

@@ -114,7 +114,7 @@ def _add_consolidation(body: Body, lesion: Consolidation) -> None:
     box, lobe, (x, y, z) = _lobe(body, lesion.lobe)
     cx, cy, cz = _centre_in((x, y, z), lobe, lesion.centre)
     shape = tuple(lobe.shape)
-    squash = 1 + 0.2 * torch.randn(3, generator=body.generator).clamp(-1, 1)
+    squash = 1 + 0.2 * torch.randn(3, generator=body.rng).clamp(-1, 1)
     sx, sy, sz = (float(s) * lesion.radius_mm for s in squash)
     r = (((x - cx) / sx) ** 2 + ((y - cy) / sy) ** 2 + ((z - cz) / sz) ** 2).sqrt()
     edge = 1 - r + 0.26 * body.noise(shape, 20) + 0.12 * body.noise(shape, 8)
@@ -138,7 +138,7 @@ def _add_atelectasis(body: Body, lesion: Atelectasis) -> None:
     cx = float(lung.low[0] + lung.high[0]) / 2
     floor = -62.0
     for plate in range(lesion.plates):
-        u = torch.rand(5, generator=body.generator).tolist()
+        u = torch.rand(5, generator=body.rng).tolist()
         slope_x, slope_y = (u[0] - 0.5) * 0.7, (u[1] - 0.5) * 0.5
         px, py, pz = cx + (u[2] - 0.5) * 40, -28 + (u[3] - 0.5) * 50, floor + 20 * plate + 12 * u[4]
         height = z - pz - slope_x * (x - px) - slope_y * (y - py) - 3 * torch.cos((x - px) / 18)
@@ -170,7 +170,7 @@ def _add_fracture(body: Body, lesion: RibFracture) -> None:
     """Break neighbouring ribs on their lateral arc: a gap, a step of the front part, callus around it."""
     atlas = body.atlas
     sign = SIDE_SIGN[lesion.side]
-    angle = math.radians(-18 + 36 * float(torch.rand(1, generator=body.generator)))
+    angle = math.radians(-18 + 36 * float(torch.rand(1, generator=body.rng)))
     for n in range(lesion.first_rib, lesion.first_rib + lesion.count):
         rib = atlas.labels == FIRST_RIB[lesion.side] + n
         corners = [(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(rib, as_tuple=True)]

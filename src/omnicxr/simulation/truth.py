@@ -61,6 +61,10 @@ class Exposure:
     brightness: float
 
 
+def _size(share: float) -> str:
+    return "small" if share < 0.24 else "moderate" if share < 0.42 else "large"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cardiomegaly:
     """Large heart; how large is in `Anatomy.heart_scale`."""
@@ -87,7 +91,8 @@ class Effusion:
 
     @property
     def size(self) -> str:
-        return "small" if self.level < 0.24 else "moderate" if self.level < 0.42 else "large"
+        """small, moderate or large."""
+        return _size(self.level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +106,8 @@ class Pneumothorax:
 
     @property
     def size(self) -> str:
-        return "small" if self.collapse < 0.24 else "moderate" if self.collapse < 0.42 else "large"
+        """small, moderate or large."""
+        return _size(self.collapse)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +123,12 @@ class Consolidation:
 
     @property
     def side(self) -> str:
+        """left or right."""
         return self.lobe.split()[0]
 
     @property
     def size(self) -> str:
+        """small, moderate or large."""
         return "small" if self.radius_mm < 30 else "large" if self.radius_mm > 46 else "moderate"
 
 
@@ -143,6 +151,7 @@ class Edema:
 
     @property
     def size(self) -> str:
+        """mild, moderate or severe."""
         return "mild" if self.severity < 0.45 else "moderate" if self.severity < 0.75 else "severe"
 
 
@@ -157,10 +166,12 @@ class Nodule:
 
     @property
     def side(self) -> str:
+        """left or right."""
         return self.lobe.split()[0]
 
     @property
     def size(self) -> str:
+        """nodule or mass."""
         return "mass" if self.diameter_mm > 30 else "nodule"
 
 
@@ -205,7 +216,7 @@ OPACITIES = frozenset({Finding.ATELECTASIS, Finding.CONSOLIDATION, Finding.EDEMA
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """All that a study is made from. Rendering adds `measures`, the quantities read off the deformed anatomy."""
+    """All that a study depends on. Rendering adds `measures`, the quantities read off the deformed anatomy."""
 
     seed: int
     index: int
@@ -242,5 +253,6 @@ class Truth:
         return out
 
     def to_json(self) -> dict[str, Any]:
+        """As JSON; lesions carry their type."""
         lesions = [{"type": type(lesion).__name__, **asdict(lesion)} for lesion in self.lesions]
         return {**asdict(self), "lesions": lesions}

@@ -1,5 +1,5 @@
-"""What synthetic studies are made from: studies of a prepared data set, a table of sentences, or sentences composed by
-the simulator's grammar."""
+"""What synthetic studies are generated from: studies of a prepared data set, a table of sentences, or sentences
+composed by the simulator's grammar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.labeler import label_report
+from omnicxr.data.labeler import LANGUAGE, label_report
 from omnicxr.data.sources.base import sex, years
 from omnicxr.data.table_files import read_table
 from omnicxr.domain import Finding, Labels, Modality, Task, UserError
@@ -40,6 +40,10 @@ class Prompts:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def language(self, index: int) -> str:
+        """Of the report of one prompt, as ISO 639-1."""
+        return self.data.languages[int(self.rows[index])] if self.data and self.rows is not None else LANGUAGE
 
     def given(self, index: int, task: Task) -> dict[str, Any]:
         """What the pipeline is given for one prompt."""
@@ -174,7 +178,7 @@ class Wish:
 
 
 def choose(prompts: Prompts, wish: Wish, seed: int) -> np.ndarray:
-    """The prompt [n] of every study to make. Raises UserError for a finding, a sex or ages that no prompt has."""
+    """The prompt [n] of every study to generate. Raises UserError for a finding, a sex or ages that no prompt has."""
     rows = _of_persons(prompts, wish)
     if not wish.balance and not wish.per_finding:
         return rows[np.arange(wish.num) // wish.samples % len(rows)]
@@ -202,7 +206,7 @@ def _of_persons(prompts: Prompts, wish: Wish) -> np.ndarray:
         youngest, oldest = wish.ages
         fits &= np.array([a is not None and youngest <= a <= oldest for a in prompts.ages])
     if not fits.any():
-        who = " ".join([*([wish.sex] if wish.sex else []), *(["{:g}-{:g}".format(*wish.ages)] if wish.ages else [])])
+        who = " ".join(filter(None, (wish.sex, "{:g}-{:g}".format(*wish.ages) if wish.ages else None)))
         raise UserError(
             f"No prompt is of a person with the wished sex and age ({who}): give prompts that are, or leave --sex and"
             " --ages out."

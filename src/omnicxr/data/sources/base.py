@@ -1,4 +1,4 @@
-"""What every reader offers, and what readers share."""
+"""What every source offers, and what sources share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omnicxr.domain import Finding, Labels, LabelState, Study, View
 class StudySource(Protocol):
     """A data set on disk. Studies come in a fixed order, each exactly once.
 
-    Raises UserError, when made or while `studies` runs, for a table that is missing, damaged or of another layout.
+    Raises UserError, when created or while `studies` runs, for a table that is missing, damaged or of another layout.
     """
 
     dropped: Counter[str]
@@ -23,20 +23,22 @@ class StudySource(Protocol):
     images_left_out: Counter[str]
     """Reason => number of pictures left out of studies, filled while `studies` runs."""
 
-    def studies(self) -> Iterator[Study]: ...
+    def studies(self) -> Iterator[Study]:
+        """All studies, from the first one at every call."""
+        ...
 
 
 class Source:
-    """Counters and checks that readers share."""
+    """Counters and checks that sources share."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.real_root = root.resolve()
+        self._resolved_root = root.resolve()
         self.dropped: Counter[str] = Counter()
         self.images_left_out: Counter[str] = Counter()
 
     def _inside(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self.real_root)
+        return path.resolve().is_relative_to(self._resolved_root)
 
     def picture(self, path: Path) -> Path | None:
         """The path, or None with the reason counted: it must lie in the data folder and be there."""

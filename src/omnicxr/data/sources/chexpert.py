@@ -35,11 +35,12 @@ def view_of(frontal_lateral: str, ap_pa: str) -> View | None:
 
 
 class CheXpert(Source):
-    """Reader of CheXpert, either resolution."""
+    """CheXpert, either resolution."""
 
     name = "chexpert"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the tables."""
         tables = [name for name in ("train", "valid", "test") if (self.root / f"{name}.csv").is_file()]
         if not tables:
             raise UserError(f"{self.root} has no train.csv or valid.csv: point at the folder of the CheXpert download.")
@@ -86,12 +87,13 @@ class CheXpert(Source):
 
 
 class CheXpertPlus(Source):
-    """Reader of CheXpert Plus, PNG or the JPEG pictures of CheXpert under the same paths."""
+    """CheXpert Plus, PNG or the JPEG pictures of CheXpert under the same paths."""
 
     name = "chexpert-plus"
     table = "df_chexpert_plus_240401.csv"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the tables."""
         columns = (
             "path_to_image",
             "frontal_lateral",

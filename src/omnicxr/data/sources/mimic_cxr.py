@@ -33,11 +33,12 @@ Key = tuple[str, str]
 
 
 class MimicCxrJpg(Source):
-    """Reader of the JPEG release."""
+    """The JPEG release."""
 
     name, suffix = "mimic-cxr-jpg", ".jpg"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of patient and study identifiers."""
         splits = self._splits()
         labels = self._labels()
         truth = self._truth()
@@ -110,7 +111,7 @@ class MimicCxrJpg(Source):
 
 
 class MimicCxr(MimicCxrJpg):
-    """Reader of the DICOM release."""
+    """The DICOM release."""
 
     name, suffix = "mimic-cxr", ".dcm"
 

@@ -38,11 +38,12 @@ LABELS = {
 
 
 class Nih(Source):
-    """Reader of ChestX-ray14."""
+    """ChestX-ray14."""
 
     name = "nih"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the table."""
         path = next((p for t in TABLES if (p := self.root / t).is_file()), None)
         if path is None:
             raise UserError(f"{self.root} has no {TABLES[0]}: point at the folder of the ChestX-ray14 download.")

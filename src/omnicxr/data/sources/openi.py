@@ -30,11 +30,12 @@ XML_FOLDERS, XML_IMAGES = ("ecgen-radiology", "reports_xml", "."), ("NLMCXR_png"
 
 
 class OpenI(Source):
-    """Reader of both forms; tables are used where both are there."""
+    """Both forms; tables are used where both are there."""
 
     name = "openi"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the reports."""
         if (self.root / "indiana_reports.csv").is_file():
             yield from self._from_tables()
         elif files := next(

@@ -91,11 +91,12 @@ LABELS = {sign: finding for finding, signs in _SIGNS.items() for sign in signs}
 
 
 class PadChest(Source):
-    """Reader of the full release."""
+    """The full release."""
 
     name = "padchest"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of patient and study identifiers."""
         path = next((p for p in (self.root / TABLE, self.root / f"{TABLE}.gz") if p.is_file()), self.root / TABLE)
         columns = ("ImageID", "StudyID", "PatientID", "Projection", "Labels", "Report")
         optional = ("ImageDir", "PatientBirth", "StudyDate_DICOM", "PatientSex_DICOM")
@@ -113,6 +114,7 @@ class PadChest(Source):
                 subject_id=patient,
                 study_id=study,
                 source=self.name,
+                language="es",
                 images=tuple(ref for row in images if (ref := self._image(row))),
                 sections={"findings": report} if report else {},
                 labels=_labels(images),

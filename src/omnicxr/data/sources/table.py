@@ -41,7 +41,7 @@ ROW_SPLITS = {**SPLIT_NAMES, "val": "validate"}
 
 
 class TableSource(Source):
-    """Reader of a table. Raises UserError for a role that is not known or a mapping that names neither a picture nor a
+    """A table. Raises UserError for a role that is not known or a mapping that names neither a picture nor a
     text."""
 
     name = "table"
@@ -58,6 +58,7 @@ class TableSource(Source):
             )
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the table."""
         rows = enumerate(
             read_table(
                 self.path, tuple(self.columns.values()), tuple(f for f in Finding if f not in self.columns.values())

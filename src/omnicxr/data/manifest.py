@@ -1,0 +1,166 @@
+"""manifest.json: what a prepared data set holds, what became of every study, and the hash of each shard.
+
+It is written last, so a folder that has one is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from omnicxr.data.duplicates import find_copies
+from omnicxr.data.files import sha256, write_json
+from omnicxr.data.shards import read_notes, read_shard
+from omnicxr.domain import IMAGE_MODALITIES, SPLITS, Modality, UserError
+
+MANIFEST = "manifest.json"
+FORMAT = 3
+"""2 had no column `language`."""
+COPIES_LISTED = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Each study that was seen is in `studies` or in `dropped`."""
+
+    studies_seen: int
+    dropped: dict[str, int]
+    """Reason => studies."""
+    studies: int
+    splits: dict[str, int]
+    sources: dict[str, int] = field(default_factory=dict)
+    modalities: dict[str, int] = field(default_factory=dict)
+    """frontal+lateral+report, ... => studies that have just these."""
+    views: dict[str, int] = field(default_factory=dict)
+    images_left_out: dict[str, int]
+    """Reason => pictures."""
+    unreadable: list[dict[str, str]] = field(default_factory=list)
+    """study_id and error of studies that a picture that cannot be read cost."""
+    copies_across_splits: dict[str, Any] = field(default_factory=dict)
+    """exact and near: how many pictures have a copy in another split; the first of them listed."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What it was prepared with."""
+    shards: dict[str, str] = field(default_factory=dict)
+    """File name => SHA-256."""
+    synthetic: dict[str, Any] = field(default_factory=dict)
+    """How a synthetic data set was generated; empty for any other."""
+
+    @classmethod
+    def read(cls, root: Path) -> Manifest:
+        """That of a prepared data set. Raises UserError for a folder that is none."""
+        try:
+            found = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+            return cls(**{f.name: found[f.name] for f in fields(cls) if f.name in found})
+        except FileNotFoundError:
+            raise UserError(
+                f"{root} is not a prepared data set ({MANIFEST} is missing): run `omnicxr prepare` first."
+            ) from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{root / MANIFEST} is damaged ({error}): run `omnicxr prepare` again.") from error
+
+    def write(self, root: Path) -> None:
+        """Put it beside its shards."""
+        values = {"format": FORMAT, **asdict(self)}
+        if not self.synthetic:
+            del values["synthetic"]
+        write_json(root / MANIFEST, values)
+
+    def shards_of(self, split: str) -> list[str]:
+        """Names of the shards of a split, in order."""
+        return [name for name in sorted(self.shards) if name.startswith(f"{split}-")]
+
+
+def write_manifest(
+    out: Path,
+    shards: Sequence[Path],
+    *,
+    options: Mapping[str, Any],
+    studies_seen: int,
+    dropped: Mapping[str, int],
+    images_left_out: Mapping[str, int],
+    synthetic: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Add up the shards, of which each has its own notes, and write the manifest of a data set that is whole now.
+
+    `dropped` and `images_left_out` count what did not reach a shard.
+    """
+    tally = _Tally()
+    tally.dropped.update(dropped)
+    tally.images_left_out.update(images_left_out)
+    for shard in shards:
+        tally.add(shard)
+    manifest = Manifest(
+        studies_seen=studies_seen,
+        dropped=_in_order(tally.dropped),
+        studies=tally.splits.total(),
+        splits={s: tally.splits[s] for s in SPLITS},
+        sources=_in_order(tally.sources),
+        modalities=_in_order(tally.modalities),
+        views=_in_order(tally.views),
+        images_left_out=_in_order(tally.images_left_out),
+        unreadable=sorted(tally.unreadable, key=lambda note: note["study_id"]),
+        copies_across_splits=tally.copies(),
+        options=json.loads(json.dumps(options)),
+        shards={shard.name: sha256(shard) for shard in shards},
+        synthetic=dict(synthetic or {}),
+    )
+    assert manifest.studies + tally.dropped.total() == studies_seen
+    manifest.write(out)
+    return manifest
+
+
+class _Tally:
+    """What shards hold, added up."""
+
+    COLUMNS = (
+        "split",
+        "source",
+        "study_id",
+        "report",
+        *(f"{m}_{c}" for m in IMAGE_MODALITIES for c in ("views", "hashes")),
+    )
+
+    def __init__(self) -> None:
+        self.dropped, self.images_left_out = Counter[str](), Counter[str]()
+        self.splits, self.sources, self.modalities, self.views = (Counter[str]() for _ in range(4))
+        self.unreadable: list[dict[str, str]] = []
+        self.hashes: list[bytes] = []
+        self.owners: list[tuple[str, str]] = []
+        """Split and study of each of `hashes`."""
+
+    def add(self, shard: Path) -> None:
+        notes = read_notes(shard)
+        self.images_left_out.update(notes["images_left_out"])
+        for note in notes["dropped"]:
+            self.dropped[note["reason"]] += 1
+            if note["error"]:
+                self.unreadable.append({"study_id": note["study_id"], "error": note["error"]})
+        for row in read_shard(shard, self.COLUMNS).to_pylist():
+            self._add_row(row)
+
+    def _add_row(self, row: dict[str, Any]) -> None:
+        self.splits[row["split"]] += 1
+        self.sources[row["source"]] += 1
+        there = [m for m in Modality if row[f"{m}_views" if m.is_image else "report"]]
+        self.modalities["+".join(there)] += 1
+        for m in IMAGE_MODALITIES:
+            self.views.update(row[f"{m}_views"])
+            self.hashes += row[f"{m}_hashes"]
+            self.owners += [(row["split"], row["study_id"])] * len(row[f"{m}_hashes"])
+
+    def copies(self) -> dict[str, Any]:
+        found = find_copies(self.hashes, [split for split, _ in self.owners])
+        listed = [
+            {"studies": ["/".join(self.owners[i]), "/".join(self.owners[j])], "differing_bits": max(bits, 0)}
+            for i, j, bits in found[:COPIES_LISTED]
+        ]
+        exact = sum(bits < 0 for _, _, bits in found)
+        return {"exact": exact, "near": len(found) - exact, "listed": listed}
+
+
+def _in_order(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
