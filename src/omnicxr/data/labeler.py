@@ -78,11 +78,10 @@ def find_mentions(text: str) -> list[Mention]:
                 sentence = next(i for i, e in enumerate(ends) if start < e)
                 if sentence not in cues:
                     cues[sentence] = _cues(lowered, ends[sentence - 1] if sentence else 0, ends[sentence])
-                state, cue = _decide(kind, lowered, start, end, cues[sentence])
+                state, cue = _decide(kind, lowered, cues[sentence], start=start, end=end)
                 if state is not None:
-                    mentions.append(
-                        Mention(finding, state, text[start:end] if len(text) == len(lowered) else match[0], cue, start)
-                    )
+                    phrase = text[start:end] if len(text) == len(lowered) else match[0]
+                    mentions.append(Mention(finding, state, phrase=phrase, cue=cue, start=start))
     return sorted(mentions, key=lambda m: m.start)
 
 
@@ -95,15 +94,12 @@ class _Cue:
 
 
 def _cues(text: str, start: int, end: int) -> list[_Cue]:
-    found = _CUE.finditer(text, start, end)
-    return [
-        _Cue(m.lastgroup or "", m.start(), m.end(), m[0])
-        for m in found
-        if not (m.start() and text[m.start() - 1].isalnum())
-    ]
+    """The cues of a sentence that begin a word."""
+    found = [m for m in _CUE.finditer(text, start, end) if not (m.start() and text[m.start() - 1].isalnum())]
+    return [_Cue(m.lastgroup or "", m.start(), m.end(), m[0]) for m in found]
 
 
-def _decide(kind: str, text: str, start: int, end: int, cues: list[_Cue]) -> tuple[LabelState | None, str]:
+def _decide(kind: str, text: str, cues: list[_Cue], *, start: int, end: int) -> tuple[LabelState | None, str]:
     """State of one mention: cues before it as far as a stop, the nearest first, else the first one after it.
 
     A negation before a weakening without a comma between them negates: "no consolidation to suggest pneumonia".

@@ -53,7 +53,7 @@ def worker_pool(
         try:
             yield pool
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _start(set_up: Callable[[Any, Any], None], job: Any, names: Any) -> None:

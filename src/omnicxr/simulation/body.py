@@ -76,8 +76,7 @@ def _add_habitus(body: Body, anatomy: Anatomy) -> None:
         body.soft = torch.where(skin < -anatomy.fat_mm, torch.zeros_like(body.soft), body.soft)
     if anatomy.breast_mm <= 0:
         return
-    box: Box = (slice(0, skin.shape[0]), slice(0, skin.shape[1]), slice(0, skin.shape[2]))
-    x, y, z = atlas.axes(box)
+    x, y, z = atlas.axes(atlas.whole)
     depth = anatomy.breast_mm + 0.4 * max(anatomy.fat_mm, 0)
     droop = 0.6 * anatomy.breast_mm
     for sign in (-1.0, 1.0):

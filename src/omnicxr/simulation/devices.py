@@ -7,7 +7,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from omnicxr.simulation.atlas import ESOPHAGUS, STOMACH, SVC, TRACHEA, Box
+from omnicxr.simulation.atlas import ESOPHAGUS, STOMACH, SVC, TRACHEA
 from omnicxr.simulation.body import Body
 from omnicxr.simulation.truth import Device
 
@@ -55,8 +55,7 @@ def _pacemaker(body: Body, sign: float) -> None:
     """Can under the skin below the clavicle; one or two leads through the superior vena cava to the right heart."""
     atlas = body.atlas
     cx, cz = sign * 92.0, 92.0
-    full: Box = tuple(slice(0, n) for n in body.soft.shape)  # type: ignore[assignment]
-    x, y, z = atlas.axes(full)
+    x, y, z = atlas.axes(atlas.whole)
     dx, dz = (x - cx) / 20, (z - cz) / 17
     face = torch.sigmoid((1 - (dx.abs() ** 3 + dz.abs() ** 3) ** (1 / 3)) / 0.06)
     depth = torch.sigmoid((4.5 - (atlas.skin_mm - 9).abs()) / 0.8) * (y > 0)

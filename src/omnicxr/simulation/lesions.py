@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from omnicxr.simulation.atlas import FIRST_RIB, LUNG_LABELS, Box
+from omnicxr.simulation.atlas import FIRST_RIB, Box, box_around
 from omnicxr.simulation.body import Body
 from omnicxr.simulation.devices import add_device
 from omnicxr.simulation.truth import (
@@ -93,8 +93,7 @@ def _add_pneumothorax(body: Body, lesion: Pneumothorax) -> None:
 def _lobe(body: Body, name: str) -> tuple[Box, Tensor, tuple[Tensor, Tensor, Tensor]]:
     """The lobe's bounding box, its soft mask [d, h, w] and the coordinates over the box."""
     mask = body.atlas.labels == LOBE_LABELS[name]
-    corners = [(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(mask, as_tuple=True)]
-    box: Box = tuple(slice(lo, hi) for lo, hi in corners)  # type: ignore[assignment]
+    box = box_around(mask)
     smooth = F.avg_pool3d(mask[box][None].float(), 3, 1, 1, count_include_pad=False)[0]
     return box, smooth, body.atlas.axes(box)
 
@@ -173,11 +172,7 @@ def _add_fracture(body: Body, lesion: RibFracture) -> None:
     angle = math.radians(-18 + 36 * float(torch.rand(1, generator=body.rng)))
     for n in range(lesion.first_rib, lesion.first_rib + lesion.count):
         rib = atlas.labels == FIRST_RIB[lesion.side] + n
-        corners = [(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(rib, as_tuple=True)]
-        pad = round(14 / atlas.spacing_mm)
-        box: Box = tuple(
-            slice(max(lo - pad, 0), min(hi + pad, s)) for (lo, hi), s in zip(corners, rib.shape, strict=True)
-        )  # type: ignore[assignment]
+        box = box_around(rib, round(14 / atlas.spacing_mm))
         x, y, z = atlas.axes(box)
         around = F.max_pool3d(rib[box][None].float(), 3, 1, 1)[0]
         along = (y * math.cos(angle) - (x * sign - 100) * math.sin(angle)).expand(around.shape)
@@ -196,13 +191,3 @@ def _add_fracture(body: Body, lesion: RibFracture) -> None:
         r2 = sum((p - c) ** 2 for p, c in zip((x, y, z), at, strict=True))
         callus = 0.45 * torch.exp(-r2 / 8.0**2)  # type: ignore[operator]
         body.bone[box] = bone - own + own * (1 - front) * gap + moved * gap + callus
-
-
-def lung_volume_ml(body: Body, side: str, density_above: float = 0.9) -> float:
-    """Volume inside one lung that is at least as dense as `density_above`: fluid or solid tissue, ml."""
-    lung = body.atlas.lungs[side]
-    dense = (body.soft[lung.box] > density_above) & (lung.mask > 0.5)
-    return float(dense.sum()) * body.atlas.spacing_mm**3 / 1000
-
-
-__all__ = ["LUNG_LABELS", "add_lesion", "lung_volume_ml"]

@@ -206,7 +206,6 @@ Lesion = (
     | RibFracture
     | Device
 )
-LESION_TYPES: dict[str, type] = {t.__name__: t for t in Lesion.__args__}  # type: ignore[attr-defined]
 
 DEVICE_KINDS = ("pacemaker", "central line", "endotracheal tube", "nasogastric tube", "chest tube")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from omnicxr.data.sections import clean_text, split_sections
-from omnicxr.data.table_files import decode_text
-from omnicxr.domain import Finding, Labels, LabelState, Study, View
+from omnicxr.data.table_files import Row, decode_text
+from omnicxr.domain import Finding, ImageRef, Labels, LabelState, Study, View
 
 
 class StudySource(Protocol):
@@ -49,6 +49,14 @@ class Source:
         else:
             return path
         return None
+
+    def _image(self, row: Row) -> ImageRef | None:
+        """The picture of a row; None, with the reason counted, where it is not used. For sources with a row each."""
+        raise NotImplementedError
+
+    def _refs(self, rows: Iterable[Row]) -> tuple[ImageRef, ...]:
+        """The pictures of the rows that have one."""
+        return tuple(ref for row in rows if (ref := self._image(row)))
 
     def text(self, path: Path) -> str:
         """A report file's text; "" where it is missing or lies outside of the data folder."""
