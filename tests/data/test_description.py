@@ -1,4 +1,4 @@
-"""Sentences made from labels."""
+"""Sentences that say labels."""
 
 import csv
 import json

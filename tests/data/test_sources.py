@@ -1,4 +1,4 @@
-"""Every reader on files in the exact layout of its data set."""
+"""Every source on files in the exact layout of its data set."""
 
 import csv
 import gzip

@@ -107,7 +107,7 @@ def test_study_runs_and_resumes(study: DownstreamStudy, prepared: Path, syntheti
 
 
 def test_what_each_regime_learns_from(study: DownstreamStudy, prepared: Path, synthetic: Path) -> None:
-    real, made = PreparedDataset(prepared, "train"), PreparedDataset(synthetic, "train")
+    real, generated = PreparedDataset(prepared, "train"), PreparedDataset(synthetic, "train")
     patients = np.array(real.table.column("subject_id").to_pylist())
 
     def groups(**setting: object) -> list[tuple[Path, set[int]]]:
@@ -120,16 +120,16 @@ def test_what_each_regime_learns_from(study: DownstreamStudy, prepared: Path, sy
     assert len(set(patients[sorted(half)])) == round(0.5 * len(set(patients)))
     assert not {patients[i] for i in half} & {patients[i] for i in set(range(len(real))) - half}, "patients stay whole"
     assert groups(regime=PRETRAINED, share=0.5) == [(prepared, half)]
-    assert groups(regime=SYNTHETIC) == [(synthetic, set(range(len(made))))]
-    assert groups(regime=BOTH, share=0.5) == [(prepared, half), (synthetic, set(range(len(made))))]
+    assert groups(regime=SYNTHETIC) == [(synthetic, set(range(len(generated))))]
+    assert groups(regime=BOTH, share=0.5) == [(prepared, half), (synthetic, set(range(len(generated))))]
     ((_, whole),) = groups(regime=REAL)
     ((_, cut),) = groups(regime=CUT, finding=Finding.PLEURAL_EFFUSION, keep=2)
     positive = {i for i in whole if real.labels[i, EFFUSION] == 1}
     assert len(cut & positive) == 2 and cut | positive == whole
     (_, left), (_, filling) = groups(regime=FILLED, finding=Finding.PLEURAL_EFFUSION, keep=2)
     assert left == cut
-    assert all(made.labels[i, EFFUSION] == 1 for i in filling)
-    assert len(filling) == min(len(positive) - 2, int((made.labels[:, EFFUSION] == 1).sum()))
+    assert all(generated.labels[i, EFFUSION] == 1 for i in filling)
+    assert len(filling) == min(len(positive) - 2, int((generated.labels[:, EFFUSION] == 1).sum()))
 
 
 def test_a_classifier_learns(prepared: Path) -> None:

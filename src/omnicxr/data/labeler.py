@@ -138,8 +138,6 @@ def _decide(kind: str, text: str, cues: list[_Cue], *, start: int, end: int) -> 
 
 def _without_history(text: str) -> str:
     """The text with sections that don't describe this study blanked out, so that offsets stay."""
-    if not _HISTORY.search(text):
-        return text
     return _HISTORY.sub(lambda m: " " * len(m[0]), text)
 
 

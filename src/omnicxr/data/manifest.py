@@ -6,7 +6,7 @@ It is written last, so a folder that has one is whole.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,6 +21,11 @@ MANIFEST = "manifest.json"
 FORMAT = 3
 """2 had no column `language`."""
 COPIES_LISTED = 200
+COUNTS = ("dropped", "sources", "modalities", "views", "images_left_out")
+"""Fields that are sorted tables of counts."""
+VIEW_COLUMNS = [f"{m}_{column}" for m in IMAGE_MODALITIES for column in ("views", "hashes")]
+COLUMNS = ("split", "source", "study_id", "report", *VIEW_COLUMNS)
+"""Of the shards, as far as they are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,26 +94,24 @@ def write_manifest(
     `dropped` and `images_left_out` count what did not reach a shard.
     """
     tally = _Tally()
-    tally.dropped.update(dropped)
-    tally.images_left_out.update(images_left_out)
+    tally.counts["dropped"].update(dropped)
+    tally.counts["images_left_out"].update(images_left_out)
     for shard in shards:
         tally.add(shard)
+    counts = {name: dict(sorted(tally.counts[name].items())) for name in COUNTS}
+    splits = tally.counts["splits"]
     manifest = Manifest(
         studies_seen=studies_seen,
-        dropped=_in_order(tally.dropped),
-        studies=tally.splits.total(),
-        splits={s: tally.splits[s] for s in SPLITS},
-        sources=_in_order(tally.sources),
-        modalities=_in_order(tally.modalities),
-        views=_in_order(tally.views),
-        images_left_out=_in_order(tally.images_left_out),
+        studies=splits.total(),
+        splits={s: splits[s] for s in SPLITS},
         unreadable=sorted(tally.unreadable, key=lambda note: note["study_id"]),
         copies_across_splits=tally.copies(),
         options=json.loads(json.dumps(options)),
         shards={shard.name: sha256(shard) for shard in shards},
         synthetic=dict(synthetic or {}),
+        **counts,
     )
-    assert manifest.studies + tally.dropped.total() == studies_seen
+    assert manifest.studies + sum(manifest.dropped.values()) == studies_seen
     manifest.write(out)
     return manifest
 
@@ -116,43 +119,34 @@ def write_manifest(
 class _Tally:
     """What shards hold, added up."""
 
-    COLUMNS = (
-        "split",
-        "source",
-        "study_id",
-        "report",
-        *(f"{m}_{c}" for m in IMAGE_MODALITIES for c in ("views", "hashes")),
-    )
-
     def __init__(self) -> None:
-        self.dropped, self.images_left_out = Counter[str](), Counter[str]()
-        self.splits, self.sources, self.modalities, self.views = (Counter[str]() for _ in range(4))
+        self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By the fields of the manifest."""
         self.unreadable: list[dict[str, str]] = []
         self.hashes: list[bytes] = []
         self.owners: list[tuple[str, str]] = []
         """Split and study of each of `hashes`."""
 
     def add(self, shard: Path) -> None:
+        """The rows of a shard, and its notes."""
         notes = read_notes(shard)
-        self.images_left_out.update(notes["images_left_out"])
+        self.counts["images_left_out"].update(notes["images_left_out"])
         for note in notes["dropped"]:
-            self.dropped[note["reason"]] += 1
+            self.counts["dropped"][note["reason"]] += 1
             if note["error"]:
                 self.unreadable.append({"study_id": note["study_id"], "error": note["error"]})
-        for row in read_shard(shard, self.COLUMNS).to_pylist():
-            self._add_row(row)
-
-    def _add_row(self, row: dict[str, Any]) -> None:
-        self.splits[row["split"]] += 1
-        self.sources[row["source"]] += 1
-        there = [m for m in Modality if row[f"{m}_views" if m.is_image else "report"]]
-        self.modalities["+".join(there)] += 1
-        for m in IMAGE_MODALITIES:
-            self.views.update(row[f"{m}_views"])
-            self.hashes += row[f"{m}_hashes"]
-            self.owners += [(row["split"], row["study_id"])] * len(row[f"{m}_hashes"])
+        for row in read_shard(shard, COLUMNS).to_pylist():
+            self.counts["splits"][row["split"]] += 1
+            self.counts["sources"][row["source"]] += 1
+            there = [m for m in Modality if row[f"{m}_views" if m.is_image else "report"]]
+            self.counts["modalities"]["+".join(there)] += 1
+            for m in IMAGE_MODALITIES:
+                self.counts["views"].update(row[f"{m}_views"])
+                self.hashes += row[f"{m}_hashes"]
+                self.owners += [(row["split"], row["study_id"])] * len(row[f"{m}_hashes"])
 
     def copies(self) -> dict[str, Any]:
+        """Pictures that are in two splits."""
         found = find_copies(self.hashes, [split for split, _ in self.owners])
         listed = [
             {"studies": ["/".join(self.owners[i]), "/".join(self.owners[j])], "differing_bits": max(bits, 0)}
@@ -160,7 +154,3 @@ class _Tally:
         ]
         exact = sum(bits < 0 for _, _, bits in found)
         return {"exact": exact, "near": len(found) - exact, "listed": listed}
-
-
-def _in_order(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items()))

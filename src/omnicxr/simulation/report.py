@@ -54,7 +54,7 @@ class Report:
         return "\n".join(out)
 
 
-ORDINALS = {n: w for n, w in enumerate(("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"), 3)}
+ORDINALS = dict(enumerate(("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"), 3))
 INDICATIONS = (
     "shortness of breath",
     "cough",

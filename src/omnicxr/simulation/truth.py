@@ -111,20 +111,26 @@ class Pneumothorax:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consolidation:
-    """Airspace filled with fluid or pus, inside one lobe."""
+class InLobe:
+    """Where a lesion of one lobe is."""
 
-    finding: ClassVar = Finding.CONSOLIDATION
     lobe: str
     centre: tuple[float, float, float]
     """Place inside the bounding box of the lobe (x, y, z), each 0..1."""
-    radius_mm: float
-    density: float
 
     @property
     def side(self) -> str:
         """left or right."""
         return self.lobe.split()[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consolidation(InLobe):
+    """Airspace filled with fluid or pus, inside one lobe."""
+
+    finding: ClassVar = Finding.CONSOLIDATION
+    radius_mm: float
+    density: float
 
     @property
     def size(self) -> str:
@@ -156,18 +162,11 @@ class Edema:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nodule:
+class Nodule(InLobe):
     """Round solid lesion; a mass above 30 mm."""
 
     finding: ClassVar = Finding.LUNG_LESION
-    lobe: str
-    centre: tuple[float, float, float]
     diameter_mm: float
-
-    @property
-    def side(self) -> str:
-        """left or right."""
-        return self.lobe.split()[0]
 
     @property
     def size(self) -> str:
