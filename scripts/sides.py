@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.measures import by_side
 from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality
-from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.measures.clinical import truth_errors
 from omnicxr.evaluation.readers.panel import Reader, truth_of
 from omnicxr.evaluation.tables import number

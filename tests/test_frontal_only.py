@@ -23,7 +23,7 @@ def test_train_and_evaluate(simulated: Path, tmp_path: Path) -> None:
     manifest = prepare(
         PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(views=frontal)), simulated, data
     )
-    assert set(manifest["modalities"]) == {"frontal+report"}
+    assert set(manifest.modalities) == {"frontal+report"}
     TrainingRun(preset=get_preset("nano").with_steps(2), loop=LoopConfig(), data=data, out=run).train("all")
     evaluate(EvaluationConfig(num=8, sampling={"num_inference_steps": 2}), run / "model", data, out)
     result = json.loads((out / "metrics.json").read_text())

@@ -1,4 +1,4 @@
-"""Sentences made from labels."""
+"""Sentences that say labels."""
 
 import csv
 import json
@@ -75,7 +75,7 @@ def test_beside_studies_that_have_reports(nih: Path, simulated: Path, tmp_path: 
     what has no truth says so."""
     config = PrepareConfig(kind="mix", image_size=64, selection=Selection(describe=True))
     manifest = prepare(config, f"mimic-cxr-jpg={simulated},nih={nih}", tmp_path / "out")
-    assert manifest["modalities"] == {"frontal+lateral+report": 80, "frontal+report": 60}
+    assert manifest.modalities == {"frontal+lateral+report": 80, "frontal+report": 60}
     data = PreparedDataset(tmp_path / "out", "train")
     rows = data.table.to_pylist()
     of_nih = np.array([row["source"] == "nih" for row in rows])

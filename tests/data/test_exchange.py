@@ -21,11 +21,11 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def test_there_and_back(tmp_path: Path) -> None:
-    made = pictures(2)
-    table = write_chexgenbench(tmp_path, [(png(made[0]), REPORTS[2], "s3"), (png(made[1]), REPORTS[1], "s2")])
-    back, rows = read_chexgenbench(table, REPORTS, IDS, 32)
+    written = pictures(2)
+    table = write_chexgenbench(tmp_path, [(png(written[0]), REPORTS[2], "s3"), (png(written[1]), REPORTS[1], "s2")])
+    back, rows = read_chexgenbench(table, REPORTS, IDS, image_size=32)
     assert rows.tolist() == [1, 2]
-    assert (back == made[[1, 0]]).all()
+    assert (back == written[[1, 0]]).all()
     assert table.read_text().splitlines()[0] == "prompt,img_savename,study_id"
 
 
@@ -36,7 +36,7 @@ def without_ids(folder: Path, *lines: str) -> Path:
 
 
 def test_prompt_that_is_one_report(tmp_path: Path) -> None:
-    _, rows = read_chexgenbench(without_ids(tmp_path, "Small effusion.,000000.png"), REPORTS, IDS, 32)
+    _, rows = read_chexgenbench(without_ids(tmp_path, "Small effusion.,000000.png"), REPORTS, IDS, image_size=32)
     assert rows.tolist() == [1]
 
 
@@ -51,10 +51,10 @@ def test_prompt_that_is_one_report(tmp_path: Path) -> None:
 )
 def test_tables_that_do_not_fit(tmp_path: Path, lines: tuple[str, ...], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        read_chexgenbench(without_ids(tmp_path, *lines), REPORTS, IDS, 32)
+        read_chexgenbench(without_ids(tmp_path, *lines), REPORTS, IDS, image_size=32)
 
 
 def test_table_without_the_columns(tmp_path: Path) -> None:
     (tmp_path / TABLE).write_text("text,file\na,b\n")
     with pytest.raises(UserError, match="lacks the column 'prompt'"):
-        read_chexgenbench(tmp_path / TABLE, REPORTS, IDS, 32)
+        read_chexgenbench(tmp_path / TABLE, REPORTS, IDS, image_size=32)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from omnicxr.data.files import check_writable, whole_file
+from omnicxr.data.files import check_writable, claim, whole_file
 from omnicxr.domain import UserError
 
 
@@ -29,3 +29,17 @@ def test_full_disk_is_a_sentence() -> None:
 def test_unwritable_folder() -> None:
     with pytest.raises(UserError, match="Cannot write to"):
         check_writable(Path("/proc/nowhere"))
+
+
+def test_one_folder_has_one_result(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    settings = {"seed": 1, "studies": 5, "sizes": (1, 2), "data": Path("a")}
+    claim(path, settings, what="a result")
+    before = path.stat().st_mtime_ns
+    claim(path, settings, what="a result")
+    assert path.stat().st_mtime_ns == before
+    claim(path, settings | {"studies": 7}, what="a result", free=("studies",))
+    assert '"studies": 7' in path.read_text()
+    with pytest.raises(UserError, match=r"holds a result with another seed \(see settings\.json\)"):
+        claim(path, settings | {"seed": 2}, what="a result", free=("studies",))
+    assert '"seed": 1' in path.read_text()

@@ -10,6 +10,7 @@ import pytest
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import sha256
+from omnicxr.data.manifest import Manifest
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.selection import Selection
 from omnicxr.data.splits import hashed_split
@@ -34,9 +35,9 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def test_every_study_is_kept_or_counted(prepared: Path) -> None:
-    manifest = json.loads((prepared / "manifest.json").read_text())
-    assert manifest["studies"] + sum(manifest["dropped"].values()) == manifest["studies_seen"] == 80
-    assert sum(manifest["splits"].values()) == manifest["studies"]
+    manifest = Manifest.read(prepared)
+    assert manifest.studies + sum(manifest.dropped.values()) == manifest.studies_seen == 80
+    assert sum(manifest.splits.values()) == manifest.studies
 
 
 def test_rows_carry_what_the_simulator_wrote(prepared: Path) -> None:
@@ -75,7 +76,7 @@ def test_resumed_run_gives_the_same_bytes(simulated: Path, prepared: Path, tmp_p
 
 def test_dry_run_writes_nothing(simulated: Path, tmp_path: Path) -> None:
     counts = prepare(CONFIG, simulated, tmp_path / "out", dry_run=True)
-    assert counts["studies"] == 80
+    assert counts.studies == 80
     assert not (tmp_path / "out").exists()
 
 
@@ -106,14 +107,14 @@ def test_unreadable_and_missing_files_are_counted(copy: Path, tmp_path: Path) ->
     pictures[2].unlink()  # of the second study: the first lost its report
     config = PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(require=tuple(Modality)))
     manifest = prepare(config, copy, tmp_path / "out")
-    assert sorted(manifest["dropped"].values()) == [1, 1, 1]
+    assert sorted(manifest.dropped.values()) == [1, 1, 1]
     assert (
         {"no report", "unreadable image"}
-        < set(manifest["dropped"])
+        < set(manifest.dropped)
         < {"no report", "unreadable image", "no frontal", "no lateral"}
     )
-    assert pictures[-1].name in manifest["unreadable"][0]["error"]
-    assert manifest["images_left_out"] == {"file missing": 1, "unreadable": 1}
+    assert pictures[-1].name in manifest.unreadable[0]["error"]
+    assert manifest.images_left_out == {"file missing": 1, "unreadable": 1}
 
 
 def test_missing_modality_is_data(copy: Path, tmp_path: Path) -> None:
@@ -134,8 +135,8 @@ def test_table_without_a_column(copy: Path, tmp_path: Path) -> None:
 def test_study_with_a_value_that_is_no_label_is_counted(copy: Path, tmp_path: Path) -> None:
     edit(copy / "mimic-cxr-2.0.0-chexpert.csv.gz", lambda t: t.replace(",1.0", ",7.0", 1))
     manifest = prepare(CONFIG, copy, tmp_path / "out")
-    assert manifest["dropped"] == {"label outside 1, 0, -1 and blank": 1}
-    assert manifest["studies"] == 79
+    assert manifest.dropped == {"label outside 1, 0, -1 and blank": 1}
+    assert manifest.studies == 79
 
 
 def test_byte_order_mark_and_windows_line_ends(copy: Path, tmp_path: Path, prepared: Path) -> None:
@@ -154,9 +155,25 @@ def test_truncated_table(copy: Path, tmp_path: Path) -> None:
 
 def test_other_options_are_refused(simulated: Path, prepared: Path) -> None:
     before = hashes(prepared)
-    with pytest.raises(UserError, match="other options"):
+    with pytest.raises(UserError, match="another image_size"):
         prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=96), simulated, prepared)
     assert hashes(prepared) == before
+
+
+def test_shards_without_a_language_are_english(prepared: Path, tmp_path: Path) -> None:
+    """As older versions wrote them; a preparation that began before and ended after has both."""
+    folder = Path(shutil.copytree(prepared, tmp_path / "older"))
+    shards = sorted(folder.glob("train-*.parquet"))
+    assert len(shards) > 1
+    table = pq.read_table(shards[0])
+    assert set(table.column("language").to_pylist()) == {"en"}
+    pq.write_table(table.drop_columns("language"), shards[0])
+    data, whole = PreparedDataset(folder, "train"), PreparedDataset(prepared, "train")
+    assert data.languages == whole.languages == ["en"] * len(whole)
+    assert data.reports == whole.reports
+    for shard in shards[1:]:
+        pq.write_table(pq.read_table(shard).drop_columns("language"), shard)
+    assert PreparedDataset(folder, "train").languages == ["en"] * len(whole)
 
 
 def test_broken_shard(prepared: Path, tmp_path: Path) -> None:

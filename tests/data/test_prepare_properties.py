@@ -16,8 +16,8 @@ from PIL import Image
 
 from omnicxr.data.duplicates import find_copies, picture_hash
 from omnicxr.data.prepare import PrepareConfig, prepare
+from omnicxr.data.rows import study_from_json, study_to_json
 from omnicxr.data.selection import Selection
-from omnicxr.data.shards import study_from_json, study_to_json
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, ImageRef, LabelState, Modality, Study, View
 from tests.data.test_prepare import hashes
@@ -63,10 +63,10 @@ def test_every_study_is_accounted_for_and_no_patient_leaks(
         selection=Selection(require=tuple(require), max_words=30),
     )
     manifest = prepare(config, table, out / "a")
-    assert manifest["studies"] + sum(manifest["dropped"].values()) == manifest["studies_seen"]
+    assert manifest.studies + sum(manifest.dropped.values()) == manifest.studies_seen
     seen: dict[str, str] = {}
     studies = set()
-    for shard in manifest["shards"]:
+    for shard in manifest.shards:
         for row in pq.read_table(out / "a" / shard).to_pylist():
             assert seen.setdefault(row["subject_id"], row["split"]) == row["split"]
             assert row["study_id"] not in studies
@@ -74,7 +74,7 @@ def test_every_study_is_accounted_for_and_no_patient_leaks(
             there = {m for m in Modality if (row[f"{m}s"] if m.is_image else row["report"])}
             assert there
             assert require <= there
-    assert len(studies) == manifest["studies"]
+    assert len(studies) == manifest.studies
     prepare(config, table, out / "b")
     assert hashes(out / "a") == hashes(out / "b")
 
@@ -116,6 +116,7 @@ def test_index_line_comes_back_as_the_same_study() -> None:
         age=3.5,
         sex="F",
         truth="{}",
+        language="es",
     )
     assert study_from_json(study_to_json(study, "text")) == (study, "text")
 
@@ -134,8 +135,8 @@ def test_manifest_lists_copies(pictures: Path, tmp_path: Path) -> None:
     patients = {hashed_split(f"table:{i}"): str(i) for i in range(100)}
     table = write_table(pictures, [(patients["train"], "1", "0.png", "", ""), (patients["test"], "2", "0.png", "", "")])
     manifest = prepare(CONFIG, table, tmp_path / "out")
-    assert (manifest["copies_across_splits"]["exact"], manifest["copies_across_splits"]["near"]) == (1, 0)
-    assert sorted(manifest["copies_across_splits"]["listed"][0]["studies"]) == ["test/2", "train/1"]
+    assert (manifest.copies_across_splits["exact"], manifest.copies_across_splits["near"]) == (1, 0)
+    assert sorted(manifest.copies_across_splits["listed"][0]["studies"]) == ["test/2", "train/1"]
 
 
 def test_view_that_is_not_given_is_predicted_and_marked(simulated: Path, tmp_path: Path) -> None:
@@ -146,19 +147,19 @@ def test_view_that_is_not_given_is_predicted_and_marked(simulated: Path, tmp_pat
         file.write("i\n0.jpg\n1.jpg\n")
     config = PrepareConfig(kind="table", image_size=64, columns={"image": "i"})
     manifest = prepare(config, tmp_path / "t.csv", tmp_path / "out")
-    assert manifest["views"] == {"FRONTAL (predicted)": 1, "LATERAL (predicted)": 1}
+    assert manifest.views == {"FRONTAL (predicted)": 1, "LATERAL (predicted)": 1}
 
 
 def test_limit_and_text_length(simulated: Path, tmp_path: Path) -> None:
     few = prepare(
         PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=Selection(limit=7)), simulated, tmp_path / "few"
     )
-    assert few["studies"] == 7
+    assert few.studies == 7
     short = Selection(require=(Modality.REPORT,), max_words=8)
     manifest = prepare(
         PrepareConfig(kind="mimic-cxr-jpg", image_size=64, selection=short), simulated, tmp_path / "short", dry_run=True
     )
-    assert manifest["dropped"]["report too long"] + manifest["studies"] == 80
+    assert manifest.dropped["report too long"] + manifest.studies == 80
 
 
 def test_full_disk_leaves_whole_shards_only(

@@ -1,4 +1,4 @@
-"""Every reader on files in the exact layout of its data set."""
+"""Every source on files in the exact layout of its data set."""
 
 import csv
 import gzip
@@ -325,6 +325,7 @@ def test_padchest(tmp_path: Path) -> None:
         labels[Finding.NO_FINDING],
     ) == (P, P, N, N)
     assert (views(second), second.age, dict(second.labels)) == (["AP"], None, {})
+    assert {first.language, second.language} == {"es"}
     assert left_out == {"view COSTAL": 1}
 
 

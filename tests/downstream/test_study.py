@@ -68,7 +68,7 @@ def synthetic(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def study(prepared: Path, synthetic: Path, tmp_path: Path) -> DownstreamStudy:
-    return DownstreamStudy(SPEC, prepared, synthetic, tmp_path / "study")
+    return DownstreamStudy(SPEC, prepared, synthetic, out=tmp_path / "study")
 
 
 def test_study_runs_and_resumes(study: DownstreamStudy, prepared: Path, synthetic: Path) -> None:
@@ -100,14 +100,14 @@ def test_study_runs_and_resumes(study: DownstreamStudy, prepared: Path, syntheti
     before = {p: p.read_bytes() for p in (study.out / "cells").iterdir()}
     gone = study.path(Cell(view=Modality.FRONTAL, seed=0, regime=PRETRAINED, share=0.5))
     gone.unlink()
-    DownstreamStudy(SPEC, prepared, synthetic, study.out).run()
+    DownstreamStudy(SPEC, prepared, synthetic, out=study.out).run()
     assert {p: p.read_bytes() for p in (study.out / "cells").iterdir()} == before, (
         "the same cell again has the same bytes"
     )
 
 
 def test_what_each_regime_learns_from(study: DownstreamStudy, prepared: Path, synthetic: Path) -> None:
-    real, made = PreparedDataset(prepared, "train"), PreparedDataset(synthetic, "train")
+    real, generated = PreparedDataset(prepared, "train"), PreparedDataset(synthetic, "train")
     patients = np.array(real.table.column("subject_id").to_pylist())
 
     def groups(**setting: object) -> list[tuple[Path, set[int]]]:
@@ -120,16 +120,16 @@ def test_what_each_regime_learns_from(study: DownstreamStudy, prepared: Path, sy
     assert len(set(patients[sorted(half)])) == round(0.5 * len(set(patients)))
     assert not {patients[i] for i in half} & {patients[i] for i in set(range(len(real))) - half}, "patients stay whole"
     assert groups(regime=PRETRAINED, share=0.5) == [(prepared, half)]
-    assert groups(regime=SYNTHETIC) == [(synthetic, set(range(len(made))))]
-    assert groups(regime=BOTH, share=0.5) == [(prepared, half), (synthetic, set(range(len(made))))]
+    assert groups(regime=SYNTHETIC) == [(synthetic, set(range(len(generated))))]
+    assert groups(regime=BOTH, share=0.5) == [(prepared, half), (synthetic, set(range(len(generated))))]
     ((_, whole),) = groups(regime=REAL)
     ((_, cut),) = groups(regime=CUT, finding=Finding.PLEURAL_EFFUSION, keep=2)
     positive = {i for i in whole if real.labels[i, EFFUSION] == 1}
     assert len(cut & positive) == 2 and cut | positive == whole
     (_, left), (_, filling) = groups(regime=FILLED, finding=Finding.PLEURAL_EFFUSION, keep=2)
     assert left == cut
-    assert all(made.labels[i, EFFUSION] == 1 for i in filling)
-    assert len(filling) == min(len(positive) - 2, int((made.labels[:, EFFUSION] == 1).sum()))
+    assert all(generated.labels[i, EFFUSION] == 1 for i in filling)
+    assert len(filling) == min(len(positive) - 2, int((generated.labels[:, EFFUSION] == 1).sum()))
 
 
 def test_a_classifier_learns(prepared: Path) -> None:
@@ -144,9 +144,16 @@ def test_a_classifier_learns(prepared: Path) -> None:
     torch.manual_seed(0)
     network, rows = make_network(spec), np.arange(len(data))
     train_classifier(
-        network, TrainingSet(((data, rows),)), Modality.FRONTAL, spec, steps=25, peak=1e-3, uncertain="ignore", seed=0
+        network,
+        TrainingSet(((data, rows),)),
+        spec,
+        view=Modality.FRONTAL,
+        steps=25,
+        peak=1e-3,
+        uncertain="ignore",
+        seed=0,
     )
-    scores = scores_of(network, data, rows, Modality.FRONTAL)[:, EFFUSION]
+    scores = scores_of(network, data, rows, view=Modality.FRONTAL)[:, EFFUSION]
     assert scores[::2].min() > scores[1::2].max()
 
 
@@ -217,15 +224,15 @@ def test_networks_of_torchvision(tmp_path: Path) -> None:
 
 
 def test_studies_that_cannot_be_run(study: DownstreamStudy, prepared: Path, synthetic: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="other settings or data"):
-        DownstreamStudy(replace(SPEC, seeds=(5,)), prepared, synthetic, study.out)
+    with pytest.raises(UserError, match="another spec"):
+        DownstreamStudy(replace(SPEC, seeds=(5,)), prepared, synthetic, out=study.out)
     with pytest.raises(UserError, match="not a finished synthetic data set"):
-        DownstreamStudy(SPEC, prepared, prepared, tmp_path / "other")
+        DownstreamStudy(SPEC, prepared, prepared, out=tmp_path / "other")
     with pytest.raises(UserError, match="more than 5000 are needed"):
         DownstreamStudy(
             replace(SPEC, imbalance=ImbalanceSpec(findings=(Finding.EDEMA,), keep=(5000,))),
             prepared,
             synthetic,
-            tmp_path / "other",
+            out=tmp_path / "other",
         )
     assert not (tmp_path / "other").exists()

@@ -42,7 +42,7 @@ def test_some_patients_have_two_studies_in_one_split() -> None:
 
 
 def test_other_settings_in_the_same_folder(simulated: Path) -> None:
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="another seed"):
         simulate(SimulationConfig(studies=80, seed=9, image_size=64), simulated)
 
 

@@ -70,7 +70,7 @@ def test_labels_deny_only_what_is_absent() -> None:
     assert 0.25 < normal < 0.55
 
 
-def test_report_survives_the_reader() -> None:
+def test_sections_survive_the_report_file() -> None:
     for truth in TRUTHS[:50]:
         report = write_report(truth)
         assert max(map(len, report.text().splitlines())) <= 79

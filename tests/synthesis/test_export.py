@@ -1,4 +1,4 @@
-"""Exports read back: by the project's own readers, by Pillow, by pydicom, and checked by dciodvfy where it is
+"""Exports read back: by the project's own sources, by Pillow, by pydicom, and checked by dciodvfy where it is
 installed."""
 
 import csv
@@ -47,7 +47,7 @@ PROVENANCE = {
 
 
 @pytest.fixture(scope="module")
-def made(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synthetic")
     task = Task.parse("report->frontal+lateral")
     synthesize(SynthesisConfig(task=task, wish=Wish(num=NUM, samples=2), steps=1, shard_size=4), model_folder, out)
@@ -55,23 +55,25 @@ def made(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(made: Path) -> PreparedDataset:
-    return PreparedDataset(made, "train")
+def data(synthetic: Path) -> PreparedDataset:
+    return PreparedDataset(synthetic, "train")
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_interrupted_export_goes_on(made: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_export_goes_on(
+    synthetic: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert export(made, kind, whole) == NUM
+    assert export(synthetic, kind, whole) == NUM
 
     def stop(done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(made, kind, broken, progress=stop)
+        export(synthetic, kind, broken, progress=stop)
     assert not [p for p in broken.rglob("*") if p.suffix in (".csv", ".gz", ".part")], "tables come last"
-    export(made, kind, broken)
+    export(synthetic, kind, broken)
     assert content(broken) == content(whole)
     assert len(content(whole)) > NUM
 
@@ -81,8 +83,8 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["png", "dicom"])
-def test_prepared_again_has_the_same_pixels(made: Path, data: PreparedDataset, tmp_path: Path, kind: str) -> None:
-    export(made, kind, tmp_path / "out")
+def test_prepared_again_has_the_same_pixels(synthetic: Path, data: PreparedDataset, tmp_path: Path, kind: str) -> None:
+    export(synthetic, kind, tmp_path / "out")
     prepare(
         PrepareConfig(kind="table", image_size=64, columns=COLUMNS),
         tmp_path / "out" / "studies.csv",
@@ -96,8 +98,8 @@ def test_prepared_again_has_the_same_pixels(made: Path, data: PreparedDataset, t
         assert (again.images(m) == data.images(m)).all()
 
 
-def test_mimic_layout_is_read_by_the_reader(made: Path, data: PreparedDataset, tmp_path: Path) -> None:
-    export(made, "mimic-cxr-jpg", tmp_path / "out")
+def test_mimic_layout_is_read_by_its_source(synthetic: Path, data: PreparedDataset, tmp_path: Path) -> None:
+    export(synthetic, "mimic-cxr-jpg", tmp_path / "out")
     prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=64), tmp_path / "out", tmp_path / "again")
     again = PreparedDataset(tmp_path / "again", "train")
     assert again.available.all()
@@ -108,8 +110,8 @@ def test_mimic_layout_is_read_by_the_reader(made: Path, data: PreparedDataset, t
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_provenance_as_xmp(made: Path, tmp_path: Path, model_folder: Path, kind: str) -> None:
-    export(made, kind, tmp_path)
+def test_provenance_as_xmp(synthetic: Path, tmp_path: Path, model_folder: Path, kind: str) -> None:
+    export(synthetic, kind, tmp_path)
     pictures = [p for p in tmp_path.rglob("*") if p.suffix in (".png", ".jpg")]
     assert len(pictures) == 2 * NUM
     for path in pictures:
@@ -120,8 +122,8 @@ def test_provenance_as_xmp(made: Path, tmp_path: Path, model_folder: Path, kind:
         assert json.loads("".join(described.itertext()))["model_hash"] == model_hash(model_folder)
 
 
-def test_table_of_pictures(made: Path, data: PreparedDataset, tmp_path: Path) -> None:
-    export(made, "png", tmp_path)
+def test_table_of_pictures(synthetic: Path, data: PreparedDataset, tmp_path: Path) -> None:
+    export(synthetic, "png", tmp_path)
     rows = list(csv.DictReader((tmp_path / "studies.csv").open(encoding="utf-8", newline="")))
     assert [r["report"] for r in rows] == data.reports
     assert [json.loads(r["provenance"])["item"] for r in rows] == list(range(NUM))
@@ -129,9 +131,9 @@ def test_table_of_pictures(made: Path, data: PreparedDataset, tmp_path: Path) ->
         assert [row[f] for f in Finding] == ["" if np.isnan(v) else str(int(v)) for v in labels]
 
 
-def test_dicom_study(made: Path, data: PreparedDataset, tmp_path: Path) -> None:
+def test_dicom_study(synthetic: Path, data: PreparedDataset, tmp_path: Path) -> None:
     """Two views of a study share study and series, studies share nothing, and nothing names a person."""
-    export(made, "dicom", tmp_path)
+    export(synthetic, "dicom", tmp_path)
     studies = [
         [pydicom.dcmread(p) for p in sorted(folder.glob("*.dcm"))]
         for folder in sorted(tmp_path.iterdir())
@@ -164,7 +166,7 @@ def test_dicom_passes_a_validator(tmp_path: Path, view: Modality) -> None:
         pytest.skip("dciodvfy is not installed (package dicom3tools)")
     for person in (Person("syn-1", 47.4, "F"), Person("syn-2", None, None)):
         path = tmp_path / "a.dcm"
-        path.write_bytes(dicom_file(picture(33), view, "syn000000001", person, PROVENANCE))
+        path.write_bytes(dicom_file(picture(33), view, study="syn000000001", person=person, provenance=PROVENANCE))
         said = subprocess.run([validator, "-new", path], capture_output=True, text=True, check=False).stderr
         errors = [line for line in said.splitlines() if line.startswith("Error") and "(0008,001c)" not in line.lower()]
         assert "DXImageForPresentation" in said
@@ -174,33 +176,34 @@ def test_dicom_passes_a_validator(tmp_path: Path, view: Modality) -> None:
 
 
 def test_dicom_bytes_depend_on_the_arguments_alone() -> None:
-    arguments = (picture(32), Modality.FRONTAL, "syn000000001", Person("syn-1", 30, "M"))
-    assert dicom_file(*arguments, PROVENANCE) == dicom_file(*arguments, PROVENANCE)
-    uids = {
-        pydicom.dcmread(io.BytesIO(dicom_file(*arguments, PROVENANCE | {"seed": seed}))).SOPInstanceUID
-        for seed in range(3)
-    }
+    def file(seed: int) -> bytes:
+        person = Person("syn-1", 30, "M")
+        provenance = PROVENANCE | {"seed": seed}
+        return dicom_file(picture(32), Modality.FRONTAL, study="syn000000001", person=person, provenance=provenance)
+
+    assert file(3) == file(3)
+    uids = {pydicom.dcmread(io.BytesIO(file(seed))).SOPInstanceUID for seed in range(3)}
     assert len(uids) == 3
 
 
-def test_what_cannot_be_exported(made: Path, prepared: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_exported(synthetic: Path, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Unknown format 'tiff'"):
-        export(made, "tiff", tmp_path / "a")
+        export(synthetic, "tiff", tmp_path / "a")
     with pytest.raises(UserError, match="not a finished synthetic data set"):
         export(prepared, "png", tmp_path / "a")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "mine.txt").write_text("x")
     with pytest.raises(UserError, match="is not empty"):
-        export(made, "png", tmp_path / "a")
+        export(synthetic, "png", tmp_path / "a")
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["mine.txt"]
-    export(made, "png", tmp_path / "b")
-    with pytest.raises(UserError, match="holds another export"):
-        export(made, "dicom", tmp_path / "b")
+    export(synthetic, "png", tmp_path / "b")
+    with pytest.raises(UserError, match="holds an export with another format"):
+        export(synthetic, "dicom", tmp_path / "b")
 
 
 def test_given_pictures_are_not_exported(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     task = Task.parse("frontal->lateral")
     config = SynthesisConfig(task=task, wish=Wish(num=2), steps=1, data=prepared, split="test", keep_given=True)
-    synthesize(config, model_folder, tmp_path / "made")
-    export(tmp_path / "made", "png", tmp_path / "out")
+    synthesize(config, model_folder, tmp_path / "synthetic")
+    export(tmp_path / "synthetic", "png", tmp_path / "out")
     assert {p.name for p in (tmp_path / "out").rglob("*.png")} == {"lateral.png"}

@@ -17,7 +17,8 @@ def prompts(*findings: tuple[Finding, ...]) -> Prompts:
     for row, found in zip(labels, findings, strict=True):
         row[[INDEX[f] for f in found]] = 1
     n = len(findings)
-    return Prompts([str(i) for i in range(n)], ["Text."] * n, labels, [None] * n, [None] * n)
+    names = [str(i) for i in range(n)]
+    return Prompts(names=names, reports=["Text."] * n, labels=labels, ages=[None] * n, sexes=[None] * n)
 
 
 RARE = prompts(*[(Finding.NO_FINDING,)] * 8, (Finding.FRACTURE,), (Finding.EDEMA, Finding.FRACTURE))

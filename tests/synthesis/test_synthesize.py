@@ -27,7 +27,7 @@ CONFIG = SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(n
 
 
 @pytest.fixture(scope="module")
-def made(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synthetic")
     synthesize(CONFIG, model_folder, out)
     return out
@@ -49,19 +49,19 @@ def command_line(model: Path, out: Path) -> list[str]:
     ]
 
 
-def test_is_a_prepared_data_set(made: Path) -> None:
-    data = PreparedDataset(made, "train")
+def test_is_a_prepared_data_set(synthetic: Path) -> None:
+    data = PreparedDataset(synthetic, "train")
     assert len(data) == 10
     assert len(set(data.table.column("study_id").to_pylist())) == 10
     assert data.available.all()
     assert data.image(3, Modality.LATERAL).shape == (64, 64)
     assert (data.labels == 1).any(1).all()
-    assert data.manifest["synthetic"]["draws"] == 10
-    assert data.manifest["splits"] == {"train": 10, "validate": 0, "test": 0}
+    assert data.manifest.synthetic["draws"] == 10
+    assert data.manifest.splits == {"train": 10, "validate": 0, "test": 0}
 
 
-def test_provenance_in_every_picture(made: Path, model_folder: Path) -> None:
-    data = PreparedDataset(made, "train")
+def test_provenance_in_every_picture(synthetic: Path, model_folder: Path) -> None:
+    data = PreparedDataset(synthetic, "train")
     for m in ("frontals", "laterals"):
         for i, cell in enumerate(data.table.column(m).to_pylist()):
             text = Image.open(io.BytesIO(cell[0]["bytes"])).text  # type: ignore[attr-defined]
@@ -73,17 +73,17 @@ def test_provenance_in_every_picture(made: Path, model_folder: Path) -> None:
             assert provenance["sampling"]["num_inference_steps"] == CONFIG.steps
 
 
-def test_number_of_workers_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Path) -> None:
+def test_number_of_workers_does_not_change_a_byte(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     synthesize(CONFIG, model_folder, tmp_path, workers=2)
-    assert content(tmp_path) == content(made)
+    assert content(tmp_path) == content(synthetic)
 
 
-def test_ray_does_not_change_a_byte(made: Path, model_folder: Path, tmp_path: Path) -> None:
+def test_ray_does_not_change_a_byte(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     synthesize(CONFIG, model_folder, tmp_path, workers=2, use_ray=True)
-    assert content(tmp_path) == content(made)
+    assert content(tmp_path) == content(synthetic)
 
 
-def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path) -> None:
+def test_killed_at_random_moments(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     """The whole command is killed, its main process alone (workers go with it), then a worker; in the end not a byte
     differs."""
     command = command_line(model_folder, tmp_path / "out")
@@ -111,7 +111,7 @@ def test_killed_at_random_moments(made: Path, model_folder: Path, tmp_path: Path
         "out/.*.part"
     ):  # what a kill in the middle of a write leaves is never taken for a shard
         leftover.unlink()
-    assert content(tmp_path / "out") == content(made)
+    assert content(tmp_path / "out") == content(synthetic)
 
 
 def alive(pid: int) -> bool:
@@ -131,21 +131,20 @@ def children(pid: int) -> list[int]:
 
 def test_workers_that_keep_dying(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("x")
+    shards = [(range(6), tmp_path / "train-0.parquet")]
     with pytest.raises(UserError, match=r"3 times in a row.*6 studies are left.*what is done is kept"):
-        list(
-            _with_processes(_Job(CONFIG, tmp_path / "nowhere"), [(range(6), tmp_path / "train-0.parquet")], 1, ("cpu",))
-        )
+        list(_with_processes(_Job(CONFIG, tmp_path / "nowhere"), shards, workers=1, devices=("cpu",)))
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
 
 
 @dataclass(frozen=True)
 class FullDisk:
-    """A worker's maker that notes every shard it is asked for and cannot write it: the first at once, others as slowly
-    as shards are made."""
+    """A worker's writer that notes every shard it is asked for and cannot write it: the first at once, others as slowly
+    as shards are generated."""
 
     folder: Path
 
-    def maker(self, device: str) -> FullDisk:
+    def writer(self, device: str) -> FullDisk:
         return self
 
     def write(self, items: range, path: Path) -> None:
@@ -161,13 +160,13 @@ class FullDisk:
 def test_an_error_ends_the_run_at_once(tmp_path: Path, run: Callable[..., Iterator[int]]) -> None:
     todo = [(range(i, i + 1), tmp_path / f"train-{i}.parquet") for i in range(100)]
     with pytest.raises(UserError, match=r"^Cannot write .*train-0.parquet: No space left on device\.$"):
-        list(run(FullDisk(tmp_path), todo, 1, ("cpu",)))
+        list(run(FullDisk(tmp_path), todo, workers=1, devices=("cpu",)))
     assert len(list(tmp_path.iterdir())) < 10
 
 
-def test_full_disk(made: Path, model_folder: Path, tmp_path: Path) -> None:
+def test_full_disk(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     """To a program, a limit on the size of its files is much like a full disk."""
-    limit = min(p.stat().st_size for p in made.glob("*.parquet")) - 1
+    limit = min(p.stat().st_size for p in synthetic.glob("*.parquet")) - 1
     command = command_line(model_folder, tmp_path / "out")
     full = subprocess.run(
         command,
@@ -180,24 +179,24 @@ def test_full_disk(made: Path, model_folder: Path, tmp_path: Path) -> None:
     assert "Free some space" in full.stderr
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["synthesis.json"]
     assert subprocess.run(command, capture_output=True).returncode == 0
-    assert content(tmp_path / "out") == content(made)
+    assert content(tmp_path / "out") == content(synthetic)
 
 
-def test_folder_that_holds_something_else(made: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    before = content(made)
-    with pytest.raises(UserError, match="other settings"):
-        synthesize(replace(CONFIG, seed=1), model_folder, made)
+def test_folder_that_holds_something_else(synthetic: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    before = content(synthetic)
+    with pytest.raises(UserError, match="another seed"):
+        synthesize(replace(CONFIG, seed=1), model_folder, synthetic)
     slower = Path(shutil.copytree(model_folder, tmp_path / "slower"))  # the same weights and other defaults of sampling
     index = json.loads((slower / "model_index.json").read_text())
     (slower / "model_index.json").write_text(
         json.dumps(index | {"sampling": index["sampling"] | {"order": "together"}})
     )
-    with pytest.raises(UserError, match="other settings"):
-        synthesize(CONFIG, slower, made)
+    with pytest.raises(UserError, match="another sampling"):
+        synthesize(CONFIG, slower, synthetic)
     with pytest.raises(UserError, match="1 to 1000"):
         synthesize(replace(CONFIG, steps=0), model_folder, tmp_path / "never")
     assert not (tmp_path / "never").exists()
-    assert content(made) == before
+    assert content(synthetic) == before
     with pytest.raises(UserError, match="another data set"):
         synthesize(CONFIG, model_folder, prepared)
 
@@ -226,11 +225,14 @@ def test_from_nothing_labels_come_from_the_report(model_folder: Path, tmp_path: 
 def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None:
     """A condition that nothing meets: every try is used, the best draw is kept, and the account says so."""
     config = replace(CONFIG, wish=Wish(num=3), gate=Gate(alignment=1.1, tries=3))
-    about = synthesize(config, model_folder, tmp_path / "never")["synthetic"]
+    about = synthesize(config, model_folder, tmp_path / "never").synthetic
     assert (about["draws"], about["below_the_gate"]) == (9, 3)
-    about = synthesize(
-        replace(config, gate=Gate(alignment=-1, agreement=0, tries=3)), model_folder, tmp_path / "always"
-    )["synthetic"]
+    about = (
+        synthesize(
+            replace(config, gate=Gate(alignment=-1, agreement=0, tries=3)), model_folder, tmp_path / "always"
+        ).synthetic
+        or {}
+    )
     assert (about["draws"], about["below_the_gate"]) == (3, 0)
     picture = PreparedDataset(tmp_path / "never", "train").table.column("frontals")[0][0]["bytes"].as_py()
     assert json.loads(Image.open(io.BytesIO(picture)).text["omnicxr"])["tries"] == 3  # type: ignore[attr-defined]

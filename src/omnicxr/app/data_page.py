@@ -10,6 +10,7 @@ import numpy as np
 from omnicxr.app.page import Page
 from omnicxr.app.plots import new_figure
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.manifest import Manifest
 from omnicxr.domain import IMAGE_MODALITIES, Finding
 from omnicxr.training.sheets import grid
 
@@ -24,8 +25,8 @@ def data_page(splits: dict[str, PreparedDataset]) -> Page:
     page.heading("Account")
     page.table(("studies", "count"), account_rows(manifest))
     page.heading("Pictures left out")
-    page.table(("reason", "count"), list(manifest["images_left_out"].items()) or [("none", 0)])
-    copies = manifest["copies_across_splits"]
+    page.table(("reason", "count"), list(manifest.images_left_out.items()) or [("none", 0)])
+    copies = manifest.copies_across_splits
     page.text(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
     if copies["listed"]:
         page.table(
@@ -58,33 +59,35 @@ def data_page(splits: dict[str, PreparedDataset]) -> Page:
     return page
 
 
-def account_rows(manifest: dict[str, Any]) -> list[tuple[str, int]]:
+def account_rows(manifest: Manifest) -> list[tuple[str, int]]:
     """Seen, dropped under each reason, kept; what was kept by split and by modalities."""
     return [
-        ("seen", manifest["studies_seen"]),
-        *((f"dropped: {reason}", count) for reason, count in manifest["dropped"].items()),
-        ("kept", manifest["studies"]),
-        *((f"  {split}", count) for split, count in manifest["splits"].items()),
-        *((f"  with {there}", count) for there, count in manifest["modalities"].items()),
+        ("seen", manifest.studies_seen),
+        *((f"dropped: {reason}", count) for reason, count in manifest.dropped.items()),
+        ("kept", manifest.studies),
+        *((f"  {split}", count) for split, count in manifest.splits.items()),
+        *((f"  with {there}", count) for there, count in manifest.modalities.items()),
     ]
 
 
 def label_rows(splits: dict[str, PreparedDataset]) -> list[tuple[Any, ...]]:
     """Finding, then counts of positive, negative, uncertain, not mentioned."""
     labels = np.concatenate([d.labels for d in splits.values()])
-    return [
-        (f, *(int((labels[:, i] == v).sum()) for v in (1, 0, -1)), int(np.isnan(labels[:, i]).sum()))
-        for i, f in enumerate(Finding)
-    ]
+    rows = []
+    for finding, column in zip(Finding, labels.T, strict=True):
+        rows.append((finding, *(int((column == v).sum()) for v in (1, 0, -1)), int(np.isnan(column).sum())))
+    return rows
 
 
 def view_rows(splits: dict[str, PreparedDataset]) -> list[tuple[Any, ...]]:
     """View, then its number of pictures in each split."""
-    counts = {
-        s: Counter(v for m in IMAGE_MODALITIES for row in d.table.column(f"{m}_views").to_pylist() for v in row)
-        for s, d in splits.items()
-    }
-    return [(view, *(counts[s][view] for s in splits)) for view in sorted({v for c in counts.values() for v in c})]
+    counts = {split: Counter[str]() for split in splits}
+    for split, data in splits.items():
+        for m in IMAGE_MODALITIES:
+            for views in data.table.column(f"{m}_views").to_pylist():
+                counts[split].update(views)
+    known = sorted(set().union(*counts.values()))
+    return [(view, *(counts[split][view] for split in splits)) for view in known]
 
 
 def contact_sheet(data: PreparedDataset) -> list[np.ndarray]:
@@ -99,17 +102,15 @@ def contact_sheet(data: PreparedDataset) -> list[np.ndarray]:
 
 
 def _patients(data: PreparedDataset) -> int:
-    return len(
-        set(zip(data.table.column("source").to_pylist(), data.table.column("subject_id").to_pylist(), strict=True))
-    )
+    columns = [data.table.column(c).to_pylist() for c in ("source", "subject_id")]
+    return len(set(zip(*columns, strict=True)))
 
 
 def _age_rows(splits: dict[str, PreparedDataset]) -> list[tuple[Any, ...]]:
     ages = np.concatenate([np.array(d.table.column("age").to_pylist(), float) for d in splits.values()])
     sexes = np.concatenate([np.array([s or "" for s in d.table.column("sex").to_pylist()]) for d in splits.values()])
-    groups = [(f"{low} to {high - 1}", (ages >= low) & (ages < high)) for low, high in AGE_GROUPS] + [
-        ("not known", np.isnan(ages))
-    ]
+    groups = [(f"{low} to {high - 1}", (ages >= low) & (ages < high)) for low, high in AGE_GROUPS]
+    groups.append(("not known", np.isnan(ages)))
     return [(name, *(int((inside & (sexes == s)).sum()) for s in ("F", "M", ""))) for name, inside in groups]
 
 
@@ -122,16 +123,9 @@ def _together(splits: dict[str, PreparedDataset]) -> Any:
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(Finding)), list(Finding), rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(len(Finding)), list(Finding), fontsize=8)
-    for i, j in np.ndindex(*share.shape):
-        axis.text(
-            j,
-            i,
-            f"{100 * share[i, j]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=6,
-            color="white" if share[i, j] > 0.5 else "black",
-        )
+    for (i, j), value in np.ndenumerate(share):
+        style = {"ha": "center", "va": "center", "fontsize": 6, "color": "white" if value > 0.5 else "black"}
+        axis.text(j, i, f"{100 * value:.0f}", **style)
     axis.set_title("Of studies positive for the row, per cent that are positive for the column", fontsize=9)
     return figure
 

@@ -13,15 +13,16 @@ from omnicxr.app.data_page import account_rows, data_page, label_rows, view_rows
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, sha256, write_text
 from omnicxr.data.labeler import combine, find_mentions
+from omnicxr.data.manifest import Manifest
 from omnicxr.domain import SPLITS, UserError
 
 
-def manifest_tables(manifest: dict[str, Any]) -> None:
+def manifest_tables(manifest: Manifest) -> None:
     """What was seen, kept and dropped, and why."""
     _print(("studies", "count"), account_rows(manifest), title="Account")
-    if left_out := manifest["images_left_out"]:
+    if left_out := manifest.images_left_out:
         _print(("pictures left out", "count"), list(left_out.items()))
-    if copies := manifest.get("copies_across_splits"):
+    if copies := manifest.copies_across_splits:
         console.print(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
 
 
@@ -57,7 +58,7 @@ def inspect_dataset(data: Path, out: Path, *, verify: bool) -> None:
     manifest = next(iter(splits.values())).manifest
     if verify:
         verify_shards(data, manifest)
-        console.print(f"All {len(manifest['shards'])} shards are whole.")
+        console.print(f"All {len(manifest.shards)} shards are whole.")
     manifest_tables(manifest)
     _print(("finding", "positive", "negative", "uncertain", "not mentioned"), label_rows(splits), title="Labels")
     _print(("view", *splits), view_rows(splits), title="Pictures")
@@ -66,9 +67,9 @@ def inspect_dataset(data: Path, out: Path, *, verify: bool) -> None:
     console.print(f"Open {out / 'data.html'}")
 
 
-def verify_shards(data: Path, manifest: dict[str, Any]) -> None:
+def verify_shards(data: Path, manifest: Manifest) -> None:
     """Compare the hash of every shard with the manifest; raises UserError for the first that differs or is missing."""
-    for name, expected in manifest["shards"].items():
+    for name, expected in manifest.shards.items():
         if not (data / name).is_file():
             raise UserError(f"The shard {data / name} is missing: run `omnicxr prepare` again.")
         if sha256(data / name) != expected:

@@ -98,7 +98,7 @@ def synthesize(
             use_ray=ray,
             progress=progress,
         )
-    console.print(f"{manifest['studies']} studies in {out}; {manifest['synthetic']['below_the_gate']} below the gate")
+    console.print(f"{manifest.studies} studies in {out}; {manifest.synthetic['below_the_gate']} below the gate")
     for kind in kinds:
         _export(out, kind, out.with_name(f"{out.name}-{kind}"))
 
@@ -145,7 +145,8 @@ def study(
         return
     with progress_bar("Training classifiers") as progress:
         run_study(
-            DownstreamStudy(settings, real, synthetic, out, device=device, mixed_precision=mixed_precision), progress
+            DownstreamStudy(settings, real, synthetic, out=out, device=device, mixed_precision=mixed_precision),
+            progress,
         )
 
 

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from omnicxr.data.files import sha256
 from omnicxr.data.images import decode_image
-from omnicxr.data.prepare import MANIFEST
-from omnicxr.domain import Finding, Modality, UserError
+from omnicxr.data.manifest import MANIFEST, Manifest
+from omnicxr.data.shards import LABEL_COLUMNS, read_shard
+from omnicxr.domain import Modality, UserError
 from omnicxr.domain.measures import MEASURES
 
-LABEL_COLUMNS = [f"label_{f}" for f in Finding]
 Parts = dict[Modality, Any]
 """Modality => uint8 pictures [n, s, s], or a list of n reports."""
 
@@ -36,35 +35,23 @@ class PreparedDataset:
 
     def __init__(self, root: Path | str, split: str) -> None:
         self.root, self.split = Path(root), split
-        path = self.root / MANIFEST
-        if not path.is_file():
-            raise UserError(
-                f"{self.root} is not a prepared data set ({MANIFEST} is missing): run `omnicxr prepare` first."
-            )
-        self.manifest: dict[str, Any] = json.loads(path.read_text())
-        shards = [self.root / name for name in sorted(self.manifest["shards"]) if name.startswith(f"{split}-")]
+        self.manifest = Manifest.read(self.root)
+        shards = [read_shard(self.root / name) for name in self.manifest.shards_of(split)]
         if not shards:
             raise UserError(f"{self.root} has no studies in the split '{split}'.")
-        self.table = pa.concat_tables([self._read(shard) for shard in shards])
-
-    @staticmethod
-    def _read(shard: Path) -> pa.Table:
-        try:
-            return pq.read_table(shard, memory_map=True).replace_schema_metadata(None)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise UserError(
-                f"The shard {shard} is missing or damaged ({error}): delete it and run `omnicxr prepare` again."
-            ) from error
+        self.table = pa.concat_tables(shards, promote_options="default")
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     @property
     def image_size(self) -> int:
-        return int(self.manifest["options"]["image_size"])
+        """Side of the square pictures, pixels."""
+        return int(self.manifest.options["image_size"])
 
     @cached_property
     def manifest_hash(self) -> str:
+        """SHA-256 of manifest.json, which has the hashes of all shards."""
         return sha256(self.root / MANIFEST)
 
     def image(self, index: int, modality: Modality) -> np.ndarray:
@@ -82,7 +69,15 @@ class PreparedDataset:
 
     @cached_property
     def reports(self) -> list[str]:
+        """The text that stands for each study; empty where it has none."""
         return self.table.column("report").to_pylist()
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """Of each report, as ISO 639-1; data sets prepared before this was noted are English."""
+        if "language" not in self.table.column_names:
+            return ["en"] * len(self)
+        return [language or "en" for language in self.table.column("language").to_pylist()]
 
     @cached_property
     def patients(self) -> np.ndarray:
@@ -92,8 +87,8 @@ class PreparedDataset:
     @cached_property
     def labels(self) -> np.ndarray:
         """float32 [n, 14] with 1, 0, -1 and NaN for not mentioned."""
-        columns = [self.table.column(c).to_numpy(zero_copy_only=False).astype(np.float32) for c in LABEL_COLUMNS]
-        return np.stack(columns, axis=1)
+        columns = [self.table.column(c).to_numpy(zero_copy_only=False) for c in LABEL_COLUMNS.values()]
+        return np.stack([c.astype(np.float32) for c in columns], axis=1)
 
     @cached_property
     def measures(self) -> np.ndarray | None:
@@ -115,12 +110,12 @@ class PreparedDataset:
     @cached_property
     def available(self) -> np.ndarray:
         """bool [n, 3]: which studies have which modality, in the order of `Modality`."""
-        has = [
-            self.table.column(f"{m}_views").combine_chunks().value_lengths().to_numpy() > 0
-            if m.is_image
-            else np.array([bool(r) for r in self.reports])
-            for m in Modality
-        ]
+        has = []
+        for m in Modality:
+            if m.is_image:
+                has.append(self.table.column(f"{m}_views").combine_chunks().value_lengths().to_numpy() > 0)
+            else:
+                has.append(np.array([bool(r) for r in self.reports]))
         return np.stack(has, axis=1)
 
     def having(self, *modalities: Modality) -> np.ndarray:

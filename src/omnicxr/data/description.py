@@ -8,10 +8,13 @@ VIEWS = {View.PA: "PA", View.AP: "AP", View.FRONTAL: "frontal", View.LATERAL: "l
 PHRASES = {
     Finding.NO_FINDING: "no acute cardiopulmonary abnormality",
     Finding.ENLARGED_CARDIOMEDIASTINUM: "enlarged mediastinum",
-    Finding.LUNG_LESION: "lung nodule", Finding.LUNG_OPACITY: "lung opacity", Finding.EDEMA: "pulmonary edema",
-    Finding.PLEURAL_OTHER: "pleural thickening", Finding.FRACTURE: "rib fracture",
+    Finding.LUNG_LESION: "lung nodule",
+    Finding.LUNG_OPACITY: "lung opacity",
+    Finding.EDEMA: "pulmonary edema",
+    Finding.PLEURAL_OTHER: "pleural thickening",
+    Finding.FRACTURE: "rib fracture",
     Finding.SUPPORT_DEVICES: "support devices",
-}  # fmt: skip
+}
 """What a finding is called where its name would not do."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from PIL import Image
@@ -39,15 +40,13 @@ def find_copies(hashes: Sequence[bytes], groups: Sequence[str]) -> list[tuple[in
     members = {g: np.nonzero(names == g)[0] for g in sorted(set(groups))}
     order = sorted(members, key=lambda g: len(members[g]))
     found = []
-    for position, small in enumerate(order):
-        for large in order[position + 1 :]:
-            for start in range(0, len(members[small]), _CHUNK):
-                rows = members[small][start : start + _CHUNK]
-                nearest, bits = _nearest(near, rows, members[large])
-                for i, j, b in zip(
-                    rows[bits <= NEAR_BITS], nearest[bits <= NEAR_BITS], bits[bits <= NEAR_BITS], strict=True
-                ):
-                    found.append((int(i), int(j), -1 if (exact[i] == exact[j]).all() else int(b)))
+    for small, large in combinations(order, 2):
+        for start in range(0, len(members[small]), _CHUNK):
+            rows = members[small][start : start + _CHUNK]
+            nearest, bits = _nearest(near, rows, members[large])
+            close = bits <= NEAR_BITS
+            for i, j, b in zip(rows[close], nearest[close], bits[close], strict=True):
+                found.append((int(i), int(j), -1 if (exact[i] == exact[j]).all() else int(b)))
     return found
 
 

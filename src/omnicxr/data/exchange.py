@@ -39,10 +39,9 @@ def write_chexgenbench(folder: Path, studies: Iterable[tuple[bytes, str, str]]) 
 
 
 def read_chexgenbench(
-    table: Path, reports: Sequence[str], study_ids: Sequence[str], image_size: int
+    table: Path, reports: Sequence[str], study_ids: Sequence[str], *, image_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures and the studies they were made for: uint8 [n, s, s] and row numbers [n] into `study_ids`, ordered by
-    row.
+    """Pictures and the studies they belong to: uint8 [n, s, s] and row numbers [n] into `study_ids`, ordered by row.
 
     Raises UserError for a study that is not known, a prompt that is the report of none or of several studies, a study
     named twice, and a picture that is missing or cannot be read.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from omnicxr.domain import UserError
 
@@ -15,6 +17,7 @@ MAX_PIXELS = 100_000_000
 """Larger files are refused before they are decoded."""
 COLOUR_LIMIT = 24
 """Mean difference between colour channels (0..255) above which a picture is not a radiograph."""
+JPEG_QUALITY = 95
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit, checked on the header before decoding
 
@@ -49,10 +52,17 @@ def to_square(grey: Image.Image, size: int) -> Image.Image:
     return padded.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def encode_png(grey: Image.Image) -> bytes:
-    """Picture => bytes of a PNG file."""
+def encode_png(grey: Image.Image, info: PngInfo | None = None) -> bytes:
+    """Picture, and text chunks => bytes of a PNG file."""
     buffer = io.BytesIO()
-    grey.save(buffer, format="PNG")
+    grey.save(buffer, format="PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def encode_jpeg(grey: Image.Image, **metadata: Any) -> bytes:
+    """Picture, and metadata as Pillow names them => bytes of a JPEG file."""
+    buffer = io.BytesIO()
+    grey.save(buffer, format="JPEG", quality=JPEG_QUALITY, **metadata)
     return buffer.getvalue()
 
 

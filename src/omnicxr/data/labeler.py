@@ -1,4 +1,4 @@
-"""Findings from report text by rule; every label keeps the phrase that it comes from.
+"""Findings from English report text by rule; every label keeps the phrase that it comes from.
 
 The scheme of NegEx (Chapman et al. 2001) and the CheXpert labeler (Irvin et al. 2019): phrases name a finding, cues
 around them inside the sentence negate or weaken it; then combine: positive over uncertain over negative. `lexicon` and
@@ -15,6 +15,8 @@ from omnicxr.data.cues import CUES
 from omnicxr.data.lexicon import LEXICON, NOT_THE_CHEST
 from omnicxr.domain import Finding, LabelState
 
+LANGUAGE = "en"
+"""Of the reports that it reads."""
 SCOPE_CHARACTERS = 160
 """A cue acts no further than this."""
 NEAR = 40
@@ -76,11 +78,10 @@ def find_mentions(text: str) -> list[Mention]:
                 sentence = next(i for i, e in enumerate(ends) if start < e)
                 if sentence not in cues:
                     cues[sentence] = _cues(lowered, ends[sentence - 1] if sentence else 0, ends[sentence])
-                state, cue = _decide(kind, lowered, start, end, cues[sentence])
+                state, cue = _decide(kind, lowered, cues[sentence], start=start, end=end)
                 if state is not None:
-                    mentions.append(
-                        Mention(finding, state, text[start:end] if len(text) == len(lowered) else match[0], cue, start)
-                    )
+                    phrase = text[start:end] if len(text) == len(lowered) else match[0]
+                    mentions.append(Mention(finding, state, phrase=phrase, cue=cue, start=start))
     return sorted(mentions, key=lambda m: m.start)
 
 
@@ -93,15 +94,12 @@ class _Cue:
 
 
 def _cues(text: str, start: int, end: int) -> list[_Cue]:
-    found = _CUE.finditer(text, start, end)
-    return [
-        _Cue(m.lastgroup or "", m.start(), m.end(), m[0])
-        for m in found
-        if not (m.start() and text[m.start() - 1].isalnum())
-    ]
+    """The cues of a sentence that begin a word."""
+    found = [m for m in _CUE.finditer(text, start, end) if not (m.start() and text[m.start() - 1].isalnum())]
+    return [_Cue(m.lastgroup or "", m.start(), m.end(), m[0]) for m in found]
 
 
-def _decide(kind: str, text: str, start: int, end: int, cues: list[_Cue]) -> tuple[LabelState | None, str]:
+def _decide(kind: str, text: str, cues: list[_Cue], *, start: int, end: int) -> tuple[LabelState | None, str]:
     """State of one mention: cues before it as far as a stop, the nearest first, else the first one after it.
 
     A negation before a weakening without a comma between them negates: "no consolidation to suggest pneumonia".
@@ -140,8 +138,6 @@ def _decide(kind: str, text: str, start: int, end: int, cues: list[_Cue]) -> tup
 
 def _without_history(text: str) -> str:
     """The text with sections that don't describe this study blanked out, so that offsets stay."""
-    if not _HISTORY.search(text):
-        return text
     return _HISTORY.sub(lambda m: " " * len(m[0]), text)
 
 

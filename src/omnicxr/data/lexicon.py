@@ -61,8 +61,7 @@ LEXICON: dict[Finding, Words] = {
     ),
     Finding.CARDIOMEGALY: Words(
         (
-            r"cardiomegaly",
-            r"cardiac enlargement",
+            r"cardiomegaly|cardiac enlargement",
             r"enlarge(?:d|ment)(?: of)?(?: the| a)?(?: overall)? (?:heart|cardiac|cardiopericardial)",
             r"large heart",
             rf"{_HEART}{_GAP}{_LARGE}",
@@ -91,15 +90,11 @@ LEXICON: dict[Finding, Words] = {
                 r" |minimal |"
                 r"acute |overt |frank )+(?:o?edema)"
             ),
-            r"(?<!tissue )(?<!wall )(?<!extremity )(?<!leg )o?edema",
-            r"kerley",
+            r"(?<!tissue )(?<!wall )(?<!extremity )(?<!leg )o?edema|kerley",
         ),
         uncertain=(
-            r"(?:congestive )?heart failure",
-            r"chf\b",
-            r"(?:cardiac|cardiogenic) decompensation",
-            r"(?:pulmonary )?(?:venous|vascular) congestion",
-            r"pulmonary (?:interstitial )?congestion",
+            r"(?:congestive )?heart failure|chf\b|(?:cardiac|cardiogenic) decompensation",
+            r"(?:pulmonary )?(?:venous|vascular) congestion|pulmonary (?:interstitial )?congestion",
             r"(?:fluid|volume) overload",
         ),
     ),
@@ -122,37 +117,27 @@ LEXICON: dict[Finding, Words] = {
         ),
         (rf"{_MEDIASTINUM}{_IS}(?:mildly )?prominent", r"prominent (?:superior )?mediastin\w+"),
     ),
-    Finding.FRACTURE: Words(
-        (r"fractur\w+", r"compression deformit\w+", r"vertebral (?:body )?(?:compression|collapse)")
-    ),
+    Finding.FRACTURE: Words((r"fractur\w+|compression deformit\w+|vertebral (?:body )?(?:compression|collapse)",)),
     Finding.LUNG_LESION: Words(
         (
-            r"(?:micro)?nodules?\b",
-            r"mass(?:es)?\b(?! effect)(?! index)",
-            r"tumou?rs?\b",
+            r"(?:micro)?nodules?\b|mass(?:es)?\b(?! effect)(?! index)|tumou?rs?\b",
             r"(?:lung|pulmonary|bronchogenic) (?:cancers?|carcinomas?|neoplas\w+|malignan\w+|metasta\w+)",
             r"(?:lung|pulmonary|cavitary|cavitating|parenchymal) lesions?",
         ),
-        uncertain=(r"(?:fibro|reticulo)?nodular(?:ity)?\b", r"mass-?like", r"neoplas\w+", r"malignan\w+"),
+        uncertain=(r"(?:fibro|reticulo)?nodular(?:ity)?\b|mass-?like|neoplas\w+|malignan\w+",),
     ),
     Finding.LUNG_OPACITY: Words(
         (
-            r"(?:micro)?opaci(?!fication of vess)\w+",
-            r"infiltrat\w+",
-            r"air[- ]?space (?:disease|process|opacit\w+|abnormalit\w+)",
-            r"ground[- ]?glass",
-            r"hazy|haziness",
+            r"(?:micro)?opaci(?!fication of vess)\w+|infiltrat\w+",
+            r"air[- ]?space (?:disease|process|opacit\w+|abnormalit\w+)|ground[- ]?glass|hazy|haziness",
             (
                 r"(?:pulmonary|lung|focal|patchy|hazy|streaky|basilar|bibasilar|airspace|parenchymal|interstitial|linear|lobe|nodular)"
                 r" densit(?:y|ies)"
             ),
             r"increased (?:density|markings)",
             r"interstitial (?:lung |marking|prominence|pattern|thickening|disease|change|process)\w*",
-            r"reticul(?:ar|ation|onodular)\w*",
-            r"(?:parenchymal|bronchovascular) (?:scarring|disease)",
-            r"consolidat\w+",
-            r"pneumonia",
-            r"peribronchial (?:thickening|cuffing)",
+            r"reticul(?:ar|ation|onodular)\w*|(?:parenchymal|bronchovascular) (?:scarring|disease)",
+            r"consolidat\w+|pneumonia|peribronchial (?:thickening|cuffing)",
         ),
         (
             (
@@ -160,17 +145,14 @@ LEXICON: dict[Finding, Words] = {
                 r"*(?: both| grossly| otherwise| essentially| well[- ]expanded| symmetrically| hyperexpanded| normally|"
                 r" inflated| and| bilaterally|,)* clear\b"
             ),
-            r"clear lungs?\b",
-            r"clear (?:bilaterally|lung fields)",
+            r"clear lungs?\b|clear (?:bilaterally|lung fields)",
         ),
     ),
     Finding.PLEURAL_EFFUSION: Words(
         (
             r"(?:pleural |subpulmonic |parapneumonic |loculated |sided |basilar )+(?:effusions?|fluid)",
-            r"effusions?\b",
-            r"(?:hydro|h[a]?emo)(?:pneumo)?thora(?:x|ces)",
-            r"fluid (?:in|within|along) the (?:pleural|major|minor|fissure)\w*",
-            r"empyema",
+            r"effusions?\b|(?:hydro|h[a]?emo)(?:pneumo)?thora(?:x|ces)",
+            r"fluid (?:in|within|along) the (?:pleural|major|minor|fissure)\w*|empyema",
         ),
         (
             r"(?:costophrenic|cp) (?:angles?|sulci|recess\w*) (?:are |is |appear |remain )*(?:clear|sharp|preserved)",
@@ -196,18 +178,14 @@ LEXICON: dict[Finding, Words] = {
                 r" )?(?:/)?(?:thicken\w+|scar\w*|plaques?|calcificat\w+|fibrosis|reaction|disease|mass\w*|nodul\w+)"
             ),
             r"pleuro?[- ]?parenchymal (?:scar\w*|thicken\w+|fibrosis|disease)",
-            r"thicken\w+ of the (?:\w+ )?pleura",
-            r"fibrothorax",
-            r"(?:bi)?apical (?:pleural )?(?:cap\b|capping|thicken\w+)",
-            r"fissural? thicken\w+",
-            r"thicken\w+ (?:of|in|along) the (?:\w+ )?fissures?",
-            r"calcified pleura\w*",
+            r"thicken\w+ of the (?:\w+ )?pleura|fibrothorax",
+            r"(?:bi)?apical (?:pleural )?(?:cap\b|capping|thicken\w+)|fissural? thicken\w+",
+            r"thicken\w+ (?:of|in|along) the (?:\w+ )?fissures?|calcified pleura\w*",
         )
     ),
     Finding.PNEUMONIA: Words(
         (
-            r"(?:broncho)?pneumoni(?:a|as|ae|c|tis)\b",
-            r"infection\b",
+            r"(?:broncho)?pneumoni(?:a|as|ae|c|tis)\b|infection\b",
             r"infectious (?:process|etiolog\w+|infiltrat\w+|disease|consolidat\w+)",
         ),
         unless_after=(
@@ -215,46 +193,26 @@ LEXICON: dict[Finding, Words] = {
             r" \w+)?\s*$"
         ),
     ),
-    Finding.PNEUMOTHORAX: Words((r"(?:hydro|h[a]?emo)?pneumothora(?:x|ces)", r"pneumothoraxes", r"ptx\b")),
+    Finding.PNEUMOTHORAX: Words((r"(?:hydro|h[a]?emo)?pneumothora(?:x|ces)|pneumothoraxes|ptx\b",)),
     Finding.SUPPORT_DEVICES: Words(
         (
-            r"pace ?maker\w*",
-            r"pacers?\b",
-            r"pacing",
-            r"icd\b",
-            r"aicd\b",
-            r"defibrillator\w*",
-            r"catheters?\b",
+            r"pace ?maker\w*|pacers?\b|pacing|icd\b|aicd\b|defibrillator\w*|catheters?\b",
             r"(?:central|picc|venous|jugular|subclavian|femoral|ij|arterial) (?:venous )?(?:lines?|catheters?)\b",
-            r"lines? and tubes?",
-            r"(?:support|monitoring) (?:and monitoring )?(?:devices?|hardware|apparatus)",
+            r"lines? and tubes?|(?:support|monitoring) (?:and monitoring )?(?:devices?|hardware|apparatus)",
             r"picc\b",
             (
                 r"(?:endotracheal|et|ng|nasogastric|orogastric|enteric|feeding|chest|tracheostomy|thoracostomy|gastric|"
                 r"dobbhoff|drainage) (?:tubes?|cannula\w*)"
             ),
-            r"tubes?\b",
-            r"tracheostomy",
-            r"port-?a-?cath\w*",
-            r"(?:medi)?port\b(?!able)(?!ion)",
-            r"swan[- ]ganz",
-            r"stents?\b",
+            r"tubes?\b|tracheostomy|port-?a-?cath\w*|(?:medi)?port\b(?!able)(?!ion)|swan[- ]ganz|stents?\b",
             r"(?:prosthetic|mechanical|artificial|replaced|prosthesis)(?: \w+)? valves?",
             r"valve (?:prosthes[ie]s|replacement)",
             (
                 r"leads?\b(?= (?:in|over|of|tip|are|is|terminat|project|overl|ext|from|place|and|with|unchanged|remain|"
                 r"intact|position))"
             ),
-            r"(?:surgical|orthopedic|spinal|fixation|fusion) hardware",
-            r"hardware",
-            r"balloon pump",
-            r"iabp\b",
-            r"ecmo\b",
-            r"lvad\b",
-            r"vp shunt|ventriculoperitoneal",
-            r"stimulator",
-            r"drains?\b",
-            r"loop recorder",
+            r"(?:surgical|orthopedic|spinal|fixation|fusion) hardware|hardware|balloon pump|iabp\b|ecmo\b",
+            r"lvad\b|vp shunt|ventriculoperitoneal|stimulator|drains?\b|loop recorder",
         )
     ),
 }

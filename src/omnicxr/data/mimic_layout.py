@@ -6,22 +6,23 @@ import csv
 import gzip
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from omnicxr.data.files import whole_file
 from omnicxr.domain import Finding
 
+METADATA = (
+    "dicom_id subject_id study_id PerformedProcedureStepDescription ViewPosition Rows Columns StudyDate StudyTime"
+    " PatientAge PatientSex"
+)
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "metadata": ("dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows",
-    "Columns", "StudyDate",
-                 "StudyTime", "PatientAge", "PatientSex"),
+    "metadata": tuple(METADATA.split()),
     "split": ("dicom_id", "study_id", "subject_id", "split"),
     "chexpert": ("subject_id", "study_id", *Finding),
-}  # fmt: skip
+}
 """Of each table; the release's, with age and sex beside."""
 
 
@@ -47,57 +48,50 @@ def dicom_id(study: int, view: str) -> str:
 
 
 class MimicTables:
-    """The three tables, written row by row and put into place together when the block ends well."""
+    """The three tables, open for writing."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._stack = ExitStack()
-        self._writers: dict[str, csv.DictWriter[str]] = {}
-
-    def __enter__(self) -> MimicTables:
-        for name, columns in COLUMNS.items():
-            temporary = self._stack.enter_context(whole_file(self._root / f"mimic-cxr-2.0.0-{name}.csv.gz"))
-            raw = self._stack.enter_context(temporary.open("wb"))
-            packed = self._stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
-            text = self._stack.enter_context(io.TextIOWrapper(packed, encoding="utf-8", newline=""))
-            self._writers[name] = csv.DictWriter(text, columns, lineterminator="\n")
-            self._writers[name].writeheader()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __init__(self, writers: Mapping[str, csv.DictWriter[str]]) -> None:
+        self._writers = writers
 
     def add(
         self,
         subject: int,
         study: int,
         pictures: Sequence[Picture],
+        *,
         labels: Mapping[Finding, int | None],
         split: str,
-        age: Any,
-        sex: Any,
+        age: float | None,
+        sex: str | None,
     ) -> None:
         """The rows of one study."""
+        ids = {"subject_id": subject, "study_id": study}
+        about = {
+            "PerformedProcedureStepDescription": "CHEST (PA AND LAT)",
+            "StudyDate": 21800101,
+            "StudyTime": 0.0,
+            "PatientAge": age,
+            "PatientSex": sex,
+        }
         for picture in pictures:
-            self._writers["metadata"].writerow(
-                {
-                    "dicom_id": picture.dicom_id,
-                    "subject_id": subject,
-                    "study_id": study,
-                    "PerformedProcedureStepDescription": "CHEST (PA AND LAT)",
-                    "ViewPosition": picture.view,
-                    "Rows": picture.size,
-                    "Columns": picture.size,
-                    "StudyDate": 21800101,
-                    "StudyTime": 0.0,
-                    "PatientAge": age,
-                    "PatientSex": sex,
-                }
-            )
-            self._writers["split"].writerow(
-                {"dicom_id": picture.dicom_id, "study_id": study, "subject_id": subject, "split": split}
-            )
+            image = {"dicom_id": picture.dicom_id, **ids}
+            taken = {"ViewPosition": picture.view, "Rows": picture.size, "Columns": picture.size}
+            self._writers["metadata"].writerow(image | taken | about)
+            self._writers["split"].writerow(image | {"split": split})
         states = {f: "" if (state := labels[f]) is None else f"{state:.1f}" for f in Finding}
-        self._writers["chexpert"].writerow({"subject_id": subject, "study_id": study, **states})
+        self._writers["chexpert"].writerow({**ids, **states})
+
+
+@contextmanager
+def mimic_tables(root: Path) -> Iterator[MimicTables]:
+    """Tables to write row by row, put into place together when the block ends well."""
+    writers = {}
+    with ExitStack() as stack:
+        for name, columns in COLUMNS.items():
+            temporary = stack.enter_context(whole_file(root / f"mimic-cxr-2.0.0-{name}.csv.gz"))
+            raw = stack.enter_context(temporary.open("wb"))
+            packed = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
+            text = stack.enter_context(io.TextIOWrapper(packed, encoding="utf-8", newline=""))
+            writers[name] = csv.DictWriter(text, columns, lineterminator="\n")
+            writers[name].writeheader()
+        yield MimicTables(writers)

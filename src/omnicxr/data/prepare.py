@@ -9,26 +9,24 @@ data set.
 from __future__ import annotations
 
 import json
-import multiprocessing as mp
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from omnicxr.data.duplicates import find_copies
-from omnicxr.data.files import check_writable, sha256, write_json
-from omnicxr.data.processes import end_with_parent
+from omnicxr.data.files import check_writable, claim, write_json
+from omnicxr.data.manifest import MANIFEST, Manifest, write_manifest
+from omnicxr.data.processes import run_jobs
+from omnicxr.data.rows import study_to_json, write_studies
 from omnicxr.data.selection import Selection, Selector
-from omnicxr.data.shards import shard_notes, study_to_json, write_shard
 from omnicxr.data.sources import KINDS, StudySource, open_source
 from omnicxr.domain import SPLITS, Study, UserError
 
-MANIFEST, INDEX = "manifest.json", ".index"
-COPIES_LISTED = 200
+INDEX = ".index"
 Progress = Callable[[int, int], None]
 
 
@@ -59,7 +57,7 @@ def prepare(
     workers: int = 1,
     dry_run: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Prepare the data set at `where` into `out`; returns the manifest (with `dry_run`, only the account before
     pictures are read).
 
@@ -70,32 +68,26 @@ def prepare(
     source = open_source(config.kind, str(where), config.columns)
     selector = Selector(config.selection)
     if dry_run:
-        splits = Counter(selected[0].split for selected in _selected(source, selector))
-        return {
-            **_account(selector, source),
-            "studies": splits.total(),
-            "splits": {s: splits[s] for s in SPLITS},
-            "modalities": {},
-        }
-    fresh = not out.exists()
+        splits = Counter(study.split for study, _ in _selected(source, selector))
+        counts = {s: splits[s] for s in SPLITS}
+        return Manifest(studies=splits.total(), splits=counts, **_account(selector, source))
+    new = not out.exists()
     check_writable(out)
     try:
-        _claim(config, out)
+        claim(out / "options.json", asdict(config), what="a data set prepared")
         if manifest := _finished(out):
             return manifest
-        account = _write_index(config, source, selector, out)
+        account = _write_index(config, out, source=source, selector=selector)
     except UserError:
-        if fresh:
+        if new:
             shutil.rmtree(out, ignore_errors=True)
         raise
-    jobs = list(_shards(config, account["kept"], out))
+    jobs = list(_jobs(config, account.pop("kept"), out))
     todo = [job for job in jobs if not job.path.exists()]
-    done = len(jobs) - len(todo)
-    for _ in _run(todo, workers):
-        done += 1
+    for done, _ in enumerate(run_jobs(_do_shard, todo, workers), len(jobs) - len(todo) + 1):
         if progress:
             progress(done, len(jobs))
-    manifest = write_manifest(asdict(config), account, [job.path for job in jobs], out)
+    manifest = write_manifest(out, [job.path for job in jobs], options=asdict(config), **account)
     shutil.rmtree(out / INDEX)
     return manifest
 
@@ -108,15 +100,16 @@ def _selected(source: StudySource, selector: Selector) -> Iterator[tuple[Study, 
             return
 
 
-def _finished(out: Path) -> dict[str, Any] | None:
+def _finished(out: Path) -> Manifest | None:
     """The manifest, if all its shards are there."""
     if not (out / MANIFEST).exists():
         return None
-    manifest = json.loads((out / MANIFEST).read_text())
-    return manifest if all((out / name).exists() for name in manifest["shards"]) else None
+    manifest = Manifest.read(out)
+    return manifest if all((out / name).exists() for name in manifest.shards) else None
 
 
 def _account(selector: Selector, source: StudySource) -> dict[str, Any]:
+    """What the manifest says of what reaches no shard."""
     account = selector.account
     dropped = account.dropped + source.dropped
     images = account.images_left_out + source.images_left_out
@@ -127,37 +120,28 @@ def _account(selector: Selector, source: StudySource) -> dict[str, Any]:
     }
 
 
-def _claim(config: PrepareConfig, out: Path) -> None:
-    path = out / "options.json"
-    wanted = json.loads(json.dumps(asdict(config)))
-    if path.exists() and json.loads(path.read_text()) != wanted:
-        raise UserError(f"{out} was prepared with other options (see {path.name}): choose another folder.")
-    write_json(path, wanted)
+def _write_index(config: PrepareConfig, out: Path, *, source: StudySource, selector: Selector) -> dict[str, Any]:
+    """One line per kept study in .index/SPLIT.jsonl; an index that is whole is used as it is.
 
-
-def _write_index(config: PrepareConfig, source: StudySource, selector: Selector, out: Path) -> dict[str, Any]:
-    """One line per kept study in .index/SPLIT.jsonl, with the offset of every shard; an index that is whole is used as
-    it is."""
-    account_path = out / INDEX / "account.json"
+    Returns the account and, as `kept`, the offset of every shard in the lines of its split.
+    """
+    folder = out / INDEX
+    account_path = folder / "account.json"
     if account_path.exists():
         return json.loads(account_path.read_text())
-    folder = out / INDEX
     shutil.rmtree(folder, ignore_errors=True)
     kept: dict[str, list[int]] = {split: [] for split in SPLITS}
     counts: Counter[str] = Counter()
     try:
         folder.mkdir(parents=True)
-        files = {split: (folder / f"{split}.jsonl").open("wb") for split in SPLITS}
-        try:
+        with ExitStack() as stack:
+            files = {split: stack.enter_context((folder / f"{split}.jsonl").open("wb")) for split in SPLITS}
             for study, report in _selected(source, selector):
                 file = files[study.split]
                 if counts[study.split] % config.shard_size == 0:
                     kept[study.split].append(file.tell())
                 counts[study.split] += 1
                 file.write(study_to_json(study, report).encode() + b"\n")
-        finally:
-            for file in files.values():
-                file.close()
     except OSError as error:
         raise UserError(
             f"Cannot write {folder}: {error.strerror or error}. Free some space or choose another folder."
@@ -177,83 +161,14 @@ class _Job:
     path: Path
 
 
-def _shards(config: PrepareConfig, kept: dict[str, list[int]], out: Path) -> Iterator[_Job]:
+def _jobs(config: PrepareConfig, kept: dict[str, list[int]], out: Path) -> Iterator[_Job]:
     for split in SPLITS:
         for n, offset in enumerate(kept[split]):
             yield _Job(out / INDEX / f"{split}.jsonl", offset, config, out / f"{split}-{n:05d}.parquet")
 
 
-def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(_do_shard, jobs)
-        return
-    with mp.get_context("spawn").Pool(min(workers, len(jobs)), initializer=end_with_parent) as pool:
-        yield from pool.imap_unordered(_do_shard, jobs)
-
-
 def _do_shard(job: _Job) -> None:
     with job.index.open("rb") as file:
         file.seek(job.offset)
-        lines = [line.decode() for line, _ in zip(file, range(job.config.shard_size), strict=False)]
-    write_shard(lines, job.config.image_size, job.config.selection, job.path)
-
-
-def write_manifest(
-    options: dict[str, Any], account: dict[str, Any], shards: list[Path], out: Path, **more: Any
-) -> dict[str, Any]:
-    """Add up the shards and write manifest.json, which marks a whole data set; `account` has studies_seen, dropped and
-    images_left_out."""
-    dropped: Counter[str] = Counter(account["dropped"])
-    images_left_out: Counter[str] = Counter(account["images_left_out"])
-    unreadable: list[dict[str, str]] = []
-    tally = {name: Counter[str]() for name in ("split", "source", "modalities", "views")}
-    hashes: list[bytes] = []
-    owners: list[tuple[str, str]] = []
-    for shard in shards:
-        notes = shard_notes(shard)
-        images_left_out.update(notes["images_left_out"])
-        dropped.update(note["reason"] for note in notes["dropped"])
-        unreadable += [{k: note[k] for k in ("study_id", "error")} for note in notes["dropped"] if note["error"]]
-        columns = [
-            "split",
-            "source",
-            "study_id",
-            "report",
-            *(f"{m}_{part}" for m in ("frontal", "lateral") for part in ("views", "hashes")),
-        ]
-        for row in pq.read_table(shard, columns=columns).to_pylist():
-            there = (("frontal", row["frontal_views"]), ("lateral", row["lateral_views"]), ("report", row["report"]))
-            tally["split"][row["split"]] += 1
-            tally["source"][row["source"]] += 1
-            tally["modalities"]["+".join(name for name, value in there if value)] += 1
-            tally["views"].update(row["frontal_views"] + row["lateral_views"])
-            for value in row["frontal_hashes"] + row["lateral_hashes"]:
-                hashes.append(value)
-                owners.append((row["split"], row["study_id"]))
-    copies = find_copies(hashes, [split for split, _ in owners])
-    manifest = {
-        "format": 2,
-        "studies_seen": account["studies_seen"],
-        "dropped": dict(sorted(dropped.items())),
-        "studies": tally["split"].total(),
-        "splits": {s: tally["split"][s] for s in SPLITS},
-        "sources": dict(sorted(tally["source"].items())),
-        "modalities": dict(sorted(tally["modalities"].items())),
-        "views": dict(sorted(tally["views"].items())),
-        "images_left_out": dict(sorted(images_left_out.items())),
-        "unreadable": sorted(unreadable, key=lambda note: note["study_id"]),
-        "copies_across_splits": {
-            "exact": sum(bits < 0 for _, _, bits in copies),
-            "near": sum(bits >= 0 for _, _, bits in copies),
-            "listed": [
-                {"studies": ["/".join(owners[i]), "/".join(owners[j])], "differing_bits": max(bits, 0)}
-                for i, j, bits in copies[:COPIES_LISTED]
-            ],
-        },
-        "options": json.loads(json.dumps(options)),
-        "shards": {shard.name: sha256(shard) for shard in shards},
-        **more,
-    }
-    assert manifest["studies"] + dropped.total() == account["studies_seen"]
-    write_json(out / MANIFEST, manifest)
-    return manifest
+        lines = [line.decode() for line in islice(file, job.config.shard_size)]
+    write_studies(lines, job.path, image_size=job.config.image_size, selection=job.config.selection)

@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from omnicxr.data.description import describe
-from omnicxr.data.labeler import label_report
+from omnicxr.data.labeler import LANGUAGE, label_report
 from omnicxr.data.sections import TEXTS, study_text
 from omnicxr.data.splits import hashed_split
-from omnicxr.domain import SPLITS, Finding, Modality, Study, UserError, View
+from omnicxr.domain import SPLITS, Finding, Labels, Modality, Study, UserError, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Selection:
     max_words: int | None = None
     """Reports with more words count as missing."""
     describe: bool = False
-    """Studies with labels and no report get a sentence made from the labels (`description`)."""
+    """Studies with labels and no report get a sentence that says the labels (`description`)."""
     limit: int | None = None
     """Stop after so many studies were kept."""
 
@@ -62,6 +62,7 @@ class Selector:
         self._studies: set[tuple[str, str]] = set()
 
     def full(self) -> bool:
+        """As many studies are kept as were asked for."""
         return self.selection.limit is not None and self.account.kept >= self.selection.limit
 
     def select(self, study: Study) -> tuple[Study, str] | None:
@@ -72,13 +73,13 @@ class Selector:
         """
         self.account.seen += 1
         study = self._cut(study)
-        report = study_text(study.sections, self.selection.text) or (describe(study) if self.selection.describe else "")
+        report = study_text(study.sections, self.selection.text)
+        if not report and self.selection.describe:
+            report, study = describe(study), replace(study, language=LANGUAGE)
         words = len(report.split())
-        reason = self._reason(study, words)
-        if reason:
+        if reason := self._reason(study, words):
             self.account.dropped[reason] += 1
             return None
-        usable = self._fits(words)
         self._studies.add((study.source, study.study_id))
         patient = (study.source, study.subject_id)
         if self._splits.setdefault(patient, study.split) != study.split:
@@ -88,11 +89,14 @@ class Selector:
             )
         self.account.kept += 1
         if not any(state is not None for state in study.labels.values()):
-            text = " ".join(study.sections.get(k, "") for k in ("findings", "impression")).strip() or report
-            study = replace(
-                study, labels=label_report(text) if text and study.source != "padchest" else dict.fromkeys(Finding)
-            )
-        return study, report if usable else ""
+            study = replace(study, labels=self._stated(study, report))
+        return study, report if self._fits(words) else ""
+
+    @staticmethod
+    def _stated(study: Study, report: str) -> Labels:
+        """Labels from the text, where it is in the language that the labeler reads."""
+        text = " ".join(study.sections.get(k, "") for k in ("findings", "impression")).strip() or report
+        return label_report(text) if text and study.language == LANGUAGE else dict.fromkeys(Finding)
 
     def _cut(self, study: Study) -> Study:
         images = tuple(ref for ref in study.images if ref.view is None or ref.view in self.selection.views)
@@ -115,13 +119,9 @@ class Selector:
         undecided = any(ref.view is None for ref in study.images)
         for modality in self.selection.require:
             if modality is Modality.REPORT and not self._fits(words):
-                return (
-                    "no report"
-                    if words == 0
-                    else "report too short"
-                    if words < self.selection.min_words
-                    else "report too long"
-                )
+                if words == 0:
+                    return "no report"
+                return "report too short" if words < self.selection.min_words else "report too long"
             if modality.is_image and modality not in views and not undecided:
                 return f"no {modality}"
         if not study.images and not self._fits(words):

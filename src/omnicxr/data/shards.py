@@ -1,23 +1,19 @@
-"""Studies => rows of a Parquet shard."""
+"""The Parquet files of a prepared data set: their columns, writing and reading them."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
-from omnicxr.data.duplicates import picture_hash
 from omnicxr.data.files import whole_file
-from omnicxr.data.images import encode_png, read_image, to_square
-from omnicxr.data.selection import Selection
-from omnicxr.data.views import PREDICTED, VIEW_CODES, predict_modality
-from omnicxr.domain import Finding, ImageRef, LabelState, Modality, Study, UserError, View
+from omnicxr.domain import Finding, UserError
 
+LABEL_COLUMNS = {f: f"label_{f}" for f in Finding}
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCHEMA = pa.schema(
     [
@@ -34,7 +30,8 @@ SCHEMA = pa.schema(
         ("findings", pa.string()),
         ("impression", pa.string()),
         ("report", pa.string()),
-        *((f"label_{f}", pa.int8()) for f in Finding),
+        ("language", pa.string()),
+        *((column, pa.int8()) for column in LABEL_COLUMNS.values()),
         ("age", pa.float32()),
         ("sex", pa.string()),
         ("truth", pa.string()),
@@ -44,101 +41,29 @@ SCHEMA = pa.schema(
 it; hashes are those of `omnicxr.data.duplicates`; labels are 1, 0, -1 or null."""
 
 
-def study_to_json(study: Study, report: str) -> str:
-    """One line that `study_from_json` reads back."""
-    row = vars(study) | {
-        "images": [[str(ref.path), ref.view] for ref in study.images],
-        "labels": {f: None if s is None else int(s) for f, s in study.labels.items()},
-        "sections": dict(study.sections),
-        "report": report,
-    }
-    return json.dumps(row)
+def label_columns(labels: Mapping[Finding, float | None]) -> dict[str, int | None]:
+    """The label columns of a row: None and NaN are null."""
+    states = {column: labels.get(f) for f, column in LABEL_COLUMNS.items()}
+    return {column: None if s is None or s != s else int(s) for column, s in states.items()}
 
 
-def study_from_json(line: str) -> tuple[Study, str]:
-    """The study and its report."""
-    row = json.loads(line)
-    report = row.pop("report")
-    row["images"] = tuple(ImageRef(Path(path), View(view) if view else None) for path, view in row["images"])
-    row["labels"] = {Finding(f): None if s is None else LabelState(s) for f, s in row["labels"].items()}
-    return Study(**row), report
-
-
-def write_shard(lines: list[str], image_size: int, selection: Selection, path: Path) -> None:
-    """Read the pictures of some studies and write their shard, with what was dropped on the way in the metadata."""
-    dropped: list[dict[str, str]] = []
-    images_left_out: Counter[str] = Counter()
-    rows = []
-    for line in lines:
-        study, report = study_from_json(line)
-        row, errors, other_views = _row(study, report, image_size, selection)
-        images_left_out.update(["unreadable"] * len(errors))
-        images_left_out.update(f"view {view} not asked for" for view in other_views)
-        there = {m for m in Modality if (row[f"{m}s"] if m.is_image else row["report"])}
-        missing = [m for m in selection.require if m not in there]
-        if missing or not there:
-            reason = "unreadable image" if errors else f"no {missing[0]}" if missing else "nothing usable in it"
-            dropped.append({"study_id": study.study_id, "reason": reason, "error": errors[0] if errors else ""})
-        else:
-            rows.append(row)
-    notes = json.dumps({"dropped": dropped, "images_left_out": dict(+images_left_out)})
-    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"notes": notes}))
+def write_rows(rows: Sequence[Mapping[str, Any]], notes: Mapping[str, Any], path: Path) -> None:
+    """Write a shard whole or not at all; `notes` go to its metadata."""
+    table = pa.Table.from_pylist(list(rows), SCHEMA.with_metadata({"notes": json.dumps(notes)}))
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=64)
 
 
-def shard_notes(path: Path) -> dict[str, Any]:
-    """What `write_shard` noted: dropped studies with reasons, pictures left out."""
+def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Its rows. Raises UserError for a shard that is missing or damaged."""
+    try:
+        return pq.read_table(path, columns=columns and list(columns), memory_map=True).replace_schema_metadata(None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"The shard {path} is missing or damaged ({error}): delete it and run `omnicxr prepare` again."
+        ) from error
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """What was noted when the shard was written: dropped studies with reasons, pictures left out."""
     return json.loads((pq.read_schema(path).metadata or {})[b"notes"])
-
-
-def _row(
-    study: Study, report: str, image_size: int, selection: Selection
-) -> tuple[dict[str, Any], list[str], list[str]]:
-    """The row, what was wrong with pictures that cannot be read, and the views of those that were not asked for."""
-    columns: dict[str, list[Any]] = {
-        f"{m}{part}": [] for m in Modality if m.is_image for part in ("s", "_views", "_hashes")
-    }
-    errors, other_views = [], []
-    for ref in study.images:
-        try:
-            picture, header_view = read_image(ref.path, image_size)
-        except UserError as error:
-            errors.append(str(error))
-            continue
-        grey = to_square(picture, image_size)
-        modality, view = _view(ref, header_view, grey)
-        if view in set(View) - set(selection.views):
-            other_views.append(view)
-            continue
-        columns[f"{modality}s"].append({"bytes": encode_png(grey), "path": None})
-        columns[f"{modality}_views"].append(view)
-        columns[f"{modality}_hashes"].append(picture_hash(grey))
-    labels = {f"label_{f}": None if (s := study.labels.get(f)) is None else int(s) for f in Finding}
-    return (
-        {
-            "subject_id": study.subject_id,
-            "study_id": study.study_id,
-            "split": study.split,
-            "source": study.source,
-            "findings": study.sections.get("findings", ""),
-            "impression": study.sections.get("impression", ""),
-            "report": report,
-            "age": study.age,
-            "sex": study.sex,
-            "truth": study.truth,
-            **columns,
-            **labels,
-        },
-        errors,
-        other_views,
-    )
-
-
-def _view(ref: ImageRef, header_view: str, grey: Image.Image) -> tuple[Modality, str]:
-    """From the table, else from the DICOM header, else predicted."""
-    view = ref.view or VIEW_CODES.get(header_view)
-    if view:
-        return view.modality, str(view)
-    modality = predict_modality(grey)
-    return modality, f"{modality.upper()} {PREDICTED}"

@@ -35,8 +35,8 @@ def _weights() -> dict[str, np.ndarray]:
 
 
 def lateral_probability(grey: Image.Image) -> float:
-    """How likely the picture is a lateral one, 0..1: one hidden layer on `view_features` (made by
-    scripts/make_view_classifier.py)."""
+    """How likely the picture is a lateral one, 0..1: one hidden layer on `view_features` (trained
+    by scripts/make_view_classifier.py)."""
     w = _weights()
     hidden = np.maximum(view_features(grey) @ w["w1"] + w["b1"], 0)
     return float(1 / (1 + np.exp(-(hidden @ w["w2"] + w["b2"]).item())))

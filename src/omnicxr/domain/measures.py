@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 SIDES = ("left", "right")
 LOBES = ("left upper lobe", "left lower lobe", "right upper lobe", "right middle lobe", "right lower lobe")
 PLACES: dict[str, tuple[str, ...]] = {"effusion": SIDES, "pneumothorax": SIDES, "consolidation": LOBES, "nodule": LOBES}
@@ -24,14 +22,3 @@ Consolidation: radius, and nodule: diameter, of the largest in the lobe, in unit
 """
 EXTENT_MM = 60.0
 """The unit of consolidations and nodules."""
-
-
-def by_side(kind: str, measures: np.ndarray) -> np.ndarray:
-    """Extents of a kind of lesion on each of `SIDES` [n, 2], from all measures [n, len(MEASURES)].
-
-    Means over the places of a side, so that three lobes do not outweigh two.
-    """
-    columns = [
-        [MEASURES.index(extent(kind, place)) for place in PLACES[kind] if place.startswith(side)] for side in SIDES
-    ]
-    return np.stack([measures[:, c].mean(1) for c in columns], axis=1)

@@ -16,6 +16,7 @@ class Modality(StrEnum):
 
     @property
     def is_image(self) -> bool:
+        """Whether it is a picture rather than text."""
         return self is not Modality.REPORT
 
     @classmethod
@@ -43,4 +44,5 @@ class View(StrEnum):
 
     @property
     def modality(self) -> Modality:
+        """The part of a study that a picture of this view is."""
         return Modality.LATERAL if self in (View.LATERAL, View.LL) else Modality.FRONTAL

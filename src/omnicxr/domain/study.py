@@ -34,6 +34,8 @@ class Study:
     images: tuple[ImageRef, ...] = ()
     sections: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Section name => text, see `omnicxr.data.sections`; empty where the study has no report."""
+    language: str = "en"
+    """Of the report, as ISO 639-1."""
     labels: Labels = field(default_factory=lambda: MappingProxyType({}))
     age: float | None = None
     """Years."""

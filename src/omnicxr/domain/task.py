@@ -55,15 +55,12 @@ class Task:
     @classmethod
     def all(cls) -> tuple[Task, ...]:
         """The 12 tasks with something given, simplest first."""
-        roles = product(("given", "generate", "absent"), repeat=len(Modality))
-        splits = (
-            tuple(
-                tuple(m for m, role in zip(Modality, study, strict=True) if role == kind)
-                for kind in ("given", "generate")
-            )
-            for study in roles
-        )
-        tasks = [cls(given, generate) for given, generate in splits if given and generate]
+        tasks = []
+        for roles in product(("given", "generate", "absent"), repeat=len(Modality)):
+            given = [m for m, role in zip(Modality, roles, strict=True) if role == "given"]
+            generate = [m for m, role in zip(Modality, roles, strict=True) if role == "generate"]
+            if given and generate:
+                tasks.append(cls(tuple(given), tuple(generate)))
         return tuple(sorted(tasks, key=lambda t: (len(t.given) + len(t.generate), len(t.generate))))
 
     @classmethod

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.downstream.spec import ClassifierSpec
+from omnicxr.models.image_autoencoder import pixels_from_uint8
 from omnicxr.models.layers import ImageTrunk
 from omnicxr.training.stages.judge import finding_loss, jitter
 
@@ -34,6 +35,7 @@ class SmallNetwork(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(CHANNELS[-1], len(Finding)))
 
     def forward(self, x: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b 14"]:
+        """Pictures in -1..1 => logits of the findings."""
         return self.head(self.trunk(x))
 
 
@@ -45,6 +47,7 @@ class GreyNetwork(nn.Module):
         self.network = network
 
     def forward(self, x: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b 14"]:
+        """Pictures in -1..1 => logits of the findings."""
         return self.network(x.expand(-1, 3, -1, -1))
 
 
@@ -102,20 +105,17 @@ class TrainingSet:
     def batch(self, view: Modality, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Pictures [b, 1, s, s] in -1..1 and labels [b, 14]; a study can come twice."""
         lengths = np.array([len(rows) for _, rows in self.groups])
-        weights = lengths / lengths.sum() if self.together else np.full(len(lengths), 1 / len(lengths))
-        counts = (
-            rng.multinomial(size, weights)
-            if self.together
-            else np.diff(np.round(np.linspace(0, size, len(lengths) + 1)).astype(int))
-        )
+        if self.together:
+            counts = rng.multinomial(size, lengths / lengths.sum())
+        else:
+            counts = np.diff(np.round(np.linspace(0, size, len(lengths) + 1)).astype(int))
         pictures, labels = [], []
         for (data, rows), count in zip(self.groups, counts, strict=True):
             if count:
                 drawn = rng.choice(rows, count)
                 pictures.append(data.images(view, drawn))
                 labels.append(data.labels[drawn])
-        x = torch.from_numpy(np.concatenate(pictures)).float()[:, None] / 127.5 - 1
-        return x, torch.from_numpy(np.concatenate(labels))
+        return pixels_from_uint8(torch.from_numpy(np.concatenate(pictures))), torch.from_numpy(np.concatenate(labels))
 
 
 def uncertain_as(labels: Tensor, rule: str) -> Tensor:
@@ -128,9 +128,9 @@ def uncertain_as(labels: Tensor, rule: str) -> Tensor:
 def train_classifier(
     network: nn.Module,
     data: TrainingSet,
-    view: Modality,
     spec: ClassifierSpec,
     *,
+    view: Modality,
     steps: int,
     peak: float,
     uncertain: str,
@@ -165,12 +165,12 @@ def train_classifier(
 
 @torch.no_grad()
 def scores_of(
-    network: nn.Module, data: PreparedDataset, rows: np.ndarray, view: Modality, device: str = "cpu"
+    network: nn.Module, data: PreparedDataset, rows: np.ndarray, *, view: Modality, device: str = "cpu"
 ) -> np.ndarray:
     """Finding probabilities float32 [n, 14]."""
     network.to(device).eval()
     out: list[Any] = []
     for start in range(0, len(rows), CHUNK):
-        x = torch.from_numpy(data.images(view, rows[start : start + CHUNK])).float()[:, None] / 127.5 - 1
+        x = pixels_from_uint8(torch.from_numpy(data.images(view, rows[start : start + CHUNK])))
         out.append(network(x.to(device)).sigmoid().cpu().numpy())
     return np.concatenate(out).astype(np.float32)

@@ -83,21 +83,22 @@ class StudySpec:
         """Every classifier, those that others start from first."""
         for view in self.views:
             for seed in self.seeds:
-                if SYNTHETIC in self.regimes or PRETRAINED in self.regimes:
-                    yield Cell(view=view, seed=seed, regime=SYNTHETIC)
-                for regime in self.regimes:
-                    if regime != SYNTHETIC:
-                        yield from (
-                            Cell(view=view, seed=seed, regime=regime, share=share) for share in self.real_shares
-                        )
-                for finding in self.imbalance.findings:
-                    yield from (
-                        Cell(view=view, seed=seed, regime=r, finding=finding, keep=k)
-                        for k in self.imbalance.keep
-                        for r in (CUT, FILLED)
-                    )
-                if self.imbalance.findings and not (REAL in self.regimes and 1 in self.real_shares):
-                    yield Cell(view=view, seed=seed, regime=REAL)
+                for setting in self._settings():
+                    yield Cell(view=view, seed=seed, **setting)
+
+    def _settings(self) -> Iterator[dict[str, Any]]:
+        """What the classifiers of one view and seed differ in."""
+        if SYNTHETIC in self.regimes or PRETRAINED in self.regimes:
+            yield {"regime": SYNTHETIC}
+        for regime in self.regimes:
+            for share in self.real_shares if regime != SYNTHETIC else ():
+                yield {"regime": regime, "share": share}
+        for finding in self.imbalance.findings:
+            for keep in self.imbalance.keep:
+                yield {"regime": CUT, "finding": finding, "keep": keep}
+                yield {"regime": FILLED, "finding": finding, "keep": keep}
+        if self.imbalance.findings and not (REAL in self.regimes and 1 in self.real_shares):
+            yield {"regime": REAL}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +116,8 @@ class Cell:
     @property
     def name(self) -> str:
         """A file name."""
-        parts = [
-            self.view,
-            self.regime,
-            f"{self.share:g}",
-            *([self.finding, self.keep] if self.finding else []),
-            f"seed{self.seed}",
-        ]
+        rare = [self.finding, self.keep] if self.finding else []
+        parts = [self.view, self.regime, f"{self.share:g}", *rare, f"seed{self.seed}"]
         return "_".join(str(p).replace(" ", "-") for p in parts)
 
 

@@ -7,10 +7,9 @@ figures can be worked out again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from torch import nn
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, whole_file, write_json
+from omnicxr.data.files import check_writable, claim, whole_file
 from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.downstream.classifier import TrainingSet, make_network, scores_of, train_classifier
 from omnicxr.downstream.results import CellResult, Results
@@ -31,22 +30,22 @@ RECORD = "study.json"
 
 
 class DownstreamStudy:
-    """The data, and how a cell is made from it. Raises UserError for data sets that do not go together."""
+    """The data, and what each cell is trained on. Raises UserError for data sets that do not go together."""
 
     def __init__(
         self,
         spec: StudySpec,
         real: Path,
         synthetic: Path,
-        out: Path,
         *,
+        out: Path,
         device: str = "cpu",
         mixed_precision: bool = False,
     ) -> None:
         self.spec, self.out, self.device, self.mixed_precision = spec, out, device, mixed_precision
         self.real = {split: PreparedDataset(real, split) for split in ("train", "validate", "test")}
         self.synthetic = PreparedDataset(synthetic, "train")
-        if "synthetic" not in self.synthetic.manifest:
+        if not self.synthetic.manifest.synthetic:
             raise UserError(
                 f"{synthetic} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote."
             )
@@ -68,31 +67,25 @@ class DownstreamStudy:
 
     def _check_findings(self) -> None:
         for finding in self.spec.imbalance.findings:
+            most = max(self.spec.imbalance.keep)
             for data in (self.real["train"], self.synthetic):
-                if (count := int((data.labels[:, _index(finding)] == 1).sum())) <= (
-                    most := max(self.spec.imbalance.keep)
-                ):
+                count = int((data.labels[:, _index(finding)] == 1).sum())
+                if count <= most:
                     raise UserError(
                         f"{data.root} has {count} training studies with {finding}: more than {most} are needed to cut"
                         f" it to {most}."
                     )
 
     def _claim(self) -> None:
-        test = self.real["test"]
-        wanted = {
+        settings = {
             "version": omnicxr.__version__,
             "spec": spec_hash(self.spec),
-            "real": test.manifest_hash,
+            "real": self.real["test"].manifest_hash,
             "synthetic": self.synthetic.manifest_hash,
             "mixed_precision": self.mixed_precision,
-            "settings": json.loads(json.dumps(vars(self.spec), default=_plain)),
+            "settings": asdict(self.spec),
         }
-        path = self.out / RECORD
-        if path.exists() and json.loads(path.read_text()) != wanted:
-            raise UserError(
-                f"{self.out} holds a study with other settings or data (see {RECORD}): choose another folder."
-            )
-        write_json(path, wanted)
+        claim(self.out / RECORD, settings, what="a study")
 
     def run(self, progress: Progress | None = None) -> None:
         """Train what is not there yet."""
@@ -106,6 +99,7 @@ class DownstreamStudy:
             progress(len(cells), len(cells), "done")
 
     def path(self, cell: Cell) -> Path:
+        """Where the scores of a cell are kept."""
         return self.out / "cells" / f"{cell.name}.npz"
 
     def training_set(self, cell: Cell) -> TrainingSet:
@@ -151,8 +145,8 @@ class DownstreamStudy:
         loss = train_classifier(
             network,
             training,
-            cell.view,
             spec,
+            view=cell.view,
             steps=steps,
             peak=peak,
             uncertain=self.spec.uncertain,
@@ -162,25 +156,25 @@ class DownstreamStudy:
         )
         if cell.regime == SYNTHETIC and PRETRAINED in self.spec.regimes:
             self._save_weights(network, cell)
-        validate, test = self.real["validate"], self.real["test"]
-        rows = validate.having(cell.view)
-        thresholds = metrics.best_thresholds(
-            validate.labels[rows] == 1, scores_of(network, validate, rows, cell.view, self.device)
-        )
-        rows = test.having(cell.view)
-        scores = scores_of(network, test, rows, cell.view, self.device)
+        thresholds = metrics.best_thresholds(*self._scores(network, "validate", cell.view))
+        _, scores = self._scores(network, "test", cell.view)
         with whole_file(self.path(cell)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file, scores=scores, thresholds=thresholds, studies=np.array(len(training)), loss=np.array(loss)
             )
 
+    def _scores(self, network: nn.Module, split: str, view: Modality) -> tuple[np.ndarray, np.ndarray]:
+        """Of the real studies with the view: positive labels and scores, both [n, 14]."""
+        data = self.real[split]
+        rows = data.having(view)
+        return data.labels[rows] == 1, scores_of(network, data, rows, view=view, device=self.device)
+
     def _network(self, cell: Cell) -> nn.Module:
         torch.manual_seed(cell.seed)
         network = make_network(self.spec.classifier)
         if cell.regime == PRETRAINED:
-            network.load_state_dict(
-                load_file(self._weights_path(Cell(view=cell.view, seed=cell.seed, regime=SYNTHETIC)))
-            )
+            first = Cell(view=cell.view, seed=cell.seed, regime=SYNTHETIC)
+            network.load_state_dict(load_file(self._weights_path(first)))
         return network
 
     def _weights_path(self, cell: Cell) -> Path:
@@ -199,13 +193,10 @@ class DownstreamStudy:
         for cell in self.spec.cells():
             if cell.view is view:
                 with np.load(self.path(cell)) as file:
-                    cells[cell] = CellResult(file["scores"], file["scores"] > file["thresholds"], int(file["studies"]))
+                    scores = file["scores"]
+                    cells[cell] = CellResult(scores, scores > file["thresholds"], int(file["studies"]))
         return Results(test.labels[rows] == 1, patients, cells)
 
 
 def _index(finding: Finding) -> int:
     return list(Finding).index(finding)
-
-
-def _plain(value: Any) -> Any:
-    return vars(value) if hasattr(value, "__dataclass_fields__") else str(value)

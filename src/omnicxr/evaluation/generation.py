@@ -238,7 +238,9 @@ class TableGenerations:
     def __init__(self, folder: Path, data: PreparedDataset) -> None:
         rows = data.having(*touched(self.tasks))
         ids = [data.table.column("study_id")[int(i)].as_py() for i in rows]
-        self.pictures, order = read_chexgenbench(folder / TABLE, [data.reports[i] for i in rows], ids, data.image_size)
+        self.pictures, order = read_chexgenbench(
+            folder / TABLE, [data.reports[i] for i in rows], ids, image_size=data.image_size
+        )
         self.rows = rows[order]
 
     def task(self, task: Task, rows: np.ndarray, progress: Progress | None = None) -> Parts:

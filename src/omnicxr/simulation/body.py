@@ -23,13 +23,13 @@ class Body:
     """[D, H, W]"""
     bone: Tensor
     """[D, H, W]"""
-    generator: torch.Generator
-    """Always a CPU generator: a study looks the same whatever device renders it."""
+    rng: torch.Generator
+    """Always on the CPU: a study looks the same whatever device renders it."""
 
     def noise(self, shape: tuple[int, ...], scale_mm: float) -> Tensor:
         """Smooth noise of about unit variance: white noise on a grid of `scale_mm`, interpolated to `shape`."""
         coarse = [max(2, int(n * self.atlas.spacing_mm / scale_mm) + 2) for n in shape]
-        grid = torch.randn(coarse, generator=self.generator).to(self.soft.device)
+        grid = torch.randn(coarse, generator=self.rng).to(self.soft.device)
         return 1.5 * F.interpolate(grid[None, None], size=shape, mode="trilinear", align_corners=True)[0, 0]
 
     def blend(self, box: Box, weight: Tensor, density: Tensor | float) -> None:
@@ -45,8 +45,8 @@ class Body:
 
 def make_body(atlas: Atlas, anatomy: Anatomy) -> Body:
     """The healthy body of one person: habitus and lung texture applied to copies of the atlas."""
-    generator = torch.Generator().manual_seed(anatomy.texture_seed)
-    body = Body(atlas, atlas.soft.clone(), atlas.bone * anatomy.bone_density, generator)
+    rng = torch.Generator().manual_seed(anatomy.texture_seed)
+    body = Body(atlas, atlas.soft.clone(), atlas.bone * anatomy.bone_density, rng)
     _texture_lungs(body, anatomy)
     _add_habitus(body, anatomy)
     return body
@@ -76,8 +76,7 @@ def _add_habitus(body: Body, anatomy: Anatomy) -> None:
         body.soft = torch.where(skin < -anatomy.fat_mm, torch.zeros_like(body.soft), body.soft)
     if anatomy.breast_mm <= 0:
         return
-    box: Box = (slice(0, skin.shape[0]), slice(0, skin.shape[1]), slice(0, skin.shape[2]))
-    x, y, z = atlas.axes(box)
+    x, y, z = atlas.axes(atlas.whole)
     depth = anatomy.breast_mm + 0.4 * max(anatomy.fat_mm, 0)
     droop = 0.6 * anatomy.breast_mm
     for sign in (-1.0, 1.0):

@@ -7,7 +7,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from omnicxr.simulation.atlas import ESOPHAGUS, STOMACH, SVC, TRACHEA, Box
+from omnicxr.simulation.atlas import ESOPHAGUS, STOMACH, SVC, TRACHEA
 from omnicxr.simulation.body import Body
 from omnicxr.simulation.truth import Device
 
@@ -22,7 +22,7 @@ def add_device(body: Body, device: Device) -> None:
 
 def _jitter(body: Body, points: list[list[float]], mm: float) -> Tensor:
     base = torch.tensor(points)
-    return base + mm * torch.randn(base.shape, generator=body.generator).clamp(-1.5, 1.5)
+    return base + mm * torch.randn(base.shape, generator=body.rng).clamp(-1.5, 1.5)
 
 
 def _splat_tube(body: Body, points: Tensor, kind: str) -> None:
@@ -55,8 +55,7 @@ def _pacemaker(body: Body, sign: float) -> None:
     """Can under the skin below the clavicle; one or two leads through the superior vena cava to the right heart."""
     atlas = body.atlas
     cx, cz = sign * 92.0, 92.0
-    full: Box = tuple(slice(0, n) for n in body.soft.shape)  # type: ignore[assignment]
-    x, y, z = atlas.axes(full)
+    x, y, z = atlas.axes(atlas.whole)
     dx, dz = (x - cx) / 20, (z - cz) / 17
     face = torch.sigmoid((1 - (dx.abs() ** 3 + dz.abs() ** 3) ** (1 / 3)) / 0.06)
     depth = torch.sigmoid((4.5 - (atlas.skin_mm - 9).abs()) / 0.8) * (y > 0)
@@ -70,13 +69,13 @@ def _pacemaker(body: Body, sign: float) -> None:
     entry = [[cx, cy, cz + 12], [sign * 70.0, cy - 14, cz + 26], [sign * 34.0, 6.0, 104.0]]
     apex = [[hx - 38, hy + 2, hz - 14], [hx - 8, hy + 22, hz - 40], [hx + 28, hy + 30, hz - 38]]
     atrium = [[hx - 46, hy + 8, hz - 4], [hx - 44, hy + 26, hz + 16]]
-    for end in (apex, atrium) if float(torch.rand(1, generator=body.generator)) < 0.6 else (apex,):
+    for end in (apex, atrium) if float(torch.rand(1, generator=body.rng)) < 0.6 else (apex,):
         _splat_tube(body, _jitter(body, entry + vein + end, 2.5), "lead")
 
 
 def _central_line(body: Body, sign: float) -> None:
     vein = _superior_vena_cava(body)
-    depth = int(torch.randint(2, 4, (1,), generator=body.generator))
+    depth = int(torch.randint(2, 4, (1,), generator=body.rng))
     neck = [[sign * 44.0, 22.0, 168.0], [sign * 38.0, 20.0, 140.0], [sign * 26.0, 12.0, 112.0]]
     _splat_tube(body, _jitter(body, neck + vein[:depth], 2.0), "catheter")
 
@@ -84,7 +83,7 @@ def _central_line(body: Body, sign: float) -> None:
 def _endotracheal_tube(body: Body, sign: float) -> None:
     line = body.atlas.centreline_mm(TRACHEA, 6).cpu()
     top = line[0] + torch.tensor([0.0, 6.0, 45.0])
-    end = 3 + int(torch.randint(0, 2, (1,), generator=body.generator))
+    end = 3 + int(torch.randint(0, 2, (1,), generator=body.rng))
     _splat_tube(body, torch.cat([top[None], line[:end]]), "tube")
 
 
@@ -97,7 +96,7 @@ def _nasogastric_tube(body: Body, sign: float) -> None:
 
 
 def _chest_tube(body: Body, sign: float) -> None:
-    rise = 30 * float(torch.rand(1, generator=body.generator))
+    rise = 30 * float(torch.rand(1, generator=body.rng))
     path = [
         [sign * 175, 6.0, -62.0],
         [sign * 128, 2.0, -44.0],

@@ -54,9 +54,9 @@ class Warp:
 
 def make_warp(atlas: Atlas, anatomy: Anatomy) -> Warp:
     """The map of one person, random parts drawn from the texture seed."""
-    generator = torch.Generator().manual_seed(anatomy.texture_seed + 1)
-    coarse = torch.randn(1, 3, 5, 5, 5, generator=generator)
-    fine = torch.randn(1, 3, 9, 9, 9, generator=generator)
+    rng = torch.Generator().manual_seed(anatomy.texture_seed + 1)
+    coarse = torch.randn(1, 3, 5, 5, 5, generator=rng)
+    fine = torch.randn(1, 3, 9, 9, 9, generator=rng)
     smooth = F.interpolate(coarse, size=(13, 13, 13), mode="trilinear", align_corners=True)
     smooth = smooth + 0.45 * F.interpolate(fine, size=(13, 13, 13), mode="trilinear", align_corners=True)
     displacement = anatomy.warp_mm * smooth.clamp(-2.2, 2.2)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from omnicxr.simulation.atlas import FIRST_RIB, LUNG_LABELS, Box
+from omnicxr.simulation.atlas import FIRST_RIB, Box, box_around
 from omnicxr.simulation.body import Body
 from omnicxr.simulation.devices import add_device
 from omnicxr.simulation.truth import (
@@ -93,8 +93,7 @@ def _add_pneumothorax(body: Body, lesion: Pneumothorax) -> None:
 def _lobe(body: Body, name: str) -> tuple[Box, Tensor, tuple[Tensor, Tensor, Tensor]]:
     """The lobe's bounding box, its soft mask [d, h, w] and the coordinates over the box."""
     mask = body.atlas.labels == LOBE_LABELS[name]
-    corners = [(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(mask, as_tuple=True)]
-    box: Box = tuple(slice(lo, hi) for lo, hi in corners)  # type: ignore[assignment]
+    box = box_around(mask)
     smooth = F.avg_pool3d(mask[box][None].float(), 3, 1, 1, count_include_pad=False)[0]
     return box, smooth, body.atlas.axes(box)
 
@@ -114,7 +113,7 @@ def _add_consolidation(body: Body, lesion: Consolidation) -> None:
     box, lobe, (x, y, z) = _lobe(body, lesion.lobe)
     cx, cy, cz = _centre_in((x, y, z), lobe, lesion.centre)
     shape = tuple(lobe.shape)
-    squash = 1 + 0.2 * torch.randn(3, generator=body.generator).clamp(-1, 1)
+    squash = 1 + 0.2 * torch.randn(3, generator=body.rng).clamp(-1, 1)
     sx, sy, sz = (float(s) * lesion.radius_mm for s in squash)
     r = (((x - cx) / sx) ** 2 + ((y - cy) / sy) ** 2 + ((z - cz) / sz) ** 2).sqrt()
     edge = 1 - r + 0.26 * body.noise(shape, 20) + 0.12 * body.noise(shape, 8)
@@ -138,7 +137,7 @@ def _add_atelectasis(body: Body, lesion: Atelectasis) -> None:
     cx = float(lung.low[0] + lung.high[0]) / 2
     floor = -62.0
     for plate in range(lesion.plates):
-        u = torch.rand(5, generator=body.generator).tolist()
+        u = torch.rand(5, generator=body.rng).tolist()
         slope_x, slope_y = (u[0] - 0.5) * 0.7, (u[1] - 0.5) * 0.5
         px, py, pz = cx + (u[2] - 0.5) * 40, -28 + (u[3] - 0.5) * 50, floor + 20 * plate + 12 * u[4]
         height = z - pz - slope_x * (x - px) - slope_y * (y - py) - 3 * torch.cos((x - px) / 18)
@@ -170,14 +169,10 @@ def _add_fracture(body: Body, lesion: RibFracture) -> None:
     """Break neighbouring ribs on their lateral arc: a gap, a step of the front part, callus around it."""
     atlas = body.atlas
     sign = SIDE_SIGN[lesion.side]
-    angle = math.radians(-18 + 36 * float(torch.rand(1, generator=body.generator)))
+    angle = math.radians(-18 + 36 * float(torch.rand(1, generator=body.rng)))
     for n in range(lesion.first_rib, lesion.first_rib + lesion.count):
         rib = atlas.labels == FIRST_RIB[lesion.side] + n
-        corners = [(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(rib, as_tuple=True)]
-        pad = round(14 / atlas.spacing_mm)
-        box: Box = tuple(
-            slice(max(lo - pad, 0), min(hi + pad, s)) for (lo, hi), s in zip(corners, rib.shape, strict=True)
-        )  # type: ignore[assignment]
+        box = box_around(rib, round(14 / atlas.spacing_mm))
         x, y, z = atlas.axes(box)
         around = F.max_pool3d(rib[box][None].float(), 3, 1, 1)[0]
         along = (y * math.cos(angle) - (x * sign - 100) * math.sin(angle)).expand(around.shape)
@@ -196,13 +191,3 @@ def _add_fracture(body: Body, lesion: RibFracture) -> None:
         r2 = sum((p - c) ** 2 for p, c in zip((x, y, z), at, strict=True))
         callus = 0.45 * torch.exp(-r2 / 8.0**2)  # type: ignore[operator]
         body.bone[box] = bone - own + own * (1 - front) * gap + moved * gap + callus
-
-
-def lung_volume_ml(body: Body, side: str, density_above: float = 0.9) -> float:
-    """Volume inside one lung that is at least as dense as `density_above`: fluid or solid tissue, ml."""
-    lung = body.atlas.lungs[side]
-    dense = (body.soft[lung.box] > density_above) & (lung.mask > 0.5)
-    return float(dense.sum()) * body.atlas.spacing_mm**3 / 1000
-
-
-__all__ = ["LUNG_LABELS", "add_lesion", "lung_volume_ml"]

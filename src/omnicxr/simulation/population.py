@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -56,8 +57,7 @@ class Prevalence:
 def sample_truth(seed: int, index: int, prevalence: Prevalence | None = None) -> Truth:
     """Draw study `index` of the series `seed`. Equal arguments give equal truths, whatever was drawn before."""
     rng = np.random.default_rng([seed, index])
-    p = prevalence or Prevalence()
-    lesions = _sample_lesions(rng, p)
+    lesions = _LesionSampler(rng, prevalence or Prevalence()).draw()
     frail = any(isinstance(lesion, Device | Edema) for lesion in lesions)
     anatomy = _sample_anatomy(rng, lesions)
     return Truth(
@@ -79,65 +79,91 @@ def _place(rng: np.random.Generator, margin: float) -> tuple[float, float, float
     return x, y, z
 
 
-def _sample_lesions(rng: np.random.Generator, p: Prevalence) -> tuple[Lesion, ...]:
-    def happens(rate: float) -> bool:
-        return bool(rng.random() < rate)
+class _LesionSampler:
+    """The lesions of one study. They are drawn in a fixed order: any change of it changes every study."""
 
-    def side() -> str:
-        return str(rng.choice(SIDES))
+    def __init__(self, rng: np.random.Generator, prevalence: Prevalence) -> None:
+        self.rng, self.p = rng, prevalence
+        self.lesions: list[Lesion] = []
 
-    lesions: list[Lesion] = []
-    healthy = happens(p.normal)
-    if not healthy:
-        edema = happens(p.edema)
-        failure = p.failure if edema else 1.0
-        if happens(p.cardiomegaly * failure):
-            lesions.append(Cardiomegaly(severity=str(rng.choice(("mild", "moderate", "severe")))))
+    def draw(self) -> tuple[Lesion, ...]:
+        """All of them, devices last."""
+        healthy = self._happens(self.p.normal)
+        if not healthy:
+            wet = self._heart_failure()
+            taken = self._pneumothorax(wet)
+            self._lobes(taken)
+            self._atelectasis([s for s in SIDES if s not in taken])
+            if self._happens(self.p.wide_mediastinum):
+                self.lesions.append(WideMediastinum())
+            if self._happens(self.p.fracture):
+                side, first_rib = self._one_of(SIDES), int(self.rng.integers(4, 7))
+                self.lesions.append(RibFracture(side=side, first_rib=first_rib, count=int(self.rng.integers(2, 4))))
+        self._devices(1.5 if not healthy else 0.5)
+        return tuple(self.lesions)
+
+    def _happens(self, rate: float) -> bool:
+        return bool(self.rng.random() < rate)
+
+    def _one_of(self, names: Sequence[str]) -> str:
+        return str(self.rng.choice(names))
+
+    def _heart_failure(self) -> set[str]:
+        """Heart, edema and effusions, which go together; returns the sides with much fluid."""
+        edema = self._happens(self.p.edema)
+        failure = self.p.failure if edema else 1.0
+        if self._happens(self.p.cardiomegaly * failure):
+            self.lesions.append(Cardiomegaly(severity=self._one_of(("mild", "moderate", "severe"))))
         if edema:
-            lesions.append(Edema(severity=_uniform(rng, 0.25, 1.0)))
-        if happens(p.effusion * failure):
-            both = happens(0.5 if edema else 0.25)
-            sides = SIDES if both else (side(),)
-            lesions.extend(Effusion(side=s, level=_uniform(rng, 0.14, 0.62 if not both else 0.45)) for s in sides)
-        wet = {lesion.side for lesion in lesions if isinstance(lesion, Effusion) and lesion.level > 0.3}
+            self.lesions.append(Edema(severity=_uniform(self.rng, 0.25, 1.0)))
+        effusions: list[Effusion] = []
+        if self._happens(self.p.effusion * failure):
+            both = self._happens(0.5 if edema else 0.25)
+            sides, most = (SIDES, 0.45) if both else ((self._one_of(SIDES),), 0.62)
+            effusions = [Effusion(side=s, level=_uniform(self.rng, 0.14, most)) for s in sides]
+        self.lesions += effusions
+        return {effusion.side for effusion in effusions if effusion.level > 0.3}
+
+    def _pneumothorax(self, wet: set[str]) -> set[str]:
+        """On a side without much fluid; returns the sides that are full of fluid or air."""
         dry = [s for s in SIDES if s not in wet]
-        if happens(p.pneumothorax) and dry:
-            lesions.append(Pneumothorax(side=str(rng.choice(dry)), collapse=_uniform(rng, 0.15, 0.6)))
-        taken = wet | {lesion.side for lesion in lesions if isinstance(lesion, Pneumothorax)}
+        if not (self._happens(self.p.pneumothorax) and dry):
+            return wet
+        found = Pneumothorax(side=self._one_of(dry), collapse=_uniform(self.rng, 0.15, 0.6))
+        self.lesions.append(found)
+        return wet | {found.side}
+
+    def _lobes(self, taken: set[str]) -> None:
+        """Consolidations and a nodule, in lobes of the other sides."""
         free = [lobe for lobe in LOBES if lobe.split()[0] not in taken]
-        if happens(p.consolidation) and free:
-            for lobe in rng.choice(free, size=2 if len(free) > 1 and happens(0.15) else 1, replace=False):
-                lesions.append(
-                    Consolidation(
-                        lobe=str(lobe),
-                        centre=_place(rng, 0.3),
-                        radius_mm=_uniform(rng, 26, 60),
-                        density=_uniform(rng, 0.65, 1.0),
-                    )
-                )
-        if happens(p.nodule) and free:
-            size = _uniform(rng, 14, 30) if happens(0.6) else _uniform(rng, 31, 60)
-            lesions.append(Nodule(lobe=str(rng.choice(free)), centre=_place(rng, 0.3), diameter_mm=size))
-        bases = [s for s in SIDES if s not in taken]
-        if happens(p.atelectasis) and bases:
-            both = len(bases) == 2 and happens(0.3)
-            for s in bases if both else (str(rng.choice(bases)),):
-                lesions.append(
-                    Atelectasis(side=s, plates=int(rng.integers(1, 4)), thickness_mm=_uniform(rng, 3.0, 5.5))
-                )
-        if happens(p.wide_mediastinum):
-            lesions.append(WideMediastinum())
-        if happens(p.fracture):
-            lesions.append(RibFracture(side=side(), first_rib=int(rng.integers(4, 7)), count=int(rng.integers(2, 4))))
-    sick = 1.5 if not healthy else 0.5
-    if happens(p.devices * sick):
-        kinds = rng.choice(DEVICE_KINDS[:4], size=int(rng.integers(1, 3)), replace=False, p=(0.35, 0.35, 0.15, 0.15))
-        for kind in sorted(map(str, kinds), key=DEVICE_KINDS.index):
-            lesions.append(Device(kind=kind, side="right" if kind == "central line" or happens(0.25) else "left"))
-    for lesion in tuple(lesions):
-        if isinstance(lesion, Pneumothorax) and happens(0.3):
-            lesions.append(Device(kind="chest tube", side=lesion.side))
-    return tuple(lesions)
+        if self._happens(self.p.consolidation) and free:
+            count = 2 if len(free) > 1 and self._happens(0.15) else 1
+            for lobe in self.rng.choice(free, size=count, replace=False):
+                centre, radius_mm = _place(self.rng, 0.3), _uniform(self.rng, 26, 60)
+                density = _uniform(self.rng, 0.65, 1.0)
+                self.lesions.append(Consolidation(lobe=str(lobe), centre=centre, radius_mm=radius_mm, density=density))
+        if self._happens(self.p.nodule) and free:
+            size = _uniform(self.rng, 14, 30) if self._happens(0.6) else _uniform(self.rng, 31, 60)
+            self.lesions.append(Nodule(lobe=self._one_of(free), centre=_place(self.rng, 0.3), diameter_mm=size))
+
+    def _atelectasis(self, bases: list[str]) -> None:
+        if not (self._happens(self.p.atelectasis) and bases):
+            return
+        both = len(bases) == 2 and self._happens(0.3)
+        for s in bases if both else (self._one_of(bases),):
+            plates = int(self.rng.integers(1, 4))
+            self.lesions.append(Atelectasis(side=s, plates=plates, thickness_mm=_uniform(self.rng, 3.0, 5.5)))
+
+    def _devices(self, factor: float) -> None:
+        if self._happens(self.p.devices * factor):
+            count, shares = int(self.rng.integers(1, 3)), (0.35, 0.35, 0.15, 0.15)
+            kinds = self.rng.choice(DEVICE_KINDS[:4], size=count, replace=False, p=shares)
+            for kind in sorted(map(str, kinds), key=DEVICE_KINDS.index):
+                right = kind == "central line" or self._happens(0.25)
+                self.lesions.append(Device(kind=kind, side="right" if right else "left"))
+        for lesion in tuple(self.lesions):
+            if isinstance(lesion, Pneumothorax) and self._happens(0.3):
+                self.lesions.append(Device(kind="chest tube", side=lesion.side))
 
 
 HEART_SCALE = {"mild": (1.16, 1.28), "moderate": (1.3, 1.46), "severe": (1.5, 1.75)}

@@ -20,7 +20,7 @@ BONE_FACTOR = 2.3
 OPEN_BEAM_PHOTONS = 5e5
 
 
-def project(bodies: Sequence[Body], warps: Sequence[Warp], exposures: Sequence[Exposure], image_size: int) -> Tensor:
+def project(bodies: Sequence[Body], warps: Sequence[Warp], exposures: Sequence[Exposure], *, image_size: int) -> Tensor:
     """Water-equivalent thickness along each ray, mm: [b, image_size, image_size]. All exposures are of one modality."""
     depth = 2 * DEPTH_MM[exposures[0].view.modality]
     atlas = bodies[0].atlas

@@ -46,8 +46,8 @@ def _render_batch(truths: Sequence[Truth], image_size: int, device: str) -> list
     warps = [make_warp(atlas, truth.anatomy) for truth in truths]
     views = []
     for number, exposures in enumerate(([t.frontal for t in truths], [t.lateral for t in truths])):
-        thickness = project(bodies, warps, exposures, image_size)
-        noise = [torch.randn(image_size, image_size, generator=_generator(t, number)) for t in truths]
+        thickness = project(bodies, warps, exposures, image_size=image_size)
+        noise = [torch.randn(image_size, image_size, generator=_noise_rng(t, number)) for t in truths]
         views.append(develop(thickness, exposures, torch.stack(noise).to(device)).cpu())
     measures = [
         {"cardiothoracic_ratio": cardiothoracic_ratio(atlas, w, t.frontal), **t.extents()}
@@ -66,6 +66,6 @@ def _make_body(atlas: Atlas, truth: Truth) -> Body:
     return body
 
 
-def _generator(truth: Truth, view_number: int) -> torch.Generator:
+def _noise_rng(truth: Truth, view_number: int) -> torch.Generator:
     """Of the photon noise: always on the CPU, so that it is the same whatever device renders."""
     return torch.Generator().manual_seed(truth.anatomy.texture_seed + view_number + 2)

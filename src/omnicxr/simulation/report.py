@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,8 @@ class Report:
         return "\n".join(out)
 
 
-ORDINALS = {n: w for n, w in enumerate(("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"), 3)}
-_INDICATIONS = (
+ORDINALS = dict(enumerate(("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"), 3))
+INDICATIONS = (
     "shortness of breath",
     "cough",
     "chest pain",
@@ -64,6 +65,108 @@ _INDICATIONS = (
     "evaluate for pneumonia",
     "dyspnea",
 )
+NORMAL = (
+    "No acute cardiopulmonary process.",
+    "No acute cardiopulmonary abnormality.",
+    "Normal chest radiograph.",
+    "No evidence of acute cardiopulmonary disease.",
+)
+PHRASES: dict[type, tuple[str, ...]] = {
+    Edema: (
+        "{x.size} pulmonary edema.",
+        "There is {x.size} pulmonary edema.",
+        "{x.size} interstitial pulmonary edema.",
+        "Findings consistent with {x.size} pulmonary edema.",
+    ),
+    Consolidation: (
+        "{x.size} {x.lobe} consolidation.",
+        "There is a {x.size} consolidation in the {x.lobe}.",
+        "{x.size} consolidative opacity in the {x.lobe}.",
+        "{x.size} airspace consolidation in the {x.lobe}.",
+    ),
+    Nodule: (
+        "{cm:.1f} cm {x.size} in the {x.lobe}.",
+        "There is a {cm:.1f} cm {x.size} in the {x.lobe}.",
+        "{x.lobe} {x.size} measuring {cm:.1f} cm.",
+    ),
+    Cardiomegaly: (
+        "{x.severity} cardiomegaly.",
+        "There is {x.severity} cardiomegaly.",
+        "The heart is {adverb} enlarged.",
+        "{x.severity} enlargement of the cardiac silhouette.",
+    ),
+    WideMediastinum: (
+        "The mediastinum is widened.",
+        "Widened mediastinum.",
+        "Widening of the upper mediastinum.",
+        "There is widening of the mediastinal contour.",
+    ),
+    RibFracture: (
+        "fractures of the {x.side} {ribs} ribs.",
+        "displaced {x.side} {ribs} rib fractures.",
+        "there are fractures of the {ribs} ribs on the {x.side}.",
+    ),
+}
+"""What is said of one lesion `x`."""
+SIDED = (
+    "{x.size} {x.side} {noun}.",
+    "There is a {x.size} {x.side} {noun}.",
+    "{x.size} {noun} on the {x.side}.",
+    "A {x.size} {noun} is present on the {x.side}.",
+)
+BOTH_ALIKE = (
+    "{x.size} bilateral {noun}s.",
+    "There are {x.size} bilateral {noun}s.",
+    "Bilateral {x.size} {noun}s are present.",
+)
+BOTH = (
+    "{x.size} {x.side} and {y.size} {y.side} {noun}s.",
+    "Bilateral {noun}s, {x.size} on the {x.side} and {y.size} on the {y.side}.",
+)
+ATELECTASIS = (
+    "{where} atelectasis.",
+    "There is {where} atelectasis.",
+    "{where} linear atelectasis.",
+    "Linear opacities at the {bases} consistent with atelectasis.",
+)
+DEVICES = {
+    "pacemaker": (
+        "{x.side} chest wall pacemaker.",
+        "{x.side}-sided pacemaker with leads in the right heart.",
+        "A {x.side} pectoral pacemaker is in place.",
+    ),
+    "central line": (
+        "{x.side} internal jugular central line ends in the superior vena cava.",
+        "{x.side} central venous catheter in the superior vena cava.",
+        "{x.side} central line in place.",
+    ),
+    "chest tube": ("{x.side} chest tube.", "{x.side} chest tube is in place.", "A {x.side} chest tube is present."),
+    "endotracheal tube": (
+        "endotracheal tube in place.",
+        "An endotracheal tube is in place.",
+        "endotracheal tube in standard position.",
+    ),
+    "nasogastric tube": (
+        "nasogastric tube in place.",
+        "A nasogastric tube is in place.",
+        "nasogastric tube in standard position.",
+    ),
+}
+NORMAL_HEART = (
+    "Heart size is normal.",
+    "The heart is normal in size.",
+    "The cardiac silhouette is within normal limits.",
+)
+NORMAL_MEDIASTINUM = ("The mediastinal contours are normal.", "Mediastinal and hilar contours are unremarkable.")
+CLEAR = ("The lungs are clear.", "The lungs are clear without focal consolidation.")
+DENIED = {
+    Finding.PLEURAL_EFFUSION: "pleural effusion",
+    Finding.PNEUMOTHORAX: "pneumothorax",
+    Finding.CONSOLIDATION: "focal consolidation",
+    Finding.EDEMA: "pulmonary edema",
+}
+"""Findings whose absence is stated, and how they are called then."""
+DENIALS = ("There is no {listed}.", "No {listed}.", "No evidence of {listed}.")
 
 
 def write_report(truth: Truth) -> Report:
@@ -78,13 +181,17 @@ class _Writer:
         self.positive = truth.findings()
         self.denied: set[Finding] = set()
 
-    def pick(self, *phrasings: str) -> str:
-        return phrasings[int(self.rng.integers(len(phrasings)))]
+    def say(self, phrasings: tuple[str, ...], **words: Any) -> str:
+        """One of the phrasings, filled in, as a sentence."""
+        text = phrasings[int(self.rng.integers(len(phrasings)))].format(**words)
+        return text[0].upper() + text[1:]
 
-    def of(self, kind: type) -> list:  # type: ignore[type-arg]
+    def of(self, kind: type) -> list[Any]:
+        """The lesions of a kind."""
         return [lesion for lesion in self.truth.lesions if isinstance(lesion, kind)]
 
     def write(self) -> Report:
+        """The whole report."""
         impression = self._impression()
         findings = self._findings()
         labels: dict[Finding, LabelState | None] = dict.fromkeys(Finding)
@@ -92,258 +199,86 @@ class _Writer:
         labels |= dict.fromkeys(self.positive, LabelState.POSITIVE)
         person = "woman" if self.truth.anatomy.sex == "F" else "man"
         portable = self.truth.frontal.view is View.AP
+        indication = INDICATIONS[int(self.rng.integers(len(INDICATIONS)))]
         return Report(
             examination="CHEST (PORTABLE AP AND LAT)" if portable else "CHEST (PA AND LAT)",
-            indication=f"___-year-old {person} with {self.pick(*_INDICATIONS)}.",
+            indication=f"___-year-old {person} with {indication}.",
             findings=findings,
             impression=impression,
             labels=labels,
         )
 
     def _impression(self) -> str:
-        sentences = [
-            s
-            for part in (
-                self._pneumothorax,
-                self._effusion,
-                self._edema,
-                self._consolidation,
-                self._nodule,
-                self._atelectasis,
-                self._heart,
-                self._mediastinum,
-                self._fracture,
-                self._devices,
-            )
-            for s in part()
-        ]
+        sentences = self._sided(Pneumothorax, "pneumothorax") + self._sided(Effusion, "pleural effusion")
+        sentences += self._lungs() + self._each(Cardiomegaly) + self._each(WideMediastinum)
+        sentences += self._each(RibFracture) + self._devices()
         if not self.positive - {Finding.NO_FINDING, Finding.SUPPORT_DEVICES}:
-            normal = self.pick(
-                "No acute cardiopulmonary process.",
-                "No acute cardiopulmonary abnormality.",
-                "Normal chest radiograph.",
-                "No evidence of acute cardiopulmonary disease.",
-            )
+            normal = self.say(NORMAL)
             sentences.insert(int(self.rng.integers(2)) if sentences else 0, normal)
         elif self.rng.random() < 0.35:
             sentences += self._negatives(1)
         return " ".join(sentences)
 
     def _findings(self) -> str:
-        sentences = [*self._devices()]
-        sentences += self._heart() or [
-            self._deny(
-                Finding.CARDIOMEGALY,
-                "Heart size is normal.",
-                "The heart is normal in size.",
-                "The cardiac silhouette is within normal limits.",
-            )
-        ]
-        sentences += self._mediastinum() or [
-            self._deny(
-                Finding.ENLARGED_CARDIOMEDIASTINUM,
-                "The mediastinal contours are normal.",
-                "Mediastinal and hilar contours are unremarkable.",
-            )
-        ]
-        lungs = [s for part in (self._edema, self._consolidation, self._nodule, self._atelectasis) for s in part()]
-        if not lungs:
-            self.denied |= {Finding.LUNG_OPACITY, Finding.CONSOLIDATION}
-            lungs = [self.pick("The lungs are clear.", "The lungs are clear without focal consolidation.")]
-        sentences += lungs + self._effusion() + self._pneumothorax() + self._fracture() + self._negatives(3)
-        return " ".join(sentences)
+        sentences = self._devices()
+        sentences += self._each(Cardiomegaly) or self._deny({Finding.CARDIOMEGALY}, NORMAL_HEART)
+        sentences += self._each(WideMediastinum) or self._deny({Finding.ENLARGED_CARDIOMEDIASTINUM}, NORMAL_MEDIASTINUM)
+        sentences += self._lungs() or self._deny({Finding.LUNG_OPACITY, Finding.CONSOLIDATION}, CLEAR)
+        sentences += self._sided(Effusion, "pleural effusion") + self._sided(Pneumothorax, "pneumothorax")
+        return " ".join(sentences + self._each(RibFracture) + self._negatives(3))
 
-    def _deny(self, finding: Finding, *phrasings: str) -> str:
-        self.denied.add(finding)
-        return self.pick(*phrasings)
+    def _deny(self, findings: set[Finding], phrasings: tuple[str, ...]) -> list[str]:
+        self.denied |= findings
+        return [self.say(phrasings)]
 
     def _negatives(self, limit: int) -> list[str]:
         """Up to `limit` findings that are absent, denied in one sentence."""
-        names = {
-            Finding.PLEURAL_EFFUSION: "pleural effusion",
-            Finding.PNEUMOTHORAX: "pneumothorax",
-            Finding.CONSOLIDATION: "focal consolidation",
-            Finding.EDEMA: "pulmonary edema",
-        }
-        absent = [f for f in names if f not in self.positive]
+        absent = [f for f in DENIED if f not in self.positive]
         chosen = [absent[i] for i in sorted(self.rng.permutation(len(absent))[:limit])]
         self.denied |= set(chosen)
-        words = [names[f] for f in chosen]
-        if not words:
-            return []
-        listed = words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
-        return [self.pick(f"There is no {listed}.", f"No {listed}.", f"No evidence of {listed}.")]
+        return [self.say(DENIALS, listed=_list([DENIED[f] for f in chosen], " or "))] if chosen else []
 
-    def _sided(self, lesions: list, noun: str) -> list[str]:  # type: ignore[type-arg]
+    def _lungs(self) -> list[str]:
+        return self._each(Edema) + self._each(Consolidation) + self._each(Nodule) + self._atelectasis()
+
+    def _each(self, kind: type) -> list[str]:
+        """A sentence for every lesion of a kind."""
+        return [self.say(PHRASES[kind], x=x, **_words(x)) for x in self.of(kind)]
+
+    def _sided(self, kind: type, noun: str) -> list[str]:
         """Sentences for a finding that has a size on one or both sides."""
-        if len(lesions) == 2 and lesions[0].size == lesions[1].size:
-            s = lesions[0].size
-            return [
-                self.pick(
-                    f"{s} bilateral {noun}s.",
-                    f"There are {s} bilateral {noun}s.",
-                    f"Bilateral {s} {noun}s are present.",
-                )
-            ]
+        lesions = self.of(kind)
         if len(lesions) == 2:
-            a, b = lesions
-            return [
-                self.pick(
-                    f"{a.size} {a.side} and {b.size} {b.side} {noun}s.",
-                    f"Bilateral {noun}s, {a.size} on the {a.side} and {b.size} on the {b.side}.",
-                )
-            ]
-        return [
-            self.pick(
-                f"{x.size} {x.side} {noun}.",
-                f"There is a {x.size} {x.side} {noun}.",
-                f"{x.size} {noun} on the {x.side}.",
-                f"A {x.size} {noun} is present on the {x.side}.",
-            )
-            for x in lesions
-        ]
-
-    def _sentence(self, sentences: list[str]) -> list[str]:
-        return [s[0].upper() + s[1:] for s in sentences]
-
-    def _effusion(self) -> list[str]:
-        return self._sentence(self._sided(self.of(Effusion), "pleural effusion"))
-
-    def _pneumothorax(self) -> list[str]:
-        return self._sentence(self._sided(self.of(Pneumothorax), "pneumothorax"))
-
-    def _edema(self) -> list[str]:
-        return self._sentence(
-            [
-                self.pick(
-                    f"{x.size} pulmonary edema.",
-                    f"There is {x.size} pulmonary edema.",
-                    f"{x.size} interstitial pulmonary edema.",
-                    f"Findings consistent with {x.size} pulmonary edema.",
-                )
-                for x in self.of(Edema)
-            ]
-        )
-
-    def _consolidation(self) -> list[str]:
-        return self._sentence(
-            [
-                self.pick(
-                    f"{x.size} {x.lobe} consolidation.",
-                    f"There is a {x.size} consolidation in the {x.lobe}.",
-                    f"{x.size} consolidative opacity in the {x.lobe}.",
-                    f"{x.size} airspace consolidation in the {x.lobe}.",
-                )
-                for x in self.of(Consolidation)
-            ]
-        )
-
-    def _nodule(self) -> list[str]:
-        out = []
-        for x in self.of(Nodule):
-            cm = f"{x.diameter_mm / 10:.1f} cm"
-            out.append(
-                self.pick(
-                    f"{cm} {x.size} in the {x.lobe}.",
-                    f"There is a {cm} {x.size} in the {x.lobe}.",
-                    f"{x.lobe} {x.size} measuring {cm}.",
-                )
-            )
-        return self._sentence(out)
+            x, y = lesions
+            return [self.say(BOTH_ALIKE if x.size == y.size else BOTH, x=x, y=y, noun=noun)]
+        return [self.say(SIDED, x=x, noun=noun) for x in lesions]
 
     def _atelectasis(self) -> list[str]:
         found = self.of(Atelectasis)
         if not found:
             return []
-        where = "bibasilar" if len(found) == 2 else f"{found[0].side} basilar"
-        return self._sentence(
-            [
-                self.pick(
-                    f"{where} atelectasis.",
-                    f"There is {where} atelectasis.",
-                    f"{where} linear atelectasis.",
-                    f"Linear opacities at the {'lung bases' if len(found) == 2 else found[0].side + ' lung base'} "
-                    "consistent with atelectasis.",
-                )
-            ]
-        )
-
-    def _heart(self) -> list[str]:
-        return self._sentence(
-            [
-                self.pick(
-                    f"{x.severity} cardiomegaly.",
-                    f"There is {x.severity} cardiomegaly.",
-                    f"The heart is {_adverb(x.severity)} enlarged.",
-                    f"{x.severity} enlargement of the cardiac silhouette.",
-                )
-                for x in self.of(Cardiomegaly)
-            ]
-        )
-
-    def _mediastinum(self) -> list[str]:
-        return [
-            self.pick(
-                "The mediastinum is widened.",
-                "Widened mediastinum.",
-                "Widening of the upper mediastinum.",
-                "There is widening of the mediastinal contour.",
-            )
-            for _ in self.of(WideMediastinum)
-        ]
-
-    def _fracture(self) -> list[str]:
-        out = []
-        for x in self.of(RibFracture):
-            ribs = [ORDINALS[n] for n in range(x.first_rib, x.first_rib + x.count)]
-            listed = ", ".join(ribs[:-1]) + " and " + ribs[-1]
-            out.append(
-                self.pick(
-                    f"fractures of the {x.side} {listed} ribs.",
-                    f"displaced {x.side} {listed} rib fractures.",
-                    f"there are fractures of the {listed} ribs on the {x.side}.",
-                )
-            )
-        return self._sentence(out)
+        both, side = len(found) == 2, found[0].side
+        where, bases = ("bibasilar", "lung bases") if both else (f"{side} basilar", f"{side} lung base")
+        return [self.say(ATELECTASIS, where=where, bases=bases)]
 
     def _devices(self) -> list[str]:
-        out = []
-        for x in self.of(Device):
-            match x.kind:
-                case "pacemaker":
-                    out.append(
-                        self.pick(
-                            f"{x.side} chest wall pacemaker.",
-                            f"{x.side}-sided pacemaker with leads in the right heart.",
-                            f"A {x.side} pectoral pacemaker is in place.",
-                        )
-                    )
-                case "central line":
-                    out.append(
-                        self.pick(
-                            f"{x.side} internal jugular central line ends in the superior vena cava.",
-                            f"{x.side} central venous catheter in the superior vena cava.",
-                            f"{x.side} central line in place.",
-                        )
-                    )
-                case "chest tube":
-                    out.append(
-                        self.pick(
-                            f"{x.side} chest tube.",
-                            f"{x.side} chest tube is in place.",
-                            f"A {x.side} chest tube is present.",
-                        )
-                    )
-                case kind:
-                    out.append(
-                        self.pick(
-                            f"{kind} in place.",
-                            f"An {kind} is in place." if kind[0] == "e" else f"A {kind} is in place.",
-                            f"{kind} in standard position.",
-                        )
-                    )
-        return self._sentence(out)
+        return [self.say(DEVICES[x.kind], x=x) for x in self.of(Device)]
 
 
-def _adverb(severity: str) -> str:
-    return {"mild": "mildly", "moderate": "moderately", "severe": "severely"}[severity]
+def _words(lesion: Any) -> dict[str, Any]:
+    """What `PHRASES` need of a lesion beyond its fields."""
+    match lesion:
+        case Nodule():
+            return {"cm": lesion.diameter_mm / 10}
+        case Cardiomegaly():
+            return {"adverb": {"mild": "mildly", "moderate": "moderately", "severe": "severely"}[lesion.severity]}
+        case RibFracture():
+            ribs = range(lesion.first_rib, lesion.first_rib + lesion.count)
+            return {"ribs": _list([ORDINALS[n] for n in ribs], " and ")}
+        case _:
+            return {}
+
+
+def _list(words: list[str], last: str) -> str:
+    """a, b or c; with " or " as `last`."""
+    return last.join(([", ".join(words[:-1])] if words[1:] else []) + words[-1:])

@@ -7,18 +7,17 @@ the same command resumes; the tables are joined from the records at the end.
 from __future__ import annotations
 
 import json
-import multiprocessing as mp
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
-from omnicxr.data.files import check_writable, whole_file, write_json
-from omnicxr.data.mimic_layout import MimicTables, Picture, dicom_id, study_folder
-from omnicxr.data.processes import end_with_parent
+from omnicxr.data.files import check_writable, claim, whole_file, write_json, write_text
+from omnicxr.data.images import encode_jpeg
+from omnicxr.data.mimic_layout import Picture, dicom_id, mimic_tables, study_folder
+from omnicxr.data.processes import run_jobs
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, UserError
 from omnicxr.simulation.population import Prevalence, sample_truth
@@ -26,7 +25,6 @@ from omnicxr.simulation.render import Rendering, render
 from omnicxr.simulation.report import write_report
 
 CHUNK = 20
-JPEG_QUALITY = 95
 Progress = Callable[[int, int], None]
 
 
@@ -61,42 +59,16 @@ def simulate(
     Raises UserError if `out` holds a simulation with other settings or cannot be written to.
     """
     check_writable(out)
-    _claim(config, out)
+    claim(out / "simulation.json", asdict(config), what="a simulation", free=("studies",))
     chunks = [range(i, min(i + CHUNK, config.studies)) for i in range(0, config.studies, CHUNK)]
-    todo = [
-        c for c in chunks if len(_record(out, c)) < len(c)
-    ]  # the last chunk of fewer studies is done anew where more are asked for
+    # where more studies are asked for than before, the last chunk was not whole
+    todo = [chunk for chunk in chunks if len(_record(out, chunk)) < len(chunk)]
     done = config.studies - sum(map(len, todo))
-    for size in _run_chunks(config, out, todo, workers, device):
+    for size in run_jobs(_do_chunk, [(config, out, chunk, device) for chunk in todo], workers):
         done += size
         if progress:
             progress(done, config.studies)
     _write_tables(out, chunks)
-
-
-def _claim(config: SimulationConfig, out: Path) -> None:
-    """Write the settings, or check that those found are the same apart from the number of studies."""
-    path = out / "simulation.json"
-    wanted = asdict(config)
-    if path.exists():
-        found = json.loads(path.read_text())
-        if {**found, "studies": 0} != {**wanted, "studies": 0}:
-            raise UserError(f"{out} holds a simulation with other settings (see {path.name}): choose another folder.")
-    write_json(path, wanted)
-
-
-def _run_chunks(config: SimulationConfig, out: Path, todo: list[range], workers: int, device: str) -> Iterator[int]:
-    jobs = [(config, out, chunk, device) for chunk in todo]
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(_do_chunk, jobs)
-        return
-    with mp.get_context("spawn").Pool(min(workers, len(jobs)), initializer=_set_up) as pool:
-        yield from pool.imap_unordered(_do_chunk, jobs)
-
-
-def _set_up() -> None:
-    end_with_parent()
-    torch.set_num_threads(1)
 
 
 def _do_chunk(job: tuple[SimulationConfig, Path, range, str]) -> int:
@@ -126,30 +98,29 @@ def _write_study(rendering: Rendering, out: Path) -> dict[str, Any]:
     for exposure, pixels in ((truth.frontal, rendering.frontal), (truth.lateral, rendering.lateral)):
         picture = Picture(dicom_id(study, exposure.view), exposure.view, pixels.shape[-1])
         with whole_file(folder / f"{picture.dicom_id}.jpg") as temporary:
-            Image.fromarray(pixels.numpy()).save(temporary, format="JPEG", quality=JPEG_QUALITY)
+            temporary.write_bytes(encode_jpeg(Image.fromarray(pixels.numpy())))
         images.append(picture._asdict())
-    with whole_file(folder.with_suffix(".txt")) as temporary:
-        temporary.write_text(report.text(), encoding="utf-8")
+    write_text(folder.with_suffix(".txt"), report.text())
     labels = {f: None if s is None else int(s) for f, s in report.labels.items()}
     return {"subject_id": subject, "study_id": study, "images": images, "labels": labels, "truth": truth.to_json()}
 
 
 def _write_tables(out: Path, chunks: list[range]) -> None:
     """The tables of MIMIC-CXR-JPG, and `truth.jsonl`."""
-    rows = [row for chunk in chunks for row in _record(out, chunk)]
-    with MimicTables(out) as tables:
-        for row in rows:
-            labels = {Finding(name): state for name, state in row["labels"].items()}
-            anatomy, pictures = row["truth"]["anatomy"], [Picture(**image) for image in row["images"]]
+    with (
+        mimic_tables(out) as tables,
+        whole_file(out / "truth.jsonl") as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
+        for row in (row for chunk in chunks for row in _record(out, chunk)):
+            person = row["truth"]["anatomy"]
             tables.add(
                 row["subject_id"],
                 row["study_id"],
-                pictures,
-                labels,
-                hashed_split(str(row["subject_id"])),
-                anatomy["age"],
-                anatomy["sex"],
+                [Picture(**image) for image in row["images"]],
+                labels={Finding(name): state for name, state in row["labels"].items()},
+                split=hashed_split(str(row["subject_id"])),
+                age=person["age"],
+                sex=person["sex"],
             )
-    with whole_file(out / "truth.jsonl") as temporary:
-        lines = (json.dumps({k: row[k] for k in ("subject_id", "study_id", "truth")}) for row in rows)
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            file.write(json.dumps({k: row[k] for k in ("subject_id", "study_id", "truth")}) + "\n")

@@ -61,6 +61,10 @@ class Exposure:
     brightness: float
 
 
+def _size(share: float) -> str:
+    return "small" if share < 0.24 else "moderate" if share < 0.42 else "large"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cardiomegaly:
     """Large heart; how large is in `Anatomy.heart_scale`."""
@@ -87,7 +91,8 @@ class Effusion:
 
     @property
     def size(self) -> str:
-        return "small" if self.level < 0.24 else "moderate" if self.level < 0.42 else "large"
+        """small, moderate or large."""
+        return _size(self.level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,26 +106,35 @@ class Pneumothorax:
 
     @property
     def size(self) -> str:
-        return "small" if self.collapse < 0.24 else "moderate" if self.collapse < 0.42 else "large"
+        """small, moderate or large."""
+        return _size(self.collapse)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consolidation:
-    """Airspace filled with fluid or pus, inside one lobe."""
+class InLobe:
+    """Where a lesion of one lobe is."""
 
-    finding: ClassVar = Finding.CONSOLIDATION
     lobe: str
     centre: tuple[float, float, float]
     """Place inside the bounding box of the lobe (x, y, z), each 0..1."""
+
+    @property
+    def side(self) -> str:
+        """left or right."""
+        return self.lobe.split()[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consolidation(InLobe):
+    """Airspace filled with fluid or pus, inside one lobe."""
+
+    finding: ClassVar = Finding.CONSOLIDATION
     radius_mm: float
     density: float
 
     @property
-    def side(self) -> str:
-        return self.lobe.split()[0]
-
-    @property
     def size(self) -> str:
+        """small, moderate or large."""
         return "small" if self.radius_mm < 30 else "large" if self.radius_mm > 46 else "moderate"
 
 
@@ -143,24 +157,20 @@ class Edema:
 
     @property
     def size(self) -> str:
+        """mild, moderate or severe."""
         return "mild" if self.severity < 0.45 else "moderate" if self.severity < 0.75 else "severe"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nodule:
+class Nodule(InLobe):
     """Round solid lesion; a mass above 30 mm."""
 
     finding: ClassVar = Finding.LUNG_LESION
-    lobe: str
-    centre: tuple[float, float, float]
     diameter_mm: float
 
     @property
-    def side(self) -> str:
-        return self.lobe.split()[0]
-
-    @property
     def size(self) -> str:
+        """nodule or mass."""
         return "mass" if self.diameter_mm > 30 else "nodule"
 
 
@@ -195,7 +205,6 @@ Lesion = (
     | RibFracture
     | Device
 )
-LESION_TYPES: dict[str, type] = {t.__name__: t for t in Lesion.__args__}  # type: ignore[attr-defined]
 
 DEVICE_KINDS = ("pacemaker", "central line", "endotracheal tube", "nasogastric tube", "chest tube")
 
@@ -205,7 +214,7 @@ OPACITIES = frozenset({Finding.ATELECTASIS, Finding.CONSOLIDATION, Finding.EDEMA
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """All that a study is made from. Rendering adds `measures`, the quantities read off the deformed anatomy."""
+    """All that a study depends on. Rendering adds `measures`, the quantities read off the deformed anatomy."""
 
     seed: int
     index: int
@@ -242,5 +251,6 @@ class Truth:
         return out
 
     def to_json(self) -> dict[str, Any]:
+        """As JSON; lesions carry their type."""
         lesions = [{"type": type(lesion).__name__, **asdict(lesion)} for lesion in self.lesions]
         return {**asdict(self), "lesions": lesions}

@@ -39,7 +39,7 @@ class Person(NamedTuple):
     sex: str | None
 
 
-def dicom_file(pixels: np.ndarray, view: Modality, study: str, person: Person, provenance: dict[str, Any]) -> bytes:
+def dicom_file(pixels: np.ndarray, view: Modality, *, study: str, person: Person, provenance: dict[str, Any]) -> bytes:
     """uint8 [s, s] => a DICOM file, the same bytes for the same arguments.
 
     Study and series have their own identifiers (UUID-derived, 2.25), the same for both views of a study and for every
@@ -51,12 +51,10 @@ def dicom_file(pixels: np.ndarray, view: Modality, study: str, person: Person, p
     meta = dataset.file_meta
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DX_FOR_PRESENTATION
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = _uid(origin, study, "image", view)
-    meta.TransferSyntaxUID, meta.ImplementationClassUID, meta.ImplementationVersionName = (
-        ExplicitVRLittleEndian,
-        IMPLEMENTATION,
-        "OMNICXR",
-    )
-    _about_study(dataset, _uid(origin, study), _uid(origin, study, "series"), study, person)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID, meta.ImplementationVersionName = IMPLEMENTATION, "OMNICXR"
+    _about_study(dataset, study, person)
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _uid(origin, study), _uid(origin, study, "series")
     _about_image(dataset, view, provenance)
     _pixels(dataset, pixels)
     buffer = io.BytesIO()
@@ -68,26 +66,19 @@ def _uid(*names: str) -> UID:
     return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, '/'.join(('omnicxr', *names))).int}")
 
 
-def _about_study(dataset: Dataset, study_uid: UID, series_uid: UID, study: str, person: Person) -> None:
+def _about_study(dataset: Dataset, study: str, person: Person) -> None:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SyntheticData = "YES"
     dataset.PatientName, dataset.PatientID = f"Synthetic^{person.name}", person.name
     dataset.PatientBirthDate, dataset.PatientSex = "", person.sex or ""
     if person.age is not None:
         dataset.PatientAge = f"{round(person.age):03d}Y"
-    dataset.StudyInstanceUID, dataset.StudyID, dataset.StudyDescription = (
-        study_uid,
-        study[:16],
-        "Synthetic chest radiographs",
-    )
+    dataset.StudyID, dataset.StudyDescription = study[:16], "Synthetic chest radiographs"
     dataset.StudyDate = dataset.StudyTime = dataset.ReferringPhysicianName = dataset.AccessionNumber = ""
-    dataset.SeriesInstanceUID, dataset.SeriesNumber, dataset.Modality = series_uid, 1, "DX"
+    dataset.SeriesNumber, dataset.Modality = 1, "DX"
     dataset.PresentationIntentType = "FOR PRESENTATION"
-    dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = (
-        "OmniCXR",
-        "any-to-any",
-        omnicxr.__version__,
-    )
+    dataset.Manufacturer, dataset.ManufacturerModelName = "OmniCXR", "any-to-any"
+    dataset.SoftwareVersions = omnicxr.__version__
 
 
 def _about_image(dataset: Dataset, view: Modality, provenance: dict[str, Any]) -> None:
@@ -108,11 +99,8 @@ def _about_image(dataset: Dataset, view: Modality, provenance: dict[str, Any]) -
 
 def _pixels(dataset: Dataset, pixels: np.ndarray) -> None:
     dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PresentationLUTShape = (
-        1,
-        "MONOCHROME2",
-        "IDENTITY",
-    )
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation, dataset.PresentationLUTShape = "MONOCHROME2", "IDENTITY"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
     dataset.PixelIntensityRelationship, dataset.PixelIntensityRelationshipSign = "LOG", -1
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "US"

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
-from omnicxr.data.dataset import LABEL_COLUMNS
 from omnicxr.data.exchange import write_chexgenbench
-from omnicxr.data.files import check_writable, sha256, whole_file, write_json, write_once, write_text
+from omnicxr.data.files import check_writable, claim, sha256, whole_file, write_once, write_text
 from omnicxr.data.images import decode_image
-from omnicxr.data.mimic_layout import MimicTables, Picture, dicom_id, study_folder
-from omnicxr.data.prepare import MANIFEST
+from omnicxr.data.manifest import MANIFEST, Manifest
+from omnicxr.data.mimic_layout import Picture, dicom_id, mimic_tables, study_folder
+from omnicxr.data.shards import LABEL_COLUMNS
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, UserError, View
 from omnicxr.synthesis.dicom import Person, dicom_file
 from omnicxr.synthesis.provenance import jpeg_file, provenance_of
+from omnicxr.synthesis.shards import SPLIT
 
 RECORD = "export.json"
 TABLE = "studies.csv"
@@ -33,7 +33,7 @@ FIRST_ID = 90_000_000
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SyntheticStudy:
     """One study of a synthetic data set, with the views that were generated."""
 
@@ -48,34 +48,35 @@ class SyntheticStudy:
     """PNG file and provenance."""
 
     def person(self) -> Person:
+        """Whom the DICOM header names."""
         return Person(self.subject_id, self.age, self.sex)
 
 
 def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None) -> int:
     """Write the studies of the synthetic data set `data` to `out` as `kind`, a name of FORMATS; returns their number.
 
-    Pictures that were given and kept are left out. Raises UserError for a data set that `synthesize` did not make, an
+    Pictures that were given and kept are left out. Raises UserError for a data set that `synthesize` did not write, an
     unknown kind, and a folder that holds another export or anything else.
     """
     if kind not in FORMATS:
         raise UserError(f"Unknown format '{kind}': choose from {', '.join(FORMATS)}.")
-    manifest_path = data / MANIFEST
-    manifest = json.loads(manifest_path.read_text()) if manifest_path.is_file() else {}
-    if "synthetic" not in manifest:
+    if not (data / MANIFEST).is_file() or not (manifest := Manifest.read(data)).synthetic:
         raise UserError(
             f"{data} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote."
         )
-    _claim({"format": kind, "manifest": sha256(manifest_path)}, out)
-    total = int(manifest["studies"])
+    check_writable(out)
+    if not (out / RECORD).exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty: choose another folder.")
+    claim(out / RECORD, {"format": kind, "manifest": sha256(data / MANIFEST)}, what="an export")
 
     def counted() -> Iterator[SyntheticStudy]:
-        for done, study in enumerate(read_studies(data, sorted(manifest["shards"])), 1):
+        for done, study in enumerate(read_studies(data, sorted(manifest.shards)), 1):
             yield study
             if progress:
-                progress(done, total)
+                progress(done, manifest.studies)
 
     FORMATS[kind](counted(), out)
-    return total
+    return manifest.studies
 
 
 def read_studies(data: Path, shards: Iterable[str]) -> Iterator[SyntheticStudy]:
@@ -84,27 +85,26 @@ def read_studies(data: Path, shards: Iterable[str]) -> Iterator[SyntheticStudy]:
     for name in shards:
         for batch in pq.ParquetFile(data / name).iter_batches(batch_size=16):
             for row in batch.to_pylist():
-                labels = {f: row[c] for f, c in zip(Finding, LABEL_COLUMNS, strict=True)}
-                pngs = {m: row[f"{m}s"][0]["bytes"] for m in IMAGE_MODALITIES if row[f"{m}s"]}
-                views = {m: (png, made_by) for m, png in pngs.items() if (made_by := provenance_of(png)) is not None}
-                yield SyntheticStudy(
-                    index, row["study_id"], row["subject_id"], row["report"], labels, row["age"], row["sex"], views
-                )
+                yield _study(index, row)
                 index += 1
 
 
-def _claim(wanted: dict[str, str], out: Path) -> None:
-    check_writable(out)
-    path = out / RECORD
-    if path.exists() and json.loads(path.read_text()) != wanted:
-        raise UserError(f"{out} holds another export (see {RECORD}): choose another folder.")
-    if not path.exists() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty: choose another folder.")
-    write_json(path, wanted)
+def _study(index: int, row: dict[str, Any]) -> SyntheticStudy:
+    views = {}
+    for m in IMAGE_MODALITIES:
+        for picture in row[f"{m}s"][:1]:
+            if (provenance := provenance_of(picture["bytes"])) is not None:
+                views[m] = picture["bytes"], provenance
+    return SyntheticStudy(
+        index=index,
+        labels={f: row[column] for f, column in LABEL_COLUMNS.items()},
+        views=views,
+        **{name: row[name] for name in ("study_id", "subject_id", "report", "age", "sex")},
+    )
 
 
 def _as_files(
-    studies: Iterator[SyntheticStudy], out: Path, suffix: str, encode: Callable[[SyntheticStudy, Modality], bytes]
+    studies: Iterator[SyntheticStudy], out: Path, *, suffix: str, encode: Callable[[SyntheticStudy, Modality], bytes]
 ) -> None:
     """OUT/STUDY_ID/frontal.SUFFIX, lateral.SUFFIX, report.txt and OUT/studies.csv, which `omnicxr prepare table`
     reads."""
@@ -118,7 +118,7 @@ def _as_files(
                 write_once(out / name, encode(study, m))
             if study.report:
                 write_text(out / study.study_id / "report.txt", study.report + "\n")
-            made_by = next(iter(study.views.values()))[1] if study.views else {}
+            provenance = next(iter(study.views.values()))[1] if study.views else {}
             writer.writerow(
                 {
                     "study_id": study.study_id,
@@ -127,52 +127,51 @@ def _as_files(
                     "report": study.report,
                     "age": study.age,
                     "sex": study.sex,
-                    "split": "train",
+                    "split": SPLIT,
                     **study.labels,
-                    "provenance": json.dumps(made_by, sort_keys=True),
+                    "provenance": json.dumps(provenance, sort_keys=True),
                 }
             )
 
 
 def _png(studies: Iterator[SyntheticStudy], out: Path) -> None:
-    _as_files(studies, out, "png", lambda study, m: study.views[m][0])
+    _as_files(studies, out, suffix="png", encode=lambda study, m: study.views[m][0])
 
 
 def _jpeg(studies: Iterator[SyntheticStudy], out: Path) -> None:
-    _as_files(studies, out, "jpg", lambda study, m: jpeg_file(*study.views[m]))
+    _as_files(studies, out, suffix="jpg", encode=lambda study, m: jpeg_file(*study.views[m]))
 
 
 def _dicom(studies: Iterator[SyntheticStudy], out: Path) -> None:
     def encode(study: SyntheticStudy, m: Modality) -> bytes:
         png, provenance = study.views[m]
-        return dicom_file(decode_image(png), m, study.study_id, study.person(), provenance)
+        return dicom_file(decode_image(png), m, study=study.study_id, person=study.person(), provenance=provenance)
 
-    _as_files(studies, out, "dcm", encode)
+    _as_files(studies, out, suffix="dcm", encode=encode)
 
 
 def _chexgenbench(studies: Iterator[SyntheticStudy], out: Path) -> None:
     """Frontal views and their prompts."""
-    write_chexgenbench(
-        out, ((s.views[Modality.FRONTAL][0], s.report, s.study_id) for s in studies if Modality.FRONTAL in s.views)
-    )
+    shown = (s for s in studies if Modality.FRONTAL in s.views)
+    write_chexgenbench(out, ((s.views[Modality.FRONTAL][0], s.report, s.study_id) for s in shown))
 
 
 def _mimic_cxr_jpg(studies: Iterator[SyntheticStudy], out: Path) -> None:
     """Identifiers are numbers there: studies are counted from FIRST_ID, patients by their first study."""
     patients: dict[str, int] = {}
-    with MimicTables(out) as tables:
+    with mimic_tables(out) as tables:
         for study in studies:
             number = FIRST_ID + study.index
             subject = patients.setdefault(study.subject_id, number)
             folder, pictures = study_folder(out, subject, number), []
             for m, (png, provenance) in study.views.items():
                 view = View.LATERAL if m is Modality.LATERAL else ""
-                picture = Picture(dicom_id(number, m), view, len(np.asarray(decode_image(png))))
+                picture = Picture(dicom_id(number, m), view, len(decode_image(png)))
                 write_once(folder / f"{picture.dicom_id}.jpg", jpeg_file(png, provenance))
                 pictures.append(picture)
             if study.report:
                 write_once(folder.with_suffix(".txt"), f"IMPRESSION:\n\n{study.report}\n".encode())
-            tables.add(subject, number, pictures, study.labels, "train", study.age, study.sex)
+            tables.add(subject, number, pictures, labels=study.labels, split=SPLIT, age=study.age, sex=study.sex)
 
 
 FORMATS: dict[str, Callable[[Iterator[SyntheticStudy], Path], None]] = {

@@ -20,7 +20,7 @@ class Gate:
     and counted."""
 
     alignment: float | None = None
-    """Least cosine of the prompt embeddings of what was given and of what was made, -1..1."""
+    """Least cosine of the prompt embeddings of what was given and of what was generated, -1..1."""
     agreement: float | None = None
     """Least mean agreement of the judge's probabilities with the wished labels, 0..1."""
     tries: int = 1
@@ -38,11 +38,8 @@ class Gate:
 
     def passes(self, quality: dict[str, float]) -> bool:
         """Every condition holds."""
-        return all(
-            quality[k] >= least
-            for k, least in (("alignment", self.alignment), ("agreement", self.agreement))
-            if least is not None
-        )
+        least = {"alignment": self.alignment, "agreement": self.agreement}
+        return all(quality[k] >= v for k, v in least.items() if v is not None)
 
     def score(self, quality: dict[str, float]) -> float:
         """By which the best of several draws is chosen."""
@@ -50,25 +47,25 @@ class Gate:
 
 
 @torch.no_grad()
-def judged(
+def quality_of(
+    generated: dict[Modality, Any],
+    given: dict[str, Any],
+    *,
     gate: Gate,
     pipe: AnyToAnyPipeline,
     judge: Judge | None,
-    given: dict[str, Any],
-    made: dict[Modality, Any],
     labels: np.ndarray,
 ) -> dict[str, float]:
-    """The figures that the gate asks for, rounded to 4 decimals."""
+    """The figures that the gate asks for, rounded to 4 decimals. `labels` [14] are those that were asked for."""
     out: dict[str, float] = {}
     if gate.alignment is not None:
-        wanted, got = (_embed(pipe, parts) for parts in ({Modality(k): v for k, v in given.items()}, made))
-        out["alignment"] = round(float(wanted @ got), 4)
+        wanted = _embed(pipe, {Modality(k): v for k, v in given.items()})
+        out["alignment"] = round(float(wanted @ _embed(pipe, generated)), 4)
     if gate.agreement is not None:
         assert judge is not None
         known = np.isfinite(labels) & (labels != -1)
-        scores = np.mean(
-            [judge(m, _input(pipe, m, part))[0].sigmoid()[0].cpu().numpy() for m, part in made.items()], axis=0
-        )
+        logits = [judge(m, _input(pipe, m, part))[0] for m, part in generated.items()]
+        scores = np.mean([x.sigmoid()[0].cpu().numpy() for x in logits], axis=0)
         out["agreement"] = round(float(1 - np.abs(scores - labels)[known].mean()), 4) if known.any() else 1.0
     return out
 

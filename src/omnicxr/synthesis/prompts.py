@@ -1,5 +1,5 @@
-"""What synthetic studies are made from: studies of a prepared data set, a table of sentences, or sentences composed by
-the simulator's grammar."""
+"""What synthetic studies are generated from: studies of a prepared data set, a table of sentences, or sentences
+composed by the simulator's grammar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.labeler import label_report
+from omnicxr.data.labeler import LANGUAGE, label_report
 from omnicxr.data.sources.base import sex, years
 from omnicxr.data.table_files import read_table
 from omnicxr.domain import Finding, Labels, Modality, Task, UserError
@@ -23,7 +23,7 @@ COMPOSED = 2000
 """Sentences that are composed where no other prompts are given."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prompts:
     """One row per prompt; parts that are not given are empty."""
 
@@ -40,6 +40,10 @@ class Prompts:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def language(self, index: int) -> str:
+        """Of the report of one prompt, as ISO 639-1."""
+        return self.data.languages[int(self.rows[index])] if self.data and self.rows is not None else LANGUAGE
 
     def given(self, index: int, task: Task) -> dict[str, Any]:
         """What the pipeline is given for one prompt."""
@@ -74,10 +78,17 @@ def from_dataset(data: PreparedDataset, task: Task) -> Prompts:
         raise UserError(
             f"No {data.split} study of {data.root} has {' and '.join(task.given)}: choose another task or split."
         )
-    columns = {c: data.table.column(c).to_pylist() for c in ("study_id", "age", "sex")}
+    columns = {c: data.table.column(c).to_pylist() for c in ("study_id", "report", "age", "sex")}
     picked = {c: [values[i] for i in rows] for c, values in columns.items()}
-    reports = [data.reports[i] or "" for i in rows]
-    prompts = Prompts(picked["study_id"], reports, data.labels[rows], picked["age"], picked["sex"], data, rows)
+    prompts = Prompts(
+        names=picked["study_id"],
+        reports=[report or "" for report in picked["report"]],
+        labels=data.labels[rows],
+        ages=picked["age"],
+        sexes=picked["sex"],
+        data=data,
+        rows=rows,
+    )
     if Modality.REPORT in task.given:
         _check(prompts, str(data.root))
     return prompts
@@ -87,11 +98,12 @@ def from_table(path: Path) -> Prompts:
     """A CSV or Parquet table with the column `report`, and optionally study_id, age, sex and the 14 findings; a finding
     without a label is read from the text."""
     rows = list(read_table(path, ("report",), ("study_id", "age", "sex", *Finding)))
-    reports = [row["report"].strip() for row in rows]
-    labels = np.array([_labels(row) for row in rows], np.float32)
-    names = [row.get("study_id") or str(i + 1) for i, row in enumerate(rows)]
     prompts = Prompts(
-        names, reports, labels, [years(row.get("age", "")) for row in rows], [sex(row.get("sex", "")) for row in rows]
+        names=[row.get("study_id") or str(i + 1) for i, row in enumerate(rows)],
+        reports=[row["report"].strip() for row in rows],
+        labels=np.array([_labels(row) for row in rows], np.float32),
+        ages=[years(row.get("age", "")) for row in rows],
+        sexes=[sex(row.get("sex", "")) for row in rows],
     )
     _check(prompts, str(path))
     return prompts
@@ -101,14 +113,12 @@ def composed(count: int, seed: int) -> Prompts:
     """Impressions by the simulator's grammar, at its frequencies of findings."""
     truths = [sample_truth(seed, i) for i in range(count)]
     written = [write_report(t) for t in truths]
-    labels = np.array([label_values(r.labels) for r in written], np.float32)
-    ages: list[float | None] = [float(t.anatomy.age) for t in truths]
     return Prompts(
-        [f"composed-{i}" for i in range(count)],
-        [r.impression for r in written],
-        labels,
-        ages,
-        [t.anatomy.sex for t in truths],
+        names=[f"composed-{i}" for i in range(count)],
+        reports=[r.impression for r in written],
+        labels=np.array([label_values(r.labels) for r in written], np.float32),
+        ages=[float(t.anatomy.age) for t in truths],
+        sexes=[t.anatomy.sex for t in truths],
     )
 
 
@@ -124,7 +134,7 @@ def _labels(row: dict[str, str]) -> list[float]:
         try:
             value = float(text) if text else stated
         except ValueError:
-            raise UserError(f"'{text}' is not a label of {f}: write 1, 0, -1 or leave it blank.") from None
+            value = np.inf
         if value not in (1, 0, -1) and not np.isnan(value):
             raise UserError(f"'{text}' is not a label of {f}: write 1, 0, -1 or leave it blank.")
         out.append(value)
@@ -174,7 +184,7 @@ class Wish:
 
 
 def choose(prompts: Prompts, wish: Wish, seed: int) -> np.ndarray:
-    """The prompt [n] of every study to make. Raises UserError for a finding, a sex or ages that no prompt has."""
+    """The prompt [n] of every study to generate. Raises UserError for a finding, a sex or ages that no prompt has."""
     rows = _of_persons(prompts, wish)
     if not wish.balance and not wish.per_finding:
         return rows[np.arange(wish.num) // wish.samples % len(rows)]
@@ -202,7 +212,7 @@ def _of_persons(prompts: Prompts, wish: Wish) -> np.ndarray:
         youngest, oldest = wish.ages
         fits &= np.array([a is not None and youngest <= a <= oldest for a in prompts.ages])
     if not fits.any():
-        who = " ".join([*([wish.sex] if wish.sex else []), *(["{:g}-{:g}".format(*wish.ages)] if wish.ages else [])])
+        who = " ".join(filter(None, (wish.sex, "{:g}-{:g}".format(*wish.ages) if wish.ages else None)))
         raise UserError(
             f"No prompt is of a person with the wished sex and age ({who}): give prompts that are, or leave --sex and"
             " --ages out."

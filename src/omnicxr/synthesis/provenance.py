@@ -1,5 +1,5 @@
-"""Machine-readable provenance inside picture files: IPTC's digital source type as XMP, and all that made the picture as
-JSON."""
+"""Machine-readable provenance inside picture files: IPTC's digital source type as XMP, and all that the picture
+depends on as JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from xml.sax.saxutils import escape, quoteattr
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from omnicxr.data.images import encode_jpeg, encode_png
+
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's word for pictures that a trained model made."""
+"""IPTC's word for pictures that a trained model generated."""
 KEY = "omnicxr"
 """PNG text chunk that holds the JSON."""
 XMP_KEY = "XML:com.adobe.xmp"
 """PNG text chunk that holds XMP, by the XMP specification, part 3."""
-JPEG_QUALITY = 95
 
 
 def xmp_packet(provenance: dict[str, Any]) -> str:
@@ -37,18 +38,17 @@ def xmp_packet(provenance: dict[str, Any]) -> str:
 
 def png_file(picture: Image.Image, provenance: dict[str, Any] | None) -> bytes:
     """A PNG file; None for a picture that was given and not generated, which says nothing."""
+    if provenance is None:
+        return encode_png(picture)
     info = PngInfo()
-    if provenance is not None:
-        info.add_text("Software", provenance["generator"])
-        info.add_itxt(XMP_KEY, xmp_packet(provenance))
-        info.add_text(KEY, json.dumps(provenance, sort_keys=True))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=info)
-    return buffer.getvalue()
+    info.add_text("Software", provenance["generator"])
+    info.add_itxt(XMP_KEY, xmp_packet(provenance))
+    info.add_text(KEY, json.dumps(provenance, sort_keys=True))
+    return encode_png(picture, info)
 
 
 def provenance_of(png: bytes) -> dict[str, Any] | None:
-    """What made the picture of a PNG file; None if it does not say so."""
+    """Where the picture of a PNG file comes from; None if it does not say so."""
     with Image.open(io.BytesIO(png)) as picture:
         found = picture.info.get(KEY)
     return json.loads(found) if found else None
@@ -56,13 +56,6 @@ def provenance_of(png: bytes) -> dict[str, Any] | None:
 
 def jpeg_file(png: bytes, provenance: dict[str, Any]) -> bytes:
     """The same picture as a JPEG file, with the same provenance as XMP."""
-    buffer = io.BytesIO()
+    comment = json.dumps(provenance, sort_keys=True)
     with Image.open(io.BytesIO(png)) as picture:
-        picture.save(
-            buffer,
-            format="JPEG",
-            quality=JPEG_QUALITY,
-            xmp=xmp_packet(provenance).encode(),
-            comment=json.dumps(provenance, sort_keys=True),
-        )
-    return buffer.getvalue()
+        return encode_jpeg(picture, xmp=xmp_packet(provenance).encode(), comment=comment)

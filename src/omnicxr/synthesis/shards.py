@@ -1,31 +1,27 @@
-"""One shard of synthetic studies => a Parquet file, the same bytes whoever makes it."""
+"""One shard of synthetic studies => a Parquet file, the same bytes whoever generates it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
 import omnicxr
 from omnicxr.data.duplicates import picture_hash
-from omnicxr.data.files import whole_file
-from omnicxr.data.labeler import label_report
+from omnicxr.data.labeler import LANGUAGE, label_report
 from omnicxr.data.seeds import derived_seed
-from omnicxr.data.shards import SCHEMA
+from omnicxr.data.shards import label_columns, write_rows
 from omnicxr.domain import Finding, Modality, Task, View
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
-from omnicxr.synthesis.gate import Gate, judged
-from omnicxr.synthesis.prompts import Prompts, label_values
+from omnicxr.synthesis.gate import Gate, quality_of
+from omnicxr.synthesis.prompts import Prompts
 from omnicxr.synthesis.provenance import png_file
 
 SPLIT = "train"
@@ -44,109 +40,124 @@ class Recipe:
     model_hash: str
 
 
-class Maker:
-    """Makes shards, with one model on one device."""
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """The best of the studies that were drawn for an item."""
 
-    def __init__(
-        self, pipe: AnyToAnyPipeline, judge: Judge | None, prompts: Prompts, chosen: np.ndarray, recipe: Recipe
-    ) -> None:
-        self.pipe, self.judge, self.prompts, self.chosen, self.recipe = pipe, judge, prompts, chosen, recipe
+    generated: dict[Modality, Any]
+    quality: dict[str, float]
+    tries: int
+    """How many were drawn."""
+    passed: bool
+    """The gate let it through."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardWriter:
+    """Generates the studies of shards and writes them, with one model on one device."""
+
+    pipe: AnyToAnyPipeline
+    judge: Judge | None
+    prompts: Prompts
+    chosen: np.ndarray
+    """The prompt of every item."""
+    recipe: Recipe
 
     def write(self, items: range, path: Path) -> None:
         """The items of a shard, in order, whole or not at all."""
         rows, tries = [], Counter[str]()
         for index in items:
-            row, attempts, passed = self._item(index)
-            rows.append(row)
-            tries.update({"tries": attempts, "failed": int(not passed)})
-        notes = json.dumps({"dropped": [], "images_left_out": {}, "gate": dict(tries)})
-        table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"notes": notes}))
-        with whole_file(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", row_group_size=64)
+            given = self.prompts.given(int(self.chosen[index]), self.recipe.task)
+            draw = self._draw(index, given)
+            rows.append(self._row(index, given, draw))
+            tries.update({"tries": draw.tries, "failed": int(not draw.passed)})
+        write_rows(rows, {"dropped": [], "images_left_out": {}, "gate": dict(tries)}, path)
 
-    def _item(self, index: int) -> tuple[dict[str, Any], int, bool]:
-        """The row of one item, how often it was drawn, and whether the gate let it through; of all draws the best is
-        kept."""
-        prompt, gate = int(self.chosen[index]), self.recipe.gate
-        given = self.prompts.given(prompt, self.recipe.task)
-        best: tuple[float, dict[Modality, Any], dict[str, Any]] | None = None
-        attempt, passed = 0, False
-        while attempt < gate.tries and not passed:
-            made = self._generate(given, derived_seed(self.recipe.seed, index * gate.tries + attempt))
-            attempt += 1
-            quality = judged(gate, self.pipe, self.judge, given, made, self.prompts.labels[prompt])
-            passed = gate.passes(quality)
-            if best is None or passed or gate.score(quality) > best[0]:
-                best = (gate.score(quality), made, quality)
+    def _draw(self, index: int, given: dict[str, Any]) -> Draw:
+        """Draw a study until the gate lets one through; where it lets none, the best."""
+        gate, labels = self.recipe.gate, self.prompts.labels[self.chosen[index]]
+        best: tuple[dict[Modality, Any], dict[str, float]] | None = None
+        for attempt in range(gate.tries):
+            generated = self._generate(given, derived_seed(self.recipe.seed, index * gate.tries + attempt))
+            quality = quality_of(generated, given, gate=gate, pipe=self.pipe, judge=self.judge, labels=labels)
+            if gate.passes(quality):
+                return Draw(generated=generated, quality=quality, tries=attempt + 1, passed=True)
+            if best is None or gate.score(quality) > gate.score(best[1]):
+                best = generated, quality
         assert best is not None
-        return self._row(index, prompt, given, best[1], {"tries": attempt, **best[2]}), attempt, passed
+        return Draw(generated=best[0], quality=best[1], tries=gate.tries, passed=False)
 
     def _generate(self, given: dict[str, Any], seed: int) -> dict[Modality, Any]:
-        generator = torch.Generator().manual_seed(seed)
-        output = self.pipe(**given, generate=self.recipe.task.generate, generator=[generator])
+        rng = torch.Generator().manual_seed(seed)
+        output = self.pipe(**given, generate=self.recipe.task.generate, generator=[rng])
         return {m: getattr(output, m)[0] for m in self.recipe.task.generate}
 
-    def _row(
-        self, index: int, prompt: int, given: dict[str, Any], made: dict[Modality, Any], quality: dict[str, Any]
-    ) -> dict[str, Any]:
-        task, name = self.recipe.task, f"syn{index:09d}"
-        provenance = {
-            "generator": f"omnicxr {omnicxr.__version__}",
-            "model_hash": self.recipe.model_hash,
-            "task": str(task),
-            "seed": self.recipe.seed,
-            "item": index,
-            "prompt_hash": self._prompt_hash(given),
-            "sampling": asdict(self.pipe.sampling),
-            **quality,
-        }
-        shown: dict[Modality, Any] = {**self._kept(given), **made}
-        columns: dict[str, list[Any]] = {}
-        for m in VIEWS:
-            there = m in shown
-            columns[f"{m}s"] = (
-                [{"bytes": png_file(shown[m], provenance if m in made else None), "path": f"{name}/{m}.png"}]
-                if there
-                else []
-            )
-            columns[f"{m}_views"] = [str(VIEWS[m])] if there else []
-            columns[f"{m}_hashes"] = [picture_hash(shown[m])] if there else []
-        report = shown.get(Modality.REPORT) or (self.prompts.reports[prompt] if Modality.REPORT in task.given else "")
-        labels = self.prompts.labels[prompt] if task.given else _labels_of(report)
-        person = (self.prompts.ages[prompt], self.prompts.sexes[prompt]) if task.given else (None, None)
-        return {
-            "subject_id": f"syn-{self.prompts.names[prompt]}" if task.given else f"syn-{index}",
-            "study_id": name,
+    def _row(self, index: int, given: dict[str, Any], draw: Draw) -> dict[str, Any]:
+        task, prompts, prompt = self.recipe.task, self.prompts, int(self.chosen[index])
+        report = draw.generated.get(Modality.REPORT, "")
+        if Modality.REPORT in task.given:
+            report = prompts.reports[prompt]
+        row = {
+            "study_id": _name(index),
             "split": SPLIT,
             "source": SOURCE,
             "findings": "",
             "impression": report,
             "report": report,
-            "age": person[0],
-            "sex": person[1],
-            "truth": None,
-            **columns,
-            **{f"label_{f}": None if np.isnan(v) else int(v) for f, v in zip(Finding, labels, strict=True)},
+            **self._picture_columns(index, given, draw),
+        }
+        if not task.given:
+            return row | {"subject_id": f"syn-{index}", "language": LANGUAGE, **label_columns(_stated(report))}
+        return row | {
+            "subject_id": f"syn-{prompts.names[prompt]}",
+            "language": prompts.language(prompt),
+            "age": prompts.ages[prompt],
+            "sex": prompts.sexes[prompt],
+            **label_columns(dict(zip(Finding, prompts.labels[prompt], strict=True))),
         }
 
-    def _prompt_hash(self, given: dict[str, Any]) -> str | None:
-        """Of what was given; None for nothing."""
-        if not given:
-            return None
-        digest = hashlib.sha256()
-        for name, value in given.items():
-            digest.update(name.encode() + (value.encode() if isinstance(value, str) else value.tobytes()))
-        return digest.hexdigest()
+    def _picture_columns(self, index: int, given: dict[str, Any], draw: Draw) -> dict[str, list[Any]]:
+        """Generated views with their provenance, and given ones, where they are wanted in the data set, without."""
+        provenance = self._provenance(index, given, draw)
+        columns: dict[str, list[Any]] = {}
+        for m, view in VIEWS.items():
+            picture, about = draw.generated.get(m), provenance
+            if picture is None and self.recipe.keep_given and str(m) in given:
+                picture, about = Image.fromarray(given[str(m)]), None
+            shown = [] if picture is None else [picture]
+            columns[f"{m}s"] = [{"bytes": png_file(p, about), "path": f"{_name(index)}/{m}.png"} for p in shown]
+            columns[f"{m}_views"] = [str(view) for _ in shown]
+            columns[f"{m}_hashes"] = [picture_hash(p) for p in shown]
+        return columns
 
-    def _kept(self, given: dict[str, Any]) -> dict[Modality, Any]:
-        """Given pictures, where they are wanted in the data set."""
-        if not self.recipe.keep_given:
-            return {}
-        return {m: Image.fromarray(given[str(m)]) for m in VIEWS if str(m) in given}
+    def _provenance(self, index: int, given: dict[str, Any], draw: Draw) -> dict[str, Any]:
+        return {
+            "generator": f"omnicxr {omnicxr.__version__}",
+            "model_hash": self.recipe.model_hash,
+            "task": str(self.recipe.task),
+            "seed": self.recipe.seed,
+            "item": index,
+            "prompt_hash": _prompt_hash(given),
+            "sampling": asdict(self.pipe.sampling),
+            "tries": draw.tries,
+            **draw.quality,
+        }
 
 
-def _labels_of(report: str) -> np.ndarray:
+def _name(index: int) -> str:
+    return f"syn{index:09d}"
+
+
+def _prompt_hash(given: dict[str, Any]) -> str | None:
+    """Of what was given; None for nothing."""
+    if not given:
+        return None
+    digest = hashlib.sha256()
+    for name, value in given.items():
+        digest.update(name.encode() + (value.encode() if isinstance(value, str) else value.tobytes()))
+    return digest.hexdigest()
+
+
+def _stated(report: str) -> dict[Finding, Any]:
     """What a generated report states, where nothing was asked for."""
-    if not report:
-        return np.full(len(Finding), np.nan)
-    return np.array(label_values(label_report(report)))
+    return dict(label_report(report)) if report else {}

@@ -1,7 +1,7 @@
-"""Many studies from a model: a prepared data set whose bytes do not depend on how many workers made it, or on how often
-they died.
+"""Many studies from a model: a prepared data set whose bytes do not depend on how many workers generate it, or on how
+often they die.
 
-Item i is drawn from its own random generator, made from (seed, i), by one thread; items are grouped into shards, and a
+Item i has a random generator of its own, seeded with (seed, i), and one thread; items are grouped into shards, and a
 shard is written whole or not at all. A shard that exists is done, so the same command resumes; the manifest is written
 last.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -21,28 +21,29 @@ from typing import Any
 import torch
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, sha256, write_json
-from omnicxr.data.prepare import MANIFEST, write_manifest
-from omnicxr.data.processes import end_with_parent, worker_pool
-from omnicxr.data.shards import shard_notes
+from omnicxr.data.files import check_writable, claim, sha256
+from omnicxr.data.manifest import MANIFEST, Manifest, write_manifest
+from omnicxr.data.processes import worker_pool
+from omnicxr.data.shards import read_notes
 from omnicxr.domain import Task, UserError
-from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.models.folder import model_hash
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import Prompts, Wish, choose, prompts_for
-from omnicxr.synthesis.shards import SPLIT, Maker, Recipe
+from omnicxr.synthesis.shards import SPLIT, Recipe, ShardWriter
 
 RECORD = "synthesis.json"
 MAX_DEATHS = 3
 """Workers that may die one after the other without a shard getting done in between."""
 Progress = Callable[[int, int], None]
+Shard = tuple[range, Path]
+"""The items of a shard, and its file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisConfig:
-    """What is made and how. Equal configs with equal prompts and model give equal bytes."""
+    """What is generated and how. Equal configs with equal prompts and model give equal bytes."""
 
     task: Task
     wish: Wish
@@ -71,6 +72,16 @@ class SynthesisConfig:
                 "--balance, --per-finding, --findings, --sex and --ages out."
             )
 
+    def prompts(self) -> Prompts:
+        """What the studies are generated from. Raises as `prompts_for`."""
+        return prompts_for(self.task, data=self.data, split=self.split, table=self.table, seed=self.seed)
+
+    def pipeline(self, model: Path, device: str) -> AnyToAnyPipeline:
+        """The model, which samples as this says."""
+        pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
+        pipe.sampling = pipe.sampling.changed(num_inference_steps=self.steps, guidance_scale=self.guidance)
+        return pipe
+
 
 def synthesize(
     config: SynthesisConfig,
@@ -81,81 +92,68 @@ def synthesize(
     devices: tuple[str, ...] = ("cpu",),
     use_ray: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Write the data set; returns its manifest. Raises UserError for prompts, gate or folder that cannot be used, and
     where workers keep dying."""
-    prompts = _prompts(config)
-    chosen = choose(prompts, config.wish, config.seed)
+    prompts = config.prompts()
+    total = len(choose(prompts, config.wish, config.seed))
     if config.gate.agreement is not None and not (model / "judge").is_dir():
         raise UserError(f"{model} has no judge for the agreement gate: train one, or leave the gate out.")
-    pipe = _pipeline(config, model, "cpu")
-    image_size = pipe.image_size
-    if (
-        config.data
-        and any(m.is_image for m in config.task.given)
-        and (found := PreparedDataset(config.data, config.split).image_size) != image_size
-    ):
-        raise UserError(f"{config.data} has pictures of {found} px, the model works at {image_size}: prepare it again.")
+    pipe = config.pipeline(model, "cpu")
+    _check_size(config, pipe.image_size)
+    settings = _settings(config, prompts) | {"model_hash": model_hash(model), "sampling": asdict(pipe.sampling)}
     check_writable(out)
-    _claim(config, prompts, pipe.sampling, model, out)
-    shards = {
-        out / f"{SPLIT}-{n:06d}.parquet": range(i, min(i + config.shard_size, len(chosen)))
-        for n, i in enumerate(range(0, len(chosen), config.shard_size))
-    }
-    todo = [(items, path) for path, items in shards.items() if not path.exists()]
-    done = len(chosen) - sum(len(items) for items, _ in todo)
-    run = _with_ray if use_ray else _with_processes
-    for made in run(_Job(config, model), todo, workers, devices):
-        done += made
-        if progress:
-            progress(done, len(chosen))
-    return _finish(model, len(chosen), list(shards), image_size, out)
-
-
-def _prompts(config: SynthesisConfig) -> Prompts:
-    return prompts_for(config.task, data=config.data, split=config.split, table=config.table, seed=config.seed)
-
-
-def _pipeline(config: SynthesisConfig, model: Path, device: str) -> AnyToAnyPipeline:
-    """The model, which samples as the config says."""
-    pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
-    pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance)
-    return pipe
-
-
-def _claim(config: SynthesisConfig, prompts: Prompts, sampling: SamplingConfig, model: Path, out: Path) -> None:
-    path = out / RECORD
-    if not path.exists() and (out / MANIFEST).exists():
+    if (out / MANIFEST).exists() and not (out / RECORD).exists():
         raise UserError(f"{out} holds another data set: choose another folder.")
+    claim(out / RECORD, settings, what="a synthesis")
+    starts = range(0, total, config.shard_size)
+    shards = [
+        (range(i, min(i + config.shard_size, total)), out / f"{SPLIT}-{n:06d}.parquet") for n, i in enumerate(starts)
+    ]
+    todo = _missing(shards)
+    done = total - sum(len(items) for items, _ in todo)
+    run = _with_ray if use_ray else _with_processes
+    for count in run(_Job(config, model), todo, workers=workers, devices=devices):
+        done += count
+        if progress:
+            progress(done, total)
+    return _finish([path for _, path in shards], out, total=total, image_size=pipe.image_size)
+
+
+def _check_size(config: SynthesisConfig, size: int) -> None:
+    """Given pictures must have the size that the model works at, pixels."""
+    if not config.data or not any(m.is_image for m in config.task.given):
+        return
+    found = PreparedDataset(config.data, config.split).image_size
+    if found != size:
+        raise UserError(f"{config.data} has pictures of {found} px, the model works at {size}: prepare it again.")
+
+
+def _settings(config: SynthesisConfig, prompts: Prompts) -> dict[str, Any]:
+    """What decides the bytes: of prompts their hash, wherever they lie."""
     origin = prompts.data.manifest_hash if prompts.data else sha256(config.table) if config.table else "composed"
-    settings = asdict(config) | {
-        "task": str(config.task),
-        "data": None,
-        "table": None,
-        "prompts": origin,
-        "model_hash": model_hash(model),
-        "sampling": asdict(sampling),
-    }
-    wanted = json.loads(json.dumps(settings, default=str))
-    if path.exists() and json.loads(path.read_text()) != wanted:
-        raise UserError(f"{out} holds a synthesis with other settings (see {RECORD}): choose another folder.")
-    write_json(path, wanted)
+    return asdict(config) | {"task": str(config.task), "data": None, "table": None, "prompts": origin}
 
 
-def _finish(model: Path, count: int, shards: list[Path], image_size: int, out: Path) -> dict[str, Any]:
+def _missing(shards: Sequence[Shard]) -> list[Shard]:
+    return [(items, path) for items, path in shards if not path.exists()]
+
+
+def _finish(shards: list[Path], out: Path, *, total: int, image_size: int) -> Manifest:
     gate = Counter[str]()
     for path in shards:
-        gate.update(shard_notes(path)["gate"])
+        gate.update(read_notes(path)["gate"])
     settings = json.loads((out / RECORD).read_text())
-    account = {"studies_seen": count, "dropped": {}, "images_left_out": {}}
-    options = {"kind": "synthetic", "image_size": image_size}
     about = {
         "settings": settings,
-        "model_hash": model_hash(model),
+        "model_hash": settings["model_hash"],
         "draws": gate["tries"],
         "below_the_gate": gate["failed"],
     }
-    return write_manifest(options, account, shards, out, synthetic=about)
+    options = {"kind": "synthetic", "image_size": image_size}
+    return write_manifest(
+        out, shards, options=options, studies_seen=total, dropped={}, images_left_out={}, synthetic=about
+    )
 
 
 @dataclass(frozen=True)
@@ -165,9 +163,8 @@ class _Job:
     config: SynthesisConfig
     model: Path
 
-    def maker(self, device: str) -> Maker:
-        config = self.config
-        prompts = _prompts(config)
+    def writer(self, device: str) -> ShardWriter:
+        config, prompts = self.config, self.config.prompts()
         judge = Judge.load(self.model / "judge").to(device).eval() if config.gate.agreement is not None else None
         recipe = Recipe(
             task=config.task,
@@ -176,52 +173,53 @@ class _Job:
             keep_given=config.keep_given,
             model_hash=model_hash(self.model),
         )
-        return Maker(
-            _pipeline(config, self.model, device), judge, prompts, choose(prompts, config.wish, config.seed), recipe
+        return ShardWriter(
+            pipe=config.pipeline(self.model, device),
+            judge=judge,
+            prompts=prompts,
+            chosen=choose(prompts, config.wish, config.seed),
+            recipe=recipe,
         )
 
 
-_maker: Maker | None = None
+_writer: ShardWriter | None = None
 
 
 def _set_up(job: _Job, devices: Any) -> None:
-    """In a worker process: one thread, so that sums are in the same order everywhere, and the next device."""
-    global _maker
-    end_with_parent()
-    torch.set_num_threads(1)
-    _maker = job.maker(devices.get())
+    """In a worker process, on the next device."""
+    global _writer
+    _writer = job.writer(devices.get())
 
 
-def _make(items: range, path: Path) -> int:
-    assert _maker is not None
-    _maker.write(items, path)
+def _write(items: range, path: Path) -> int:
+    assert _writer is not None
+    _writer.write(items, path)
     return len(items)
 
 
-def _with_processes(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: tuple[str, ...]) -> Iterator[int]:
-    """Shards in worker processes; a pool that a dying worker has broken is made anew for what is left."""
+def _with_processes(job: _Job, todo: list[Shard], *, workers: int, devices: tuple[str, ...]) -> Iterator[int]:
+    """Shards in worker processes; a pool that a dying worker has broken is replaced by a new one for what is left."""
     deaths = 0
     while todo:
-        finished = set()
+        finished = 0
         try:
             with worker_pool(min(workers, len(todo)), _set_up, job, devices) as pool:
-                futures = {pool.submit(_make, items, path): path for items, path in todo}
-                for future in as_completed(futures):
-                    made = future.result()
-                    finished.add(futures[future])
-                    yield made
+                for future in as_completed([pool.submit(_write, items, path) for items, path in todo]):
+                    count = future.result()
+                    finished += 1
+                    yield count
         except BrokenProcessPool:
             deaths = 1 if finished else deaths + 1
             if deaths >= MAX_DEATHS:
-                left = sum(len(items) for items, path in todo if not path.exists())
+                left = sum(len(items) for items, _ in _missing(todo))
                 raise UserError(
                     f"Workers died {deaths} times in a row without finishing a shard: most likely memory ran out."
                     f" {left} studies are left; what is done is kept. Run the same command with fewer --workers."
                 ) from None
-        todo = [(items, path) for items, path in todo if not path.exists()]
+        todo = _missing(todo)
 
 
-def _with_ray(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: tuple[str, ...]) -> Iterator[int]:
+def _with_ray(job: _Job, todo: list[Shard], *, workers: int, devices: tuple[str, ...]) -> Iterator[int]:
     """Shards as actors' tasks on a Ray cluster that shares the file system; Ray starts dead actors again and repeats
     their task."""
     try:
@@ -239,17 +237,17 @@ def _with_ray(job: _Job, todo: list[tuple[range, Path]], workers: int, devices: 
     class Worker:
         def __init__(self) -> None:
             torch.set_num_threads(1)
-            self.maker = job.maker("cuda" if gpus else "cpu")
+            self.writer = job.writer("cuda" if gpus else "cpu")
 
-        def make(self, items: range, path: Path) -> int:
-            self.maker.write(items, path)
+        def write(self, items: range, path: Path) -> int:
+            self.writer.write(items, path)
             return len(items)
 
     try:
         actors = [Worker.remote() for _ in range(min(workers, max(len(todo), 1)))]  # pyright: ignore[reportAttributeAccessIssue]
         pool = ray.util.ActorPool(actors)
-        for made in pool.map_unordered(lambda worker, shard: worker.make.remote(*shard), todo):
-            yield int(made)  # pyright: ignore[reportArgumentType]
+        for count in pool.map_unordered(lambda worker, shard: worker.write.remote(*shard), todo):
+            yield int(count)  # pyright: ignore[reportArgumentType]
     except ray.exceptions.RayTaskError as error:
         raise error.cause if isinstance(error.cause, UserError) else error from None
     except ray.exceptions.RayActorError as error:

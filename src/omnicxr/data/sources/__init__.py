@@ -24,12 +24,12 @@ FOLDERS: dict[str, Callable[[Path], StudySource]] = {
     "padchest": PadChest,
     "nih": Nih,
 }
-"""Names on the command line => readers of a folder."""
+"""Names on the command line => sources that are folders."""
 KINDS = (*FOLDERS, "table", "mix")
 
 
 def open_source(kind: str, where: str, columns: Mapping[str, str] | None = None) -> StudySource:
-    """The reader of a data set.
+    """The source of a data set.
 
     `where` is a folder; for "table" a file; for "mix" several data sets as "KIND=FOLDER,KIND=FOLDER". Raises UserError
     for an unknown kind or a place that is not there.

@@ -1,21 +1,21 @@
-"""What every reader offers, and what readers share."""
+"""What every source offers, and what sources share."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from omnicxr.data.sections import clean_text, split_sections
-from omnicxr.data.table_files import decode_text
-from omnicxr.domain import Finding, Labels, LabelState, Study, View
+from omnicxr.data.table_files import Row, decode_text
+from omnicxr.domain import Finding, ImageRef, Labels, LabelState, Study, View
 
 
 class StudySource(Protocol):
     """A data set on disk. Studies come in a fixed order, each exactly once.
 
-    Raises UserError, when made or while `studies` runs, for a table that is missing, damaged or of another layout.
+    Raises UserError, when created or while `studies` runs, for a table that is missing, damaged or of another layout.
     """
 
     dropped: Counter[str]
@@ -23,20 +23,22 @@ class StudySource(Protocol):
     images_left_out: Counter[str]
     """Reason => number of pictures left out of studies, filled while `studies` runs."""
 
-    def studies(self) -> Iterator[Study]: ...
+    def studies(self) -> Iterator[Study]:
+        """All studies, from the first one at every call."""
+        ...
 
 
 class Source:
-    """Counters and checks that readers share."""
+    """Counters and checks that sources share."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.real_root = root.resolve()
+        self._resolved_root = root.resolve()
         self.dropped: Counter[str] = Counter()
         self.images_left_out: Counter[str] = Counter()
 
     def _inside(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self.real_root)
+        return path.resolve().is_relative_to(self._resolved_root)
 
     def picture(self, path: Path) -> Path | None:
         """The path, or None with the reason counted: it must lie in the data folder and be there."""
@@ -47,6 +49,14 @@ class Source:
         else:
             return path
         return None
+
+    def _image(self, row: Row) -> ImageRef | None:
+        """The picture of a row; None, with the reason counted, where it is not used. For sources with a row each."""
+        raise NotImplementedError
+
+    def _refs(self, rows: Iterable[Row]) -> tuple[ImageRef, ...]:
+        """The pictures of the rows that have one."""
+        return tuple(ref for row in rows if (ref := self._image(row)))
 
     def text(self, path: Path) -> str:
         """A report file's text; "" where it is missing or lies outside of the data folder."""

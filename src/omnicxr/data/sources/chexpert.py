@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, frontal_view, merged_sections, sex, years
 from omnicxr.data.splits import SPLIT_NAMES
 from omnicxr.data.table_files import Row, read_table
-from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
+from omnicxr.domain import Finding, ImageRef, Study, UserError, View
 
 _STUDY = re.compile(r"(patient\d+)/(study\d+)/")
 
@@ -35,49 +36,46 @@ def view_of(frontal_lateral: str, ap_pa: str) -> View | None:
 
 
 class CheXpert(Source):
-    """Reader of CheXpert, either resolution."""
+    """CheXpert, either resolution."""
 
     name = "chexpert"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the tables."""
         tables = [name for name in ("train", "valid", "test") if (self.root / f"{name}.csv").is_file()]
         if not tables:
             raise UserError(f"{self.root} has no train.csv or valid.csv: point at the folder of the CheXpert download.")
         columns = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *Finding)
         for table in tables:
             rows = read_table(self.root / f"{table}.csv", columns)
-            for key, group in groupby(rows, key=lambda row: self._key(row["Path"])):
-                if key is None:
-                    self.dropped["path without patient and study"] += len(list(group))
-                    continue
+            for (patient, study), group in groupby(rows, key=lambda row: self._key(row["Path"])):
                 images = list(group)
                 labels = chexpert_labels(images[0])
-                if labels is None:
+                if not patient:
+                    self.dropped["path without patient and study"] += len(images)
+                elif labels is None:
                     self.dropped[WRONG_LABEL] += 1
-                    continue
-                yield self._study(key, images, SPLIT_NAMES[table], labels)
+                else:
+                    yield Study(
+                        subject_id=patient,
+                        study_id=f"{patient}/{study}",
+                        source=self.name,
+                        split=SPLIT_NAMES[table],
+                        images=self._refs(images),
+                        labels=labels,
+                        age=years(images[0]["Age"]),
+                        sex=sex(images[0]["Sex"]),
+                    )
 
     @staticmethod
-    def _key(path: str) -> tuple[str, str] | None:
+    def _key(path: str) -> tuple[str, str]:
+        """Patient and study; blank for a path that does not name them."""
         found = _STUDY.search(path)
-        return (found[1], f"{found[1]}/{found[2]}") if found else None
+        return (found[1], found[2]) if found else ("", "")
 
-    def _study(self, key: tuple[str, str], rows: list[Row], split: str, labels: Labels) -> Study:
-        refs = tuple(
-            ImageRef(path, view_of(row["Frontal/Lateral"], row["AP/PA"]))
-            for row in rows
-            if (path := self.picture(self._path(row["Path"])))
-        )
-        return Study(
-            subject_id=key[0],
-            study_id=key[1],
-            source=self.name,
-            split=split,
-            images=refs,
-            labels=labels,
-            age=years(rows[0]["Age"]),
-            sex=sex(rows[0]["Sex"]),
-        )
+    def _image(self, row: Row) -> ImageRef | None:
+        path = self.picture(self._path(row["Path"]))
+        return ImageRef(path, view_of(row["Frontal/Lateral"], row["AP/PA"])) if path else None
 
     def _path(self, written: str) -> Path:
         """Paths in the table begin with the name of the download folder, which may be `root` itself."""
@@ -86,36 +84,26 @@ class CheXpert(Source):
 
 
 class CheXpertPlus(Source):
-    """Reader of CheXpert Plus, PNG or the JPEG pictures of CheXpert under the same paths."""
+    """CheXpert Plus, PNG or the JPEG pictures of CheXpert under the same paths."""
 
     name = "chexpert-plus"
     table = "df_chexpert_plus_240401.csv"
 
     def studies(self) -> Iterator[Study]:
-        columns = (
-            "path_to_image",
-            "frontal_lateral",
-            "ap_pa",
-            "deid_patient_id",
-            "patient_report_date_order",
-            "section_findings",
-            "section_impression",
-            "age",
-            "sex",
-            "split",
-        )
-        rows = sorted(read_table(self.root / self.table, columns, ("report",)), key=self._key)
-        for (patient, order), group in groupby(rows, key=self._key):
+        """In the order of the tables."""
+        image = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "patient_report_date_order")
+        columns = (*image, "section_findings", "section_impression", "age", "sex", "split")
+        key = itemgetter("deid_patient_id", "patient_report_date_order")
+        rows = sorted(read_table(self.root / self.table, columns, ("report",)), key=key)
+        for (patient, order), group in groupby(rows, key=key):
             images = list(group)
             first = images[0]
-            paths = [(row, self.picture(self._path(row["path_to_image"]))) for row in images]
-            refs = tuple(ImageRef(path, view_of(row["frontal_lateral"], row["ap_pa"])) for row, path in paths if path)
             yield Study(
                 subject_id=patient,
                 study_id=f"{patient}/{order}",
                 source=self.name,
                 split=SPLIT_NAMES.get(first["split"].strip().lower(), ""),
-                images=refs,
+                images=self._refs(images),
                 sections=merged_sections(
                     first.get("report", ""), first["section_findings"], first["section_impression"]
                 ),
@@ -123,9 +111,9 @@ class CheXpertPlus(Source):
                 sex=sex(first["sex"]),
             )
 
-    @staticmethod
-    def _key(row: Row) -> tuple[str, str]:
-        return row["deid_patient_id"], row["patient_report_date_order"]
+    def _image(self, row: Row) -> ImageRef | None:
+        path = self.picture(self._path(row["path_to_image"]))
+        return ImageRef(path, view_of(row["frontal_lateral"], row["ap_pa"])) if path else None
 
     def _path(self, written: str) -> Path:
         stem = Path(written).with_suffix("")

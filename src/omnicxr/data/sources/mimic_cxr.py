@@ -21,6 +21,7 @@ import json
 import sys
 from collections.abc import Iterator
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from omnicxr.data.sections import split_sections
@@ -33,16 +34,17 @@ Key = tuple[str, str]
 
 
 class MimicCxrJpg(Source):
-    """Reader of the JPEG release."""
+    """The JPEG release."""
 
     name, suffix = "mimic-cxr-jpg", ".jpg"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of patient and study identifiers."""
         splits = self._splits()
         labels = self._labels()
         truth = self._truth()
-        rows = sorted(self._rows(), key=lambda r: (r["subject_id"], r["study_id"], r["dicom_id"]))
-        for key, group in groupby(rows, key=lambda r: (r["subject_id"], r["study_id"])):
+        rows = sorted(self._rows(), key=itemgetter("subject_id", "study_id", "dicom_id"))
+        for key, group in groupby(rows, key=itemgetter("subject_id", "study_id")):
             images = list({row["dicom_id"]: row for row in group}.values())
             study_splits = {splits.get(row["dicom_id"], "") for row in images}
             if splits and (len(study_splits) != 1 or "" in study_splits):
@@ -51,14 +53,13 @@ class MimicCxrJpg(Source):
             if (own_labels := labels.get(key, {})) is None:
                 self.dropped[WRONG_LABEL] += 1
                 continue
-            refs = tuple(ref for row in images if (ref := self._image(row)))
             report = self.text(self._folder(*key).with_suffix(".txt"))
             yield Study(
                 subject_id=key[0],
                 study_id=key[1],
                 source=self.name,
                 split=study_splits.pop(),
-                images=refs,
+                images=self._refs(images),
                 sections=split_sections(report) if report.strip() else {},
                 labels=own_labels,
                 age=years(images[0].get("PatientAge", "")),
@@ -71,10 +72,8 @@ class MimicCxrJpg(Source):
         return read_table(self._table_path("metadata"), columns, ("PatientAge", "PatientSex"))
 
     def _splits(self) -> dict[str, str]:
-        return {
-            row["dicom_id"]: sys.intern(row["split"])
-            for row in read_table(self._table_path("split"), ("dicom_id", "split"))
-        }
+        rows = read_table(self._table_path("split"), ("dicom_id", "split"))
+        return {row["dicom_id"]: sys.intern(row["split"]) for row in rows}
 
     def _labels(self) -> dict[Key, Labels | None]:
         """None for a study with a value that is no label."""
@@ -110,7 +109,7 @@ class MimicCxrJpg(Source):
 
 
 class MimicCxr(MimicCxrJpg):
-    """Reader of the DICOM release."""
+    """The DICOM release."""
 
     name, suffix = "mimic-cxr", ".dcm"
 

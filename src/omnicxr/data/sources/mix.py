@@ -10,7 +10,7 @@ from omnicxr.domain import Study
 
 
 class Mix:
-    """The studies of several readers, one reader after the other."""
+    """The studies of several sources, one source after the other."""
 
     def __init__(self, sources: Sequence[StudySource]) -> None:
         self.sources = sources
@@ -18,6 +18,7 @@ class Mix:
         self.images_left_out: Counter[str] = Counter()
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the sources."""
         for source in self.sources:
             yield from source.studies()
             self.dropped += source.dropped

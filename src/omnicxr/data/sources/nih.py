@@ -28,21 +28,28 @@ NAMES = (
 )
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv", "metadata.csv")
 LABELS = {
-    "No Finding": Finding.NO_FINDING, "Atelectasis": Finding.ATELECTASIS, "Cardiomegaly": Finding.CARDIOMEGALY,
+    "No Finding": Finding.NO_FINDING,
+    "Atelectasis": Finding.ATELECTASIS,
+    "Cardiomegaly": Finding.CARDIOMEGALY,
     "Consolidation": Finding.CONSOLIDATION,
-    "Edema": Finding.EDEMA, "Effusion": Finding.PLEURAL_EFFUSION, "Infiltration": Finding.LUNG_OPACITY,
+    "Edema": Finding.EDEMA,
+    "Effusion": Finding.PLEURAL_EFFUSION,
+    "Infiltration": Finding.LUNG_OPACITY,
     "Mass": Finding.LUNG_LESION,
-    "Nodule": Finding.LUNG_LESION, "Pleural_Thickening": Finding.PLEURAL_OTHER, "Pneumonia": Finding.PNEUMONIA,
+    "Nodule": Finding.LUNG_LESION,
+    "Pleural_Thickening": Finding.PLEURAL_OTHER,
+    "Pneumonia": Finding.PNEUMONIA,
     "Pneumothorax": Finding.PNEUMOTHORAX,
-}  # fmt: skip
+}
 
 
 class Nih(Source):
-    """Reader of ChestX-ray14."""
+    """ChestX-ray14."""
 
     name = "nih"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the table."""
         path = next((p for t in TABLES if (p := self.root / t).is_file()), None)
         if path is None:
             raise UserError(f"{self.root} has no {TABLES[0]}: point at the folder of the ChestX-ray14 download.")
@@ -64,7 +71,7 @@ class Nih(Source):
                 study_id=Path(image).stem,
                 source=self.name,
                 split=self._split(Path(image).name, patient, test),
-                images=tuple(self._image(image, view, folders)),
+                images=self._found(image, view, folders),
                 labels=named_labels({n.strip() for n in labels.split("|")}, LABELS),
                 age=years(age),
                 sex=sex(gender),
@@ -80,10 +87,9 @@ class Nih(Source):
             return ""
         return "test" if image in test else "validate" if hashed_split(patient) == "validate" else "train"
 
-    def _image(self, image: str, view: str, folders: list[Path]) -> Iterator[ImageRef]:
+    def _found(self, image: str, view: str, folders: list[Path]) -> tuple[ImageRef, ...]:
         path = self.picture(next((p for f in folders if (p := f / image).is_file()), self.root / image))
-        if path:
-            yield ImageRef(path, frontal_view(view))
+        return (ImageRef(path, frontal_view(view)),) if path else ()
 
 
 def _has(path: Path, names: tuple[str, ...]) -> bool:

@@ -30,22 +30,22 @@ XML_FOLDERS, XML_IMAGES = ("ecgen-radiology", "reports_xml", "."), ("NLMCXR_png"
 
 
 class OpenI(Source):
-    """Reader of both forms; tables are used where both are there."""
+    """Both forms; tables are used where both are there."""
 
     name = "openi"
 
     def studies(self) -> Iterator[Study]:
+        """In the order of the reports."""
         if (self.root / "indiana_reports.csv").is_file():
             yield from self._from_tables()
-        elif files := next(
-            (found for f in XML_FOLDERS if (found := sorted((self.root / f).glob("*.xml"), key=_number))), []
-        ):
-            yield from self._from_xml(files)
-        else:
-            raise UserError(
-                f"{self.root} has neither indiana_reports.csv nor XML reports: point at the folder of the Open-I"
-                " download."
-            )
+            return
+        for folder in XML_FOLDERS:
+            if files := sorted((self.root / folder).glob("*.xml"), key=_number):
+                yield from self._from_xml(files)
+                return
+        raise UserError(
+            f"{self.root} has neither indiana_reports.csv nor XML reports: point at the folder of the Open-I download."
+        )
 
     def _from_tables(self) -> Iterator[Study]:
         folder = next((self.root / f for f in TABLE_IMAGES if (self.root / f).is_dir()), self.root)
@@ -78,15 +78,10 @@ class OpenI(Source):
                 continue
             uid = tree.find(".//uId")
             uid = uid.get("id", "") if uid is not None else ""
-            sections = {
-                (node.get("Label") or "").strip().lower(): "".join(node.itertext())
-                for node in tree.iter("AbstractText")
-            }
-            refs = tuple(
-                ImageRef(path)
-                for node in tree.iter("parentImage")
-                if (path := self.picture(folder / f"{node.get('id')}.png"))
-            )
+            texts = tree.iter("AbstractText")
+            sections = {(node.get("Label") or "").strip().lower(): "".join(node.itertext()) for node in texts}
+            paths = [self.picture(folder / f"{node.get('id')}.png") for node in tree.iter("parentImage")]
+            refs = tuple(ImageRef(path) for path in paths if path)
             yield self._study(uid.removeprefix("CXR") or file.stem, refs, sections)
 
     def _study(self, uid: str, images: tuple[ImageRef, ...], sections: dict[str, str]) -> Study:

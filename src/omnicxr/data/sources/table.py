@@ -23,25 +23,13 @@ from omnicxr.data.splits import SPLIT_NAMES
 from omnicxr.data.table_files import Row, read_table
 from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
 
-ROLES = (
-    "patient",
-    "study",
-    "frontal",
-    "lateral",
-    "image",
-    "view",
-    "report",
-    "findings",
-    "impression",
-    "split",
-    "age",
-    "sex",
-)
+PARTS = ("frontal", "lateral", "image", "report", "findings", "impression")
+ROLES = ("patient", "study", *PARTS, "view", "split", "age", "sex")
 ROW_SPLITS = {**SPLIT_NAMES, "val": "validate"}
 
 
 class TableSource(Source):
-    """Reader of a table. Raises UserError for a role that is not known or a mapping that names neither a picture nor a
+    """A table. Raises UserError for a role that is not known or a mapping that names neither a picture nor a
     text."""
 
     name = "table"
@@ -51,21 +39,14 @@ class TableSource(Source):
         self.path, self.columns = path, dict(columns)
         if unknown := [role for role in columns if role not in ROLES]:
             raise UserError(f"Unknown column role '{unknown[0]}': choose from {', '.join(ROLES)}.")
-        if not set(columns) & {"frontal", "lateral", "image", "report", "findings", "impression"}:
-            raise UserError(
-                "A table needs at least one of frontal, lateral, image, report, findings, impression: name it with"
-                " --columns."
-            )
+        if not set(columns) & set(PARTS):
+            raise UserError(f"A table needs at least one of {', '.join(PARTS)}: name it with --columns.")
 
     def studies(self) -> Iterator[Study]:
-        rows = enumerate(
-            read_table(
-                self.path, tuple(self.columns.values()), tuple(f for f in Finding if f not in self.columns.values())
-            )
-        )
-        for study, group in groupby(
-            rows, key=lambda item: self._get(item[1], "study") if "study" in self.columns else str(item[0])
-        ):
+        """In the order of the table."""
+        named = tuple(self.columns.values())
+        rows = enumerate(read_table(self.path, named, tuple(f for f in Finding if f not in named)))
+        for study, group in groupby(rows, key=self._study_id):
             images = [row for _, row in group]
             labels = chexpert_labels(images[0])
             if labels is None:
@@ -73,19 +54,23 @@ class TableSource(Source):
                 continue
             yield self._study(study, images, labels)
 
+    def _study_id(self, numbered: tuple[int, Row]) -> str:
+        number, row = numbered
+        return self._get(row, "study") if "study" in self.columns else str(number)
+
     def _get(self, row: Row, role: str) -> str:
         return row[self.columns[role]].strip() if role in self.columns else ""
 
     def _study(self, study: str, rows: list[Row], labels: Labels) -> Study:
         first = rows[0]
-        sections = merged_sections(*(self._get(first, role) for role in ("report", "findings", "impression")))
+        texts = [self._get(first, role) for role in ("report", "findings", "impression")]
         return Study(
             subject_id=self._get(first, "patient") or study,
             study_id=study,
             source=self.name,
             split=ROW_SPLITS.get(self._get(first, "split").lower(), self._get(first, "split")),
             images=tuple(ref for row in rows for ref in self._images(row)),
-            sections=sections,
+            sections=merged_sections(*texts),
             labels=labels,
             age=years(self._get(first, "age")),
             sex=sex(self._get(first, "sex")),

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from omnicxr.data.measures import by_side
 from omnicxr.domain import Finding
-from omnicxr.domain.measures import LOBES, MEASURES, PLACES, by_side, extent
+from omnicxr.domain.measures import LOBES, MEASURES, PLACES, extent
 from omnicxr.evaluation.measures import metrics
 from omnicxr.evaluation.measures.uncertainty import estimate, mean_estimate
 from omnicxr.evaluation.readers.panel import Reading

@@ -1,0 +1,156 @@
+"""manifest.json: what a prepared data set holds, what became of every study, and the hash of each shard.
+
+It is written last, so a folder that has one is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from omnicxr.data.duplicates import find_copies
+from omnicxr.data.files import sha256, write_json
+from omnicxr.data.shards import read_notes, read_shard
+from omnicxr.domain import IMAGE_MODALITIES, SPLITS, Modality, UserError
+
+MANIFEST = "manifest.json"
+FORMAT = 3
+"""2 had no column `language`."""
+COPIES_LISTED = 200
+COUNTS = ("dropped", "sources", "modalities", "views", "images_left_out")
+"""Fields that are sorted tables of counts."""
+VIEW_COLUMNS = [f"{m}_{column}" for m in IMAGE_MODALITIES for column in ("views", "hashes")]
+COLUMNS = ("split", "source", "study_id", "report", *VIEW_COLUMNS)
+"""Of the shards, as far as they are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Each study that was seen is in `studies` or in `dropped`."""
+
+    studies_seen: int
+    dropped: dict[str, int]
+    """Reason => studies."""
+    studies: int
+    splits: dict[str, int]
+    sources: dict[str, int] = field(default_factory=dict)
+    modalities: dict[str, int] = field(default_factory=dict)
+    """frontal+lateral+report, ... => studies that have just these."""
+    views: dict[str, int] = field(default_factory=dict)
+    images_left_out: dict[str, int]
+    """Reason => pictures."""
+    unreadable: list[dict[str, str]] = field(default_factory=list)
+    """study_id and error of studies that a picture that cannot be read cost."""
+    copies_across_splits: dict[str, Any] = field(default_factory=dict)
+    """exact and near: how many pictures have a copy in another split; the first of them listed."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What it was prepared with."""
+    shards: dict[str, str] = field(default_factory=dict)
+    """File name => SHA-256."""
+    synthetic: dict[str, Any] = field(default_factory=dict)
+    """How a synthetic data set was generated; empty for any other."""
+
+    @classmethod
+    def read(cls, root: Path) -> Manifest:
+        """That of a prepared data set. Raises UserError for a folder that is none."""
+        try:
+            found = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+            return cls(**{f.name: found[f.name] for f in fields(cls) if f.name in found})
+        except FileNotFoundError:
+            raise UserError(
+                f"{root} is not a prepared data set ({MANIFEST} is missing): run `omnicxr prepare` first."
+            ) from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{root / MANIFEST} is damaged ({error}): run `omnicxr prepare` again.") from error
+
+    def write(self, root: Path) -> None:
+        """Put it beside its shards."""
+        values = {"format": FORMAT, **asdict(self)}
+        if not self.synthetic:
+            del values["synthetic"]
+        write_json(root / MANIFEST, values)
+
+    def shards_of(self, split: str) -> list[str]:
+        """Names of the shards of a split, in order."""
+        return [name for name in sorted(self.shards) if name.startswith(f"{split}-")]
+
+
+def write_manifest(
+    out: Path,
+    shards: Sequence[Path],
+    *,
+    options: Mapping[str, Any],
+    studies_seen: int,
+    dropped: Mapping[str, int],
+    images_left_out: Mapping[str, int],
+    synthetic: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Add up the shards, of which each has its own notes, and write the manifest of a data set that is whole now.
+
+    `dropped` and `images_left_out` count what did not reach a shard.
+    """
+    tally = _Tally()
+    tally.counts["dropped"].update(dropped)
+    tally.counts["images_left_out"].update(images_left_out)
+    for shard in shards:
+        tally.add(shard)
+    counts = {name: dict(sorted(tally.counts[name].items())) for name in COUNTS}
+    splits = tally.counts["splits"]
+    manifest = Manifest(
+        studies_seen=studies_seen,
+        studies=splits.total(),
+        splits={s: splits[s] for s in SPLITS},
+        unreadable=sorted(tally.unreadable, key=lambda note: note["study_id"]),
+        copies_across_splits=tally.copies(),
+        options=json.loads(json.dumps(options)),
+        shards={shard.name: sha256(shard) for shard in shards},
+        synthetic=dict(synthetic or {}),
+        **counts,
+    )
+    assert manifest.studies + sum(manifest.dropped.values()) == studies_seen
+    manifest.write(out)
+    return manifest
+
+
+class _Tally:
+    """What shards hold, added up."""
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By the fields of the manifest."""
+        self.unreadable: list[dict[str, str]] = []
+        self.hashes: list[bytes] = []
+        self.owners: list[tuple[str, str]] = []
+        """Split and study of each of `hashes`."""
+
+    def add(self, shard: Path) -> None:
+        """The rows of a shard, and its notes."""
+        notes = read_notes(shard)
+        self.counts["images_left_out"].update(notes["images_left_out"])
+        for note in notes["dropped"]:
+            self.counts["dropped"][note["reason"]] += 1
+            if note["error"]:
+                self.unreadable.append({"study_id": note["study_id"], "error": note["error"]})
+        for row in read_shard(shard, COLUMNS).to_pylist():
+            self.counts["splits"][row["split"]] += 1
+            self.counts["sources"][row["source"]] += 1
+            there = [m for m in Modality if row[f"{m}_views" if m.is_image else "report"]]
+            self.counts["modalities"]["+".join(there)] += 1
+            for m in IMAGE_MODALITIES:
+                self.counts["views"].update(row[f"{m}_views"])
+                self.hashes += row[f"{m}_hashes"]
+                self.owners += [(row["split"], row["study_id"])] * len(row[f"{m}_hashes"])
+
+    def copies(self) -> dict[str, Any]:
+        """Pictures that are in two splits."""
+        found = find_copies(self.hashes, [split for split, _ in self.owners])
+        listed = [
+            {"studies": ["/".join(self.owners[i]), "/".join(self.owners[j])], "differing_bits": max(bits, 0)}
+            for i, j, bits in found[:COPIES_LISTED]
+        ]
+        exact = sum(bits < 0 for _, _, bits in found)
+        return {"exact": exact, "near": len(found) - exact, "listed": listed}
