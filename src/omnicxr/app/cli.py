@@ -251,26 +251,18 @@ def evaluate(
     num: Annotated[int | None, arg(help="Studies of the split; default: the suite's.")] = None,
     split: Annotated[Literal["test", "validate"], arg(help="validate: to choose settings such as guidance.")] = "test",
     extractors: Annotated[str, arg(help="Feature extractors, comma-separated; default: the suite's.")] = "",
-    classifier: Annotated[str, arg(help="Who reads findings of frontal views: judge or xrv-densenet121.")] = "judge",
-    labeler: Annotated[str, arg(help="Who reads findings of reports: rules or chexbert.")] = "rules",
+    classifier: Annotated[
+        Literal["judge", "xrv-densenet121"], arg(help="Who reads findings of frontal views.")
+    ] = "judge",
+    labeler: Annotated[Literal["rules", "chexbert"], arg(help="Who reads findings of reports.")] = "rules",
     radgraph: Annotated[
         bool, arg(help="Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md).")
     ] = False,
+    sides: Annotated[bool, arg(help="Also see on which side lesions are drawn; simulated data.")] = False,
     steps: int | None = None,
     guidance: float | None = None,
-    guidance_interval: Annotated[
-        str, arg(help="Times between which guidance acts (1 is noise): 0.2-0.8; default: the model's.")
-    ] = "",
-    guidance_parallel: Annotated[
-        float | None, arg(help="Share kept of what guidance adds to contrast; 1: plain guidance.")
-    ] = None,
     autoguidance: Annotated[
         float | None, arg(help="Scale of guidance by the model's guide, 1 for none; default: the model's.")
-    ] = None,
-    solver: Annotated[str | None, arg(help="ancestral, euler or heun; default: the model's.")] = None,
-    order: Annotated[
-        str | None,
-        arg(help="together, report-first or in-turn: how several parts are generated; default: the model's."),
     ] = None,
     seed: Seed = 0,
     workers: Annotated[int | None, arg(help="Processes that generate; default: one per core, or per GPU.")] = None,
@@ -292,15 +284,6 @@ def evaluate(
         )
     chosen = () if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(arguments.names_in(extractors))
-    sampling = {
-        "num_inference_steps": steps,
-        "guidance_scale": guidance,
-        "guidance_parallel": guidance_parallel,
-        "autoguidance_scale": autoguidance,
-        "solver": solver,
-        "order": order,
-        "guidance_interval": arguments.between("guidance-interval", guidance_interval),
-    }
     config = EvaluationConfig(
         tasks=chosen,
         suite=suite,
@@ -310,8 +293,11 @@ def evaluate(
         classifier=classifier,
         labeler=labeler,
         radgraph=radgraph,
+        sides=sides,
+        steps=steps,
+        guidance=guidance,
+        autoguidance=autoguidance,
         seed=seed,
-        sampling=sampling,
     )
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
