@@ -10,12 +10,15 @@ import omnicxr.evaluation.measures.metrics as metrics
 import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
 from omnicxr.evaluation.generation import GenerationJob, generate_with_processes, load_parts, task_name
 from omnicxr.evaluation.layout import latex, markdown
+from omnicxr.evaluation.readers.panel import held_out_noun
 from omnicxr.evaluation.references import NAMES
 from omnicxr.evaluation.results import Refused, TextScores, read_metrics
+from omnicxr.evaluation.sides import one_sided
 from omnicxr.evaluation.tables import tables
 from omnicxr.evaluation.typed_json import to_json
 from omnicxr.flow.sampling import SamplingConfig
@@ -194,6 +197,51 @@ def test_wrong_names(model_folder: Path, prepared: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match="Unknown suite"):
         EvaluationConfig(suite="huge")  # type: ignore[arg-type]
+
+
+def test_sides(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """Of every study of the split with a lesion on one side, not only of those that the tasks are measured on."""
+    test = PreparedDataset(prepared, "test")
+    rows, truth = one_sided(test)
+    wanted = replace(CONFIG, tasks=(WRITE,), num=2, steps=1, sides=True)
+    found = evaluate(wanted, model_folder, prepared, out=tmp_path)
+    assert found.sides and list(found.sides) == ["effusion", "pneumothorax", "consolidation"]
+    for kind, share in found.sides.items():
+        assert share.studies == ((by_side(kind, truth) > 0).sum(1) == 1).sum()
+    kept = load_parts(tmp_path / "generated" / "sides" / "report_to_frontal.npz")[Modality.FRONTAL]
+    assert len(kept) == len(rows) > 2
+    (shown,) = (t for t in tables(found) if t.title == "Sides of lesions")
+    assert [row[1] for row in shown.rows] == [str(share.studies) for share in found.sides.values()]
+    test.__dict__["measures"] = None
+    with pytest.raises(UserError, match="does not know the sides of lesions"):
+        one_sided(test)
+
+
+def test_beginnings_are_marked(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """report->frontal is not generated twice: its figures are those of the longer task, and say so."""
+    alone = Task.parse("report->frontal")
+    result = evaluate(replace(CONFIG, tasks=(alone, BOTH), num=4, steps=1), model_folder, prepared, out=tmp_path)
+    assert (result.tasks[alone].part_of, result.tasks[BOTH].part_of) == (BOTH, None)
+    view = Modality.FRONTAL
+    assert to_json(result.tasks[alone].views[view]) == to_json(result.tasks[BOTH].views[view])
+    bounds = tables(result)[-1]
+    assert [row[0] for row in bounds.rows] == [f"{alone} *", str(BOTH), str(BOTH)]
+    assert bounds.note.endswith("the same outputs.")
+
+
+def test_what_studies_are_called(prepared: Path) -> None:
+    data = PreparedDataset(prepared, "test")
+    rows = np.arange(len(data))
+    assert held_out_noun(data, rows) == "held-out simulated"
+    assert data.measures is not None
+    data.__dict__["measures"] = np.where(rows[:, None] < 2, np.nan, data.measures)
+    assert [held_out_noun(data, some) for some in (rows, rows[:2], rows[2:])] == [
+        "held-out",
+        "real",
+        "held-out simulated",
+    ]
+    data.__dict__["measures"] = None
+    assert held_out_noun(data, rows) == "real"
 
 
 def test_tables(finished: Path) -> None:

@@ -53,7 +53,7 @@ def write_page(result: Evaluation, out: Path, data: Path) -> Path:
         page.heading(table.title)
         page.text(table.note)
         page.table(table.columns, table.rows)
-    _sheets(page, result, out, data)
+    _sheets(page, result, out, data=data)
     write_text(out / "report.html", page.html())
     return out / "report.html"
 
@@ -140,7 +140,7 @@ def _agreement(result: Evaluation) -> Any:
     return figure
 
 
-def _sheets(page: Page, result: Evaluation, out: Path, data: Path) -> None:
+def _sheets(page: Page, result: Evaluation, out: Path, *, data: Path) -> None:
     """For every task the same studies: held-out above, generated below."""
     test, training = PreparedDataset(data, result.about.split), PreparedDataset(data, "train")
     numbers = {s: i for i, s in enumerate(test.table.column("study_id").to_pylist())}

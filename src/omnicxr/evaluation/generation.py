@@ -28,7 +28,8 @@ from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.pipeline import AnyToAnyPipeline
 
-CHUNK = 16
+CHUNK = 64
+"""Studies that are handed to the pipeline at once; how many go through a network together is its own choice."""
 TURNS = (Modality.REPORT, Modality.FRONTAL, Modality.LATERAL)
 """The order in which the pipeline generates the parts of a study."""
 EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
@@ -95,13 +96,17 @@ class ModelGenerations:
     def task(self, task: Task) -> Parts:
         """One output for each study: study i is that of `pipe(..., seed=seed)`."""
         count = len(next(iter(self.held_out.values())))
-        return self._kept(task, self.path, np.arange(count), [derived_seed(self.seed, i) for i in range(count)])
+        seeds = [derived_seed(self.seed, i) for i in range(count)]
+        return self._kept(task, self.path, rows=np.arange(count), seeds=seeds)
 
     def samples(self, task: Task, *, prompts: int, each: int) -> Parts:
         """Several outputs for each of the first studies: [prompts * each, ...], those of a study after each other."""
         seeds = [derived_seed(self.seed, i, sample) for i in range(prompts) for sample in range(1, each + 1)]
         return self._kept(
-            task, lambda t: self.folder / "samples" / self.path(t).name, np.arange(prompts).repeat(each), seeds
+            task,
+            lambda t: self.folder / "samples" / self.path(t).name,
+            rows=np.arange(prompts).repeat(each),
+            seeds=seeds,
         )
 
     def everything(self, task: Task, *, prompts: int, each: int) -> Parts:
@@ -110,11 +115,11 @@ class ModelGenerations:
             self.samples(task, prompts=prompts, each=each)
         return self.task(task)
 
-    def _kept(self, task: Task, path: Callable[[Task], Path], rows: np.ndarray, seeds: list[int]) -> Parts:
+    def _kept(self, task: Task, path: Callable[[Task], Path], *, rows: np.ndarray, seeds: list[int]) -> Parts:
         """Read, or taken from the task that it is the beginning of, or generated."""
         if not path(task).exists():
             whole = self.wholes.get(task)
-            parts = self._kept(whole, path, rows, seeds) if whole else self._run(task, rows, seeds)
+            parts = self._kept(whole, path, rows=rows, seeds=seeds) if whole else self._run(task, rows, seeds)
             save_parts(path(task), {m: parts[m] for m in task.generate})
         return load_parts(path(task))
 
@@ -126,9 +131,8 @@ class ModelGenerations:
             rngs = [torch.Generator().manual_seed(s) for s in seeds[chosen]]
             parts = take({m: self.held_out[m] for m in task.given}, rows[chosen])
             given: dict[str, Any] = {str(m): list(part) for m, part in parts.items()}
-            generated = self.pipe(
-                **given, generate=task.generate, num=1 if given else len(rngs), generator=rngs, batch_size=CHUNK
-            )
+            num = 1 if given else len(rngs)
+            generated = self.pipe(**given, generate=task.generate, num=num, generator=rngs)
             for m in task.generate:
                 outputs[m] += [np.asarray(v) if m.is_image else v for v in getattr(generated, m)]
         return {m: np.stack(v) if m.is_image else v for m, v in outputs.items()}

@@ -90,10 +90,10 @@ def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0, subset_size:
         for members in subset:
             members[rng.choice(len(members), size, replace=False)] = 1
     within = sum(
-        (_kernel_sums(x, x, i, i) - i @ _kernel((x**2).sum(1), x)) / (size * (size - 1))
+        (_kernel_sums(x, x, in_x=i, in_y=i) - i @ _kernel((x**2).sum(1), x)) / (size * (size - 1))
         for x, i in ((a, in_a), (b, in_b))
     )
-    values = within - 2 * _kernel_sums(a, b, in_a, in_b) / size**2
+    values = within - 2 * _kernel_sums(a, b, in_x=in_a, in_y=in_b) / size**2
     return Spread(float(np.mean(values)), float(np.std(values)))
 
 
@@ -101,7 +101,7 @@ def _kernel(products: np.ndarray, features: np.ndarray) -> np.ndarray:
     return (products / features.shape[1] + 1) ** 3
 
 
-def _kernel_sums(x: np.ndarray, y: np.ndarray, in_x: np.ndarray, in_y: np.ndarray) -> np.ndarray:
+def _kernel_sums(x: np.ndarray, y: np.ndarray, *, in_x: np.ndarray, in_y: np.ndarray) -> np.ndarray:
     """Sum of the kernel over all pairs of a row of `x` and a row of `y` in each subset; `in_x` [subsets, n] and `in_y`
     [subsets, m] say which are.
 
