@@ -19,11 +19,11 @@ NUM = 3
 
 @pytest.fixture(scope="module")
 def config(model_folder: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> ReaderStudyConfig:
-    made = tmp_path_factory.mktemp("synthetic")
+    generated = tmp_path_factory.mktemp("synthetic")
     synthesize(
-        SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=4), steps=1), model_folder, made
+        SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=4), steps=1), model_folder, generated
     )
-    return ReaderStudyConfig(real=prepared, generated=made, parts=tuple(Modality), num=NUM)
+    return ReaderStudyConfig(real=prepared, generated=generated, parts=tuple(Modality), num=NUM)
 
 
 @pytest.fixture

@@ -144,18 +144,18 @@ def test_what_another_system_generated(finished: Path, model_folder: Path, prepa
     """The same pictures out of a folder get the same scores as out of the model."""
     from PIL import Image
 
-    made, test = load_parts(finished / "generated" / f"{task_name(BOTH)}.npz"), PreparedDataset(prepared, "test")
+    generated, test = load_parts(finished / "generated" / f"{task_name(BOTH)}.npz"), PreparedDataset(prepared, "test")
     for i, row in enumerate(test.having(*Modality)[:8]):
-        place = tmp_path / "made" / task_name(BOTH) / test.table.column("study_id")[int(row)].as_py()
+        place = tmp_path / "other" / task_name(BOTH) / test.table.column("study_id")[int(row)].as_py()
         place.mkdir(parents=True)
-        for m, pictures in made.items():
+        for m, pictures in generated.items():
             Image.fromarray(pictures[i]).save(place / f"{m}.png")
-    result = evaluate(CONFIG, model_folder, prepared, out=tmp_path / "out", generated=tmp_path / "made")
+    result = evaluate(CONFIG, model_folder, prepared, out=tmp_path / "out", generated=tmp_path / "other")
     assert list(result.tasks) == [BOTH]
     for view, expected in read_metrics(finished).tasks[BOTH].views.items():
         assert to_json(result.tasks[BOTH].views[view]) == to_json(replace(expected, variety=None))
     assert result.autoencoders is None
-    assert result.about.sampling is None and result.about.generated == str(tmp_path / "made")
+    assert result.about.sampling is None and result.about.generated == str(tmp_path / "other")
 
 
 def test_comparison_with_itself_and_with_others(
@@ -245,13 +245,13 @@ def test_what_studies_are_called(prepared: Path) -> None:
 
 
 def test_tables(finished: Path) -> None:
-    made = tables(read_metrics(finished))
-    assert all(len(row) == len(t.columns) for t in made for row in t.rows)
-    text = markdown(made)
+    found = tables(read_metrics(finished))
+    assert all(len(row) == len(t.columns) for t in found for row in t.rows)
+    text = markdown(found)
     assert "at least 50 are needed" in text
     assert f"| {BOTH} |" in text
     assert "real" not in text.lower()
-    written = latex(made)
-    assert written.count("\\begin{tabular}") == written.count("\\end{tabular}") == len(made)
+    written = latex(found)
+    assert written.count("\\begin{tabular}") == written.count("\\end{tabular}") == len(found)
     assert r"report$\to$frontal+lateral" in written
     assert "%" not in written.replace(r"\%", "")

@@ -33,7 +33,7 @@ def ids(data: PreparedDataset, count: int) -> list[str]:
 
 
 def write(folder: Path, data: PreparedDataset, count: int = 3) -> None:
-    """What another system could have written: the real parts."""
+    """What another system could have written: the held-out parts."""
     for i, study in zip(data.having(*Modality), ids(data, count), strict=False):
         for task in (BOTH, WRITE):
             place = folder / task_name(task) / study
@@ -50,8 +50,8 @@ def test_folder_of_another_system(data: PreparedDataset, tmp_path: Path) -> None
     found = read_generations(tmp_path, data)
     assert set(found.tasks) == {BOTH, WRITE}
     assert found.rows.tolist() == data.having(*Modality)[:3].tolist()
-    made = found.task(BOTH, found.rows[1:])
-    assert (made[Modality.LATERAL] == data.images(Modality.LATERAL, found.rows[1:])).all()
+    generated = found.task(BOTH, found.rows[1:])
+    assert (generated[Modality.LATERAL] == data.images(Modality.LATERAL, found.rows[1:])).all()
     assert found.task(WRITE, found.rows)[Modality.REPORT] == [data.reports[i] for i in found.rows]
 
 
@@ -62,8 +62,8 @@ def test_table_of_another_system(data: PreparedDataset, tmp_path: Path) -> None:
     write_chexgenbench(tmp_path, zip(files, [data.reports[i] for i in rows], names, strict=True))
     found = read_generations(tmp_path, data)
     assert found.rows.tolist() == sorted(rows)
-    made = found.task(found.tasks[0], found.rows[:2])[Modality.FRONTAL]
-    assert (made == data.images(Modality.FRONTAL, np.sort(rows)[:2])).all()
+    generated = found.task(found.tasks[0], found.rows[:2])[Modality.FRONTAL]
+    assert (generated == data.images(Modality.FRONTAL, np.sort(rows)[:2])).all()
 
 
 def test_folders_that_do_not_fit(data: PreparedDataset, tmp_path: Path) -> None:

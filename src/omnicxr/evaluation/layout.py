@@ -30,14 +30,14 @@ def table(
     title: str, columns: Columns[R], rows: Iterable[tuple[str, R | Refused]], *, note: str, first: str = "task"
 ) -> Table:
     """A row per (name, figures), names in the column `first`; a reason stands where the figures would."""
-    made = []
+    cells: list[tuple[str, ...]] = []
     for name, figures in rows:
         if isinstance(figures, Refused):
-            made.append((name, figures.refused, *[""] * (len(columns) - 1)))
+            cells.append((name, figures.refused, *[""] * (len(columns) - 1)))
         else:
-            cells = (get(figures) for get in columns.values())
-            made.append((name, *(cell if isinstance(cell, str) else number(cell) for cell in cells)))
-    return Table(title, note, (first, *columns), made)
+            values = (get(figures) for get in columns.values())
+            cells.append((name, *(value if isinstance(value, str) else number(value) for value in values)))
+    return Table(title, note, (first, *columns), cells)
 
 
 def number(value: Estimate | float | None, digits: int = 3) -> str:

@@ -35,7 +35,7 @@ class Evaluation:
     references: dict[str, dict[Task, TaskScores]]
     """Predictors that need no generative model, and `unconditional` samples of the model."""
     sides: dict[str, Share] | None
-    """Kind of lesion => share of one-sided lesions that frontal views made from their reports show on that side."""
+    """Kind of lesion => share of one-sided lesions that frontal views from their reports show on that side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class About:
     split: str
     studies: int
     held_out: str
-    """What the studies are to be called: "real", or "held-out simulated" where a simulator made all of them."""
+    """What the studies are to be called: "real", "held-out simulated", or, of a mixture, "held-out"."""
     model_hash: str
     preset: str | None
     seed: int | None
@@ -197,17 +197,27 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Distances:
+class Manifold:
+    """How the generated set covers the reference, each 0..1 except density, which may exceed 1."""
+
+    precision: float
+    """Share of generated samples within the reach of a reference one (Kynkaanniemi et al. 2019)."""
+    recall: float
+    """Share of reference samples within the reach of a generated one."""
+    density: float
+    """Mean number of reference neighbourhoods around a generated sample, over k (Naeem et al. 2020)."""
+    coverage: float
+    """Share of reference samples that have a generated one in their neighbourhood."""
+
+
+@dataclass(frozen=True)
+class Distances(Manifold):
     """Features of one set of pictures against those of another, the reference (`fidelity`)."""
 
     frechet: float
     frechet_of_means: float
     kernel: float
     kernel_std: float
-    precision: float
-    recall: float
-    density: float
-    coverage: float
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Do generated pictures look like real ones, and are they as varied? Distances between two sets of feature vectors.
+"""Do generated pictures look like others, and are they as varied? Distances between two sets of feature vectors.
 
 Features are [n, d] arrays of any extractor. A Fréchet distance is called FID only for features of InceptionV3.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from omnicxr.domain import UserError
-from omnicxr.evaluation.results import Distances
+from omnicxr.evaluation.results import Distances, Manifold
 
 MIN_SAMPLES = 50
 """Fewer samples per set give no distance: it would say more about the number than about the pictures."""
@@ -109,20 +109,6 @@ def _kernel_sums(x: np.ndarray, y: np.ndarray, *, in_x: np.ndarray, in_y: np.nda
     """
     chunks = [slice(i, i + _CHUNK) for i in range(0, len(x), _CHUNK)]
     return sum(((in_x[:, c] @ _kernel(x[c] @ y.T, x)) * in_y).sum(1) for c in chunks)  # pyright: ignore[reportReturnType]
-
-
-@dataclass(frozen=True)
-class Manifold:
-    """How the generated set covers the reference, each 0..1 except density, which may exceed 1."""
-
-    precision: float
-    """Share of generated samples within the reach of a reference one (Kynkaanniemi et al. 2019)."""
-    recall: float
-    """Share of reference samples within the reach of a generated one."""
-    density: float
-    """Mean number of reference neighbourhoods around a generated sample, over k (Naeem et al. 2020)."""
-    coverage: float
-    """Share of reference samples that have a generated one in their neighbourhood."""
 
 
 def manifold(reference: np.ndarray, generated: np.ndarray, *, neighbours: int = NEIGHBOURS) -> Manifold:

@@ -136,4 +136,6 @@ def held_out_noun(data: PreparedDataset, rows: np.ndarray) -> str:
     if data.measures is None:
         return "real"
     simulated = ~np.isnan(data.measures[rows]).any(1)
-    return "held-out simulated" if simulated.all() else "real" if not simulated.any() else "held-out"
+    if not simulated.any():
+        return "real"
+    return "held-out simulated" if simulated.all() else "held-out"
