@@ -2,175 +2,139 @@
 scripts/document_evaluation.py EVAL
 
 EVAL is what `omnicxr evaluate --data PREPARED --num 1000 --out EVAL` wrote. In the card everything from "## Figures" to
-the end is written anew; in docs/evaluation.md everything from "### Bounds" to the end. What the figures mean is written
-by hand, above them.
+the end is written; in docs/evaluation.md everything from "### Bounds" to the end. What the figures mean is written by
+hand, above them.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from omnicxr.data.files import write_text
-from omnicxr.domain import IMAGE_MODALITIES, Modality
-from omnicxr.evaluation.tables import markdown, markdown_rows, number, tables
+from omnicxr.domain import IMAGE_MODALITIES as VIEWS
+from omnicxr.domain import Modality, Task
+from omnicxr.evaluation.layout import Columns, Table, markdown, markdown_rows, number, table
+from omnicxr.evaluation.measures.uncertainty import Estimate
+from omnicxr.evaluation.results import Distances, Evaluation, PictureLoss, Refused, TaskScores, ViewScores, read_metrics
+from omnicxr.evaluation.tables import tables
 from omnicxr.models.folder import BUNDLED, model_hash
 
 CARD, DOCS = BUNDLED / "README.md", Path(__file__).parents[1] / "docs" / "evaluation.md"
 TABLES = (
     "Bounds",
-    "How real do",
+    "How close are",
     "Agreement of the parts",
+    "Sides of lesions",
     "Continuous truth, frontal",
     "Continuous truth, reports",
     "Copies of training data",
 )
 """Beginnings of the titles of those that docs/evaluation.md shows, in its order; the others are in what the command
 writes."""
-VIEW_TASKS = {
-    "report -> this view": "report->{view}",
-    "report -> both views": "report->frontal+lateral",
-    "other view -> this view": "{other}->{view}",
-    "other view and report -> this view": "{other}+report->{view}",
-    "other view -> this view and report": "{other}->{view}+report",
-    "from nothing (against shuffled truth)": "nothing->frontal+lateral+report",
-}
-REPORT_TASKS = {
-    "frontal -> report": "frontal->report",
-    "lateral -> report": "lateral->report",
-    "both views -> report": "frontal+lateral->report",
-}
-AGREEMENT_TASKS = {
-    "report -> both views": "report->frontal+lateral",
-    "frontal -> lateral and report": "frontal->lateral+report",
-    "lateral -> frontal and report": "lateral->frontal+report",
-    "from nothing": "nothing->frontal+lateral+report",
-}
+D = TypeVar("D", bound=Distances)
 EXTRACTOR = "efficientnet-lite0"
 PAIRS = ("frontal+lateral", "frontal+report", "lateral+report")
 
 
-def card_figures(result: dict[str, Any]) -> str:
+def card_figures(result: Evaluation) -> str:
     """The last section of the model card."""
-    about, real, made = result["about"], result["real"], result["tasks"]
-    parts = [
-        "## Figures\n",
-        (
-            f"`omnicxr evaluate --data DIR --num {about['studies']}`: {about['studies']} held-out simulated studies,"
-            f" {about['num_inference_steps']} steps, guidance {about['guidance_scale']:g}, 95 % intervals over"
-            " patients, written here by\n`python scripts/document_evaluation.py`. Everything else (text, F1 per"
-            " finding, truth, privacy, reference predictors) is in that command's tables;"
-            " [docs/evaluation.md](../../../docs/evaluation.md) says what each\nfigure means.\n"
-        ),
-        markdown_rows(
-            ("judge's macro-AUROC", *IMAGE_MODALITIES),
-            [
-                ("real test pictures", *(_short(real[v]["auroc_macro"]) for v in IMAGE_MODALITIES)),
-                *(
-                    (name, *(_short(made[_task(task, v)][v]["auroc_macro"]) for v in IMAGE_MODALITIES))
-                    for name, task in VIEW_TASKS.items()
-                ),
-            ],
-        ),
-        markdown_rows(
-            ("finding F1, micro, of reports", "by rules", "by judge"),
-            [
-                *(
-                    (name, *(_short(made[task]["report"][by]["f1_micro"]) for by in ("by_labeler", "by_judge")))
-                    for name, task in REPORT_TASKS.items()
-                ),
-                (
-                    "report of the nearest training study",
-                    _short(
-                        result["references"]["nearest"]["frontal+lateral->report"]["report"]["by_labeler"]["f1_micro"][
-                            "value"
-                        ]
-                    ),
-                    "",
-                ),
-                ("judge, from the real views", _short(real["judge_from_both_views"]["f1_micro"]), ""),
-            ],
-        ),
-        markdown_rows(
-            ("agreement: kappa of findings", *(p.replace("+", " and ") for p in PAIRS)),
-            [
-                ("real studies", *(_short(real["consistency"][p]["finding_kappa"]) for p in PAIRS)),
-                *(
-                    (name, *(_short(made[task]["consistency"][p]["finding_kappa"]) for p in PAIRS))
-                    for name, task in AGREEMENT_TASKS.items()
-                ),
-            ],
-        ),
-        _sentences(result),
-    ]
-    return "\n".join(parts)
+    about = result.about
+    assert about.sampling is not None
+    introduction = (
+        f"`omnicxr evaluate --data DIR --num {about.studies}`: {about.studies} {about.held_out} studies,"
+        f" {about.sampling.num_inference_steps} steps, guidance {about.sampling.guidance_scale:g}, 95 % intervals over"
+        " patients, written here by\n`python scripts/document_evaluation.py`. AUROC: the judge's, macro; F1: micro, of"
+        " the findings that the rules read in reports; kappa of the findings read in two parts. Everything else is in"
+        " that\ncommand's tables; [docs/evaluation.md](../../../docs/evaluation.md) says what each figure means.\n"
+    )
+    figures = _overview(result)
+    return "\n".join(["## Figures\n", introduction, markdown_rows(figures.columns, figures.rows), _sentences(result)])
 
 
-def _task(pattern: str, view: Modality) -> str:
-    return pattern.format(view=view, other=next(v for v in IMAGE_MODALITIES if v is not view))
-
-
-def _sentences(result: dict[str, Any]) -> str:
-    made, autoencoders, floor = result["tasks"], result["autoencoders"], result["floor"]
-    ratio = {
-        task: f["consistency"]["frontal+lateral"]["cardiothoracic_ratio_correlation"]
-        for task, f in (*made.items(), ("real", result["real"]))
-        if "frontal+lateral" in f["consistency"]
+def _overview(result: Evaluation) -> Table:
+    """A row per task, the held-out studies first."""
+    columns: Columns[TaskScores] = {
+        **{f"AUROC, {v}": lambda s, v=v: _short(s.views[v].auroc.macro) if v in s.views else "" for v in VIEWS},
+        "F1, report": lambda s: _short(s.report.by_labeler.all.micro) if s.report else "",
+        **{
+            f"kappa, {pair.replace('+', ' and ')}": lambda s, pair=pair: (
+                _short(s.agreement[pair].finding_kappa) if pair in s.agreement else ""
+            )
+            for pair in PAIRS
+        },
     }
-    generated = [f[v] for f in made.values() for v in IMAGE_MODALITIES if v in f]
+    rows = [(f"{result.about.held_out} studies", result.held_out), *((str(t), s) for t, s in result.tasks.items())]
+    return table("", columns, rows, note="")
 
-    def of_views(value: Callable[[Modality], Any], digits: int) -> str:
-        return " / ".join(number(value(v), digits) for v in IMAGE_MODALITIES)
 
-    def span(value: Callable[[dict[str, Any]], float]) -> str:
-        found = [value(f) for f in generated]
-        return f"{min(found):.2f} to {max(found):.2f}"
+def _sentences(result: Evaluation) -> str:
+    noun, losses = result.about.held_out, result.autoencoders
+    generated = [v for scores in result.tasks.values() for v in scores.views.values()]
+    assert losses is not None and losses.report is not None
 
-    def over_floor(view: Modality) -> str:
-        looks = [
-            made[_task(t, view)][view]["look"][EXTRACTOR]["frechet_over_floor"]
-            for t in ("report->{view}", "{other}->{view}")
-        ]
+    def ratio(scores: TaskScores) -> str:
+        return _short(scores.agreement["frontal+lateral"].cardiothoracic_ratio_correlation)
+
+    def each(value: Callable[[Modality], float], digits: int) -> str:
+        return " / ".join(number(value(view), digits) for view in VIEWS)
+
+    def over_floor(view: Modality, other: Modality) -> str:
+        looks = [_over_floor(result.tasks[Task((given,), (view,))].views[view]) for given in (Modality.REPORT, other)]
         return f"{view} {looks[0]:.1f} from a report, {looks[1]:.1f} from the other view"
 
+    looks, floors = [_look(v.look) for v in generated], {v: _look(result.floor[v]) for v in VIEWS}
+    copies = [v.privacy for v in generated if v.privacy]
     return (
-        "Cardiothoracic ratio read from the two views made from one report: r"
-        f" {_short(ratio['report->frontal+lateral'])}; from nothing {_short(ratio['nothing->frontal+lateral+report'])};"
-        f" real pairs {_short(ratio['real'])}.\nAutoencoders alone: PSNR"
-        f" {of_views(lambda v: autoencoders[v]['psnr']['value'], 1)} dB, SSIM"
-        f" {of_views(lambda v: autoencoders[v]['ssim']['value'], 3)}, reports unchanged"
-        f" {number(autoencoders['report']['unchanged_share']['value'])}, sides kept"
-        f" {number(autoencoders['report']['sides_kept_share']['value'])}.\nLook (Fréchet distance over the floor of"
-        f" real against other real studies): {'; '.join(over_floor(v) for v in IMAGE_MODALITIES)};\nreal pictures"
-        " through the autoencoder alone"
-        f" {of_views(lambda v: autoencoders[v]['look'][EXTRACTOR]['frechet_over_floor'], 1)}. Recall"
-        f" {span(lambda f: f['look'][EXTRACTOR]['recall'])} (real"
-        f" {of_views(lambda v: floor[v][EXTRACTOR]['recall'], 2)}), coverage"
-        f" {span(lambda f: f['look'][EXTRACTOR]['coverage'])} (real"
-        f" {of_views(lambda v: floor[v][EXTRACTOR]['coverage'], 2)}).\nNear copies of training pictures:"
-        f" {sum(f['privacy']['near_copies'] for f in generated)}. Share of generated pictures that are nearer to"
-        f" training than an unseen real one is: {span(lambda f: f['privacy']['nearer_share'])} over all tasks, expected"
+        "Cardiothoracic ratio read from the two views generated from one report: r"
+        f" {ratio(result.tasks[Task((Modality.REPORT,), VIEWS)])}; from nothing"
+        f" {ratio(result.tasks[Task.from_nothing()])}; {noun} pairs {ratio(result.held_out)}.\n"
+        f"Autoencoders alone: PSNR {each(lambda v: losses.views[v].psnr.value, 1)} dB, SSIM"
+        f" {each(lambda v: losses.views[v].ssim.value, 3)}, reports unchanged"
+        f" {number(losses.report.unchanged_share.value)}, sides kept {number(losses.report.sides_kept_share.value)}.\n"
+        f"Look (Fréchet distance over the floor of {noun} against other {noun} studies):"
+        f" {over_floor(*VIEWS)}; {over_floor(*VIEWS[::-1])};\n{noun} pictures through the autoencoder alone"
+        f" {each(lambda v: _over_floor(losses.views[v]), 1)}. Recall {_span([x.recall for x in looks])} ({noun}"
+        f" {each(lambda v: floors[v].recall, 2)}), coverage {_span([x.coverage for x in looks])} ({noun}"
+        f" {each(lambda v: floors[v].coverage, 2)}).\n"
+        f"Near copies of training pictures: {sum(c.near_copies for c in copies)}. Share of generated pictures that are"
+        f" nearer to training than a {noun} one is: {_span([c.nearer_share for c in copies])} over all tasks, expected"
         " 0.5.\n"
     )
 
 
-def _short(value: Any) -> str:
+def _look(by_extractor: Mapping[str, D | Refused]) -> D:
+    """By the extractor that the card names; an evaluation with too few studies for a distance ends here."""
+    found = by_extractor[EXTRACTOR]
+    if isinstance(found, Refused):
+        raise SystemExit(found.refused)
+    return found
+
+
+def _over_floor(figures: ViewScores | PictureLoss) -> float:
+    return _look(figures.look).frechet_over_floor
+
+
+def _span(values: list[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def _short(value: Estimate) -> str:
     """`0.876 (0.854-0.896)`."""
     return number(value).replace(" to ", "-")
 
 
 def main(evaluation: Path) -> None:
     """Rewrite both files."""
-    result = json.loads((evaluation / "metrics.json").read_text())
-    if result["about"]["model_hash"] != model_hash():
+    result = read_metrics(evaluation)
+    if result.about.model_hash != model_hash():
         raise SystemExit(
             f"{evaluation} is not an evaluation of the bundled model: run omnicxr evaluate without --model."
         )
     found = tables(result)
-    shown = [table for beginning in TABLES for table in found if table.title.startswith(beginning)]
+    shown = [t for beginning in TABLES for t in found if t.title.startswith(beginning)]
     for path, begin, new in (
         (CARD, "## Figures", card_figures(result)),
         (DOCS, "### Bounds", markdown(shown).replace("## ", "### ")),

@@ -1,7 +1,6 @@
 """Data without lateral views, the commonest kind: everything from training to the page works, and is about what there
 is."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from omnicxr.app.evaluation_page import write_page, write_tables
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.selection import Selection
-from omnicxr.domain import View
+from omnicxr.domain import Modality, View
 from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
 from omnicxr.training.loop import LoopConfig
 from omnicxr.training.presets import get_preset
@@ -25,11 +24,10 @@ def test_train_and_evaluate(simulated: Path, tmp_path: Path) -> None:
     )
     assert set(manifest.modalities) == {"frontal+report"}
     TrainingRun(preset=get_preset("nano").with_steps(2), loop=LoopConfig(), data=data, out=run).train("all")
-    evaluate(EvaluationConfig(num=8, sampling={"num_inference_steps": 2}), run / "model", data, out)
-    result = json.loads((out / "metrics.json").read_text())
-    assert set(result["tasks"]) == {"frontal->report", "report->frontal", "nothing->frontal+report"}
-    assert "lateral" not in result["real"] and "judge_from_both_views" not in result["real"]
-    assert set(result["references"]) >= {"nearest", "unconditional"}
+    result = evaluate(EvaluationConfig(num=8, steps=2), run / "model", data, out=out)
+    assert {str(t) for t in result.tasks} == {"frontal->report", "report->frontal", "nothing->frontal+report"}
+    assert Modality.LATERAL not in result.held_out.views and result.held_out_both_views is None
+    assert set(result.references) >= {"nearest", "unconditional"}
     write_tables(result, out)
     assert "report-&gt;frontal" in write_page(result, out, data).read_text()
     assert "lateral" not in (out / "tables.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 
 from omnicxr.app.reader_study import ReaderStudyConfig, make_reader_study, read_results
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.evaluation.reader_study import GENERATED, REAL, read_key
+from omnicxr.evaluation.reader_study import GENERATED, SIMULATED, read_key
 from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig, synthesize
 
@@ -19,11 +19,11 @@ NUM = 3
 
 @pytest.fixture(scope="module")
 def config(model_folder: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> ReaderStudyConfig:
-    made = tmp_path_factory.mktemp("synthetic")
+    generated = tmp_path_factory.mktemp("synthetic")
     synthesize(
-        SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=4), steps=1), model_folder, made
+        SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=4), steps=1), model_folder, generated
     )
-    return ReaderStudyConfig(real=prepared, generated=made, parts=tuple(Modality), num=NUM)
+    return ReaderStudyConfig(real=prepared, generated=generated, parts=tuple(Modality), num=NUM)
 
 
 @pytest.fixture
@@ -43,11 +43,12 @@ def test_page_gives_nothing_away(config: ReaderStudyConfig, tmp_path: Path) -> N
     """Neither provenance nor study identifiers are in the page; the key has them."""
     page = make_reader_study(config, tmp_path).read_text()
     key = read_key(tmp_path / "key.csv")
-    assert sorted(i.truth for i in key) == [GENERATED] * NUM + [REAL] * NUM
+    assert sorted(i.truth for i in key) == [GENERATED] * NUM + [SIMULATED] * NUM
     assert not any(i.study_id in page for i in key)
     study = json.loads(page.split('type="application/json">')[1].split("</script>")[0].replace("<\\/", "</"))
     assert [set(entry) for entry in study["items"]] == [{"item", "views", "report"}] * 2 * NUM
     assert all(entry["report"] and set(entry["views"]) == {"frontal", "lateral"} for entry in study["items"])
+    assert "real " not in page and "simulated" in page, "the studies are not of patients"
     assert "http://" not in page and "https://" not in page, "nothing is fetched"
     with pytest.raises(UserError, match="holds a reader study"):
         make_reader_study(config, tmp_path)
@@ -66,7 +67,7 @@ def test_answered_in_a_browser(config: ReaderStudyConfig, browser: Any, tmp_path
     page.click("#begin")
     assert page.locator("#views img").count() == 2
     assert page.locator("#next").is_disabled()
-    page.click("button[data-vote=real]")
+    page.click("button[data-vote=simulated]")
     page.click("button[data-rating='4']")
     page.fill("#comment", 'ribs, "too" smooth')
     page.click("#next")
@@ -80,7 +81,7 @@ def test_answered_in_a_browser(config: ReaderStudyConfig, browser: Any, tmp_path
     assert page.get_attribute("button[data-vote=generated]", "aria-pressed") == "true"
     page.click("#next")
     for item in list(truth)[2:]:
-        page.keyboard.press("r" if truth[item] == REAL else "g")
+        page.keyboard.press("s" if truth[item] == SIMULATED else "g")
         page.keyboard.press("5")
         page.click("#next")
     assert "6 of 6" in page.inner_text("#done")
@@ -92,7 +93,7 @@ def test_answered_in_a_browser(config: ReaderStudyConfig, browser: Any, tmp_path
     results = read_results(tmp_path, [tmp_path / "answers.csv"])
     result = json.loads((tmp_path / "results.json").read_text())
     reader = result["readers"]["Ann O'Hara, MD"]
-    first = (truth["1"] == REAL) + (truth["2"] == GENERATED)
+    first = (truth["1"] == SIMULATED) + (truth["2"] == GENERATED)
     assert reader["answered"] == 2 * NUM
     assert reader["accuracy"]["value"] == pytest.approx((first + 4) / 6, abs=1e-4)
     assert 'ribs, ""too"" smooth' in (tmp_path / "answers.csv").read_text()

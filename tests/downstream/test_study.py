@@ -37,6 +37,7 @@ from omnicxr.downstream.spec import (
 )
 from omnicxr.downstream.study import DownstreamStudy
 from omnicxr.evaluation.measures import metrics, uncertainty
+from omnicxr.evaluation.typed_json import to_json
 from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig, synthesize
 
@@ -82,8 +83,8 @@ def test_study_runs_and_resumes(study: DownstreamStudy, prepared: Path, syntheti
         "tables.tex",
         "report.html",
     }
-    assert json.loads((study.out / "metrics.json").read_text()) == result
-    rows = [(f["regime"], f["real_share"]) for f in result["views"]["frontal"]["scarcity"]]
+    assert json.loads((study.out / "metrics.json").read_text()) == to_json(result)
+    rows = [(f.regime, f.real_share) for f in result.views[Modality.FRONTAL].scarcity]
     assert rows == [
         (REAL, 0.5),
         (REAL, 1.0),
@@ -93,8 +94,8 @@ def test_study_runs_and_resumes(study: DownstreamStudy, prepared: Path, syntheti
         (PRETRAINED, 0.5),
         (PRETRAINED, 1.0),
     ]
-    (rare,) = result["views"]["frontal"]["imbalance"]
-    assert {"whole", "cut", "filled", "filled_minus_cut"} <= set(rare)
+    (rare,) = result.views[Modality.FRONTAL].imbalance
+    assert (rare.finding, rare.keep) == (Finding.PLEURAL_EFFUSION, 2)
     text = (study.out / "tables.md").read_text()
     assert "Rare findings" in text and "| real+synthetic | 50 % |" in text
     before = {p: p.read_bytes() for p in (study.out / "cells").iterdir()}
@@ -187,24 +188,23 @@ def test_figures_against_scikit_learn() -> None:
     for cell in spec.cells():
         scores = labels * (0.5 if cell.regime == REAL else 0.1) + rng.random((120, 14))
         cells[cell] = CellResult(scores, scores > 0.6, 7)
-    figures = summary(spec, Results(labels, np.arange(120), cells))["scarcity"]
+    figures = summary(spec, Results(labels, np.arange(120), cells)).scarcity
     for row in figures:
-        same = [r for c, r in cells.items() if c.regime == row["regime"] and c.share == (row["real_share"] or 1.0)]
-        assert row["auroc_macro"]["value"] == pytest.approx(
+        same = [r for c, r in cells.items() if c.regime == row.regime and c.share == (row.real_share or 1.0)]
+        assert row.auroc_macro.value == pytest.approx(
             np.mean([roc_auc_score(labels, r.scores, average="macro") for r in same])
         )
         for kind in ("macro", "micro", "weighted"):
-            assert row[f"f1_{kind}"]["value"] == pytest.approx(
+            assert getattr(row, f"f1_{kind}").value == pytest.approx(
                 np.mean([f1_score(labels, r.found, average=kind) for r in same])
             )
-        assert row["auroc"][Finding.PLEURAL_EFFUSION] == pytest.approx(
+        assert row.auroc[Finding.PLEURAL_EFFUSION] == pytest.approx(
             np.mean([roc_auc_score(labels[:, EFFUSION], r.scores[:, EFFUSION]) for r in same])
         )
     whole, synthetic = figures[1], figures[2]
-    assert synthetic["minus_real"]["value"] == pytest.approx(
-        synthetic["auroc_macro"]["value"] - whole["auroc_macro"]["value"]
-    )
-    assert synthetic["minus_real"]["high"] < 0 and synthetic["minus_real"]["p_value"] < 0.1
+    assert synthetic.minus_real
+    assert synthetic.minus_real.value == pytest.approx(synthetic.auroc_macro.value - whole.auroc_macro.value)
+    assert synthetic.minus_real.high < 0 and synthetic.minus_real.p_value < 0.1
 
 
 def test_networks_of_torchvision(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from omnicxr.domain.measures import LOBES, MEASURES, PLACES, SIDES, extent
 from omnicxr.evaluation.measures import metrics
 from omnicxr.evaluation.measures.clinical import truth_errors
+from omnicxr.evaluation.measures.uncertainty import Estimate
 
 N = 400
 
@@ -28,21 +29,21 @@ def truth() -> np.ndarray:
 def figures(measures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     found = truth_errors(measures, truth, np.arange(N))
     return {
-        "size": found["size"]["nodule"]["correlation"],
-        **{k: found[k]["nodule"]["value"] for k in ("side", "place")},
+        "size": found.size["nodule"].correlation,
+        "side": found.side["nodule"].value,
+        "place": found.place["nodule"].value,
     }
 
 
 def test_exact_estimates_are_right_everywhere(truth: np.ndarray) -> None:
     assert figures(truth, truth) == pytest.approx({"size": 1, "side": 1, "place": 1})
     found = truth_errors(truth, truth, np.arange(N))
-    assert found["nodule_left_upper_lobe"] == {
-        "mean_absolute_error": {"value": 0, "low": 0, "high": 0},
-        "correlation": pytest.approx(1),
-    }
-    assert found["side"]["nodule"]["studies"] == found["place"]["nodule"]["studies"] == N // 2
-    assert found["side"]["effusion"] == {"value": None, "low": None, "high": None, "studies": 0}
-    assert set(found["place"]) == {"consolidation", "nodule"}
+    nodule = found.measures["nodule_left_upper_lobe"]
+    assert nodule.absolute_error == Estimate(0, 0, 0)
+    assert nodule.correlation == pytest.approx(1)
+    assert found.side["nodule"].studies == found.place["nodule"].studies == N // 2
+    assert found.side["effusion"].studies == 0 and np.isnan(found.side["effusion"].value)
+    assert set(found.place) == {"consolidation", "nodule"}
 
 
 def test_right_lung_wrong_lobe(truth: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,17 +10,22 @@ import omnicxr.evaluation.measures.metrics as metrics
 import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
 from omnicxr.evaluation.generation import GenerationJob, generate_with_processes, load_parts, task_name
+from omnicxr.evaluation.layout import latex, markdown
+from omnicxr.evaluation.readers.panel import held_out_noun
 from omnicxr.evaluation.references import NAMES
-from omnicxr.evaluation.tables import latex, markdown, tables
+from omnicxr.evaluation.results import Refused, TextScores, read_metrics
+from omnicxr.evaluation.sides import one_sided
+from omnicxr.evaluation.tables import tables
+from omnicxr.evaluation.typed_json import to_json
 from omnicxr.flow.sampling import SamplingConfig
 
 BOTH, WRITE = Task.parse("report->frontal+lateral"), Task.parse("frontal+lateral->report")
 TASKS = (BOTH, WRITE, Task.from_nothing())
-ONE_STEP, TWO_STEPS = {"num_inference_steps": 1}, {"num_inference_steps": 2}
-CONFIG = EvaluationConfig(tasks=TASKS, num=8, sampling=TWO_STEPS, extractors=("prompts",))
+CONFIG = EvaluationConfig(tasks=TASKS, num=8, steps=2, extractors=("prompts",))
 pytestmark = pytest.mark.usefixtures("few_studies")
 
 
@@ -30,25 +35,25 @@ def finished(model_folder: Path, prepared: Path, tmp_path_factory: pytest.TempPa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "MIN_CASES", 1)
         patch.setattr(uncertainty, "RESAMPLES", 5)
-        evaluate(CONFIG, model_folder, prepared, out)
+        evaluate(CONFIG, model_folder, prepared, out=out)
     return out
 
 
-def read(out: Path) -> dict[str, Any]:
-    return json.loads((out / "metrics.json").read_text())
-
-
 def test_metrics_file(finished: Path) -> None:
-    result = read(finished)
-    assert set(result["tasks"]) == {str(t) for t in TASKS}
-    both = result["tasks"][str(BOTH)]
-    assert set(both) == {"frontal", "lateral", "consistency"}
-    assert set(both["consistency"]) == {"frontal+lateral", "frontal+report", "lateral+report"}
-    assert set(result["tasks"][str(WRITE)]["consistency"]) == {"frontal+report", "lateral+report"}
-    assert set(both["frontal"]) >= {"auroc_macro", "f1_micro", "usual_five", "truth", "look", "variety", "privacy"}
-    assert set(result["references"]) == {*NAMES, "unconditional"}
-    assert result["about"]["studies"] <= 8
-    assert set(result["autoencoders"]) == {"frontal", "lateral", "report"}
+    result = read_metrics(finished)
+    assert set(result.tasks) == set(TASKS)
+    both, write = result.tasks[BOTH], result.tasks[WRITE]
+    assert set(both.views) == {"frontal", "lateral"} and both.report is None
+    assert set(both.agreement) == {"frontal+lateral", "frontal+report", "lateral+report"}
+    assert set(write.agreement) == {"frontal+report", "lateral+report"} and not write.views
+    frontal = both.views[Modality.FRONTAL]
+    assert frontal.truth and frontal.look and frontal.variety and frontal.privacy
+    assert set(result.references) == {*NAMES, "unconditional"}
+    assert result.about.studies <= 8
+    assert result.about.held_out == "held-out simulated"
+    assert result.autoencoders and set(result.autoencoders.views) == {"frontal", "lateral"}
+    assert result.sides is None
+    assert to_json(result) == json.loads((finished / "metrics.json").read_text())
 
 
 def test_reports_for_other_measures(finished: Path) -> None:
@@ -59,70 +64,79 @@ def test_reports_for_other_measures(finished: Path) -> None:
     assert all(r["reference"] and r["study_id"] for r in rows)
 
 
-def test_real_data_is_the_bound(finished: Path) -> None:
-    result = read(finished)
-    assert result["real"]["report"]["text"]["bleu4"] == 1.0
-    assert result["references"]["real"][str(BOTH)]["frontal"]["auroc_macro"] == result["real"]["frontal"]["auroc_macro"]
-    assert result["references"]["always-normal"][str(BOTH)]["frontal"]["auroc_macro"]["value"] == 0.5
-    assert result["references"]["always-normal"][str(WRITE)]["report"]["distinct_share"] < 0.2
+def test_metrics_of_another_version(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"metrics\.json is missing"):
+        read_metrics(tmp_path)
+    old = json.loads((finished / "metrics.json").read_text())
+    old["about"]["model"] = old["about"].pop("model_hash")
+    (tmp_path / "metrics.json").write_text(json.dumps(old))
+    with pytest.raises(UserError, match=r"not of this version of omnicxr \(model in About\): evaluate again"):
+        read_metrics(tmp_path)
+
+
+def test_held_out_studies_are_the_bound(finished: Path) -> None:
+    result = read_metrics(finished)
+    assert result.held_out.report and isinstance(result.held_out.report.text, TextScores)
+    assert result.held_out.report.text.bleu4 == 1.0
+    normal = result.references["always-normal"]
+    assert normal[BOTH].views[Modality.FRONTAL].auroc.macro.value == 0.5
+    report = normal[WRITE].report
+    assert report and report.distinct_share < 0.2
 
 
 def test_too_few_for_a_distance_is_said(finished: Path) -> None:
     """8 studies give no distance between sets: the reason stands where the figures would."""
-    look = read(finished)["tasks"][str(BOTH)]["frontal"]["look"]["prompts"]
-    assert "at least 50 are needed" in look["refused"]
-    assert "frechet" not in look
+    look = read_metrics(finished).tasks[BOTH].views[Modality.FRONTAL].look["prompts"]
+    assert isinstance(look, Refused) and "at least 50 are needed" in look.refused
 
 
 def test_same_bytes_twice_and_scoring_alone(finished: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     text = (finished / "metrics.json").read_text()
-    evaluate(CONFIG, model_folder, prepared, tmp_path)
+    evaluate(CONFIG, model_folder, prepared, out=tmp_path)
     assert (tmp_path / "metrics.json").read_text() == text
     kept = tmp_path / "generated" / f"{task_name(WRITE)}.npz"
     written = kept.stat().st_mtime_ns
     (tmp_path / "metrics.json").unlink()
-    evaluate(CONFIG, model_folder, prepared, tmp_path)
+    evaluate(CONFIG, model_folder, prepared, out=tmp_path)
     assert (tmp_path / "metrics.json").read_text() == text
     assert kept.stat().st_mtime_ns == written
 
 
 def test_worker_processes_generate_the_same(finished: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     """Up to roundings: workers have one thread each, this process has several."""
-    told: list[str] = []
-    evaluate(CONFIG, model_folder, prepared, tmp_path, workers=2, progress=lambda done, total, what: told.append(what))
-    assert {f"generated {t}" for t in TASKS} <= set(told)
+    said: list[str] = []
+    evaluate(CONFIG, model_folder, prepared, out=tmp_path, workers=2, progress=lambda _, total, what: said.append(what))
+    assert {f"generated {t}" for t in TASKS} <= set(said)
     for path in (finished / "generated").rglob("*.npz"):
         ours, theirs = load_parts(tmp_path / path.relative_to(finished)), load_parts(path)
         assert ours.keys() == theirs.keys()
         for m, part in theirs.items():
             assert np.abs(ours[m].astype(int) - part).max() <= 1 if m.is_image else ours[m] == part
     with pytest.raises(UserError, match="at least 1"):
-        evaluate(CONFIG, model_folder, prepared, tmp_path, workers=0)
+        evaluate(CONFIG, model_folder, prepared, out=tmp_path, workers=0)
 
 
-def test_a_worker_that_dies_is_told(prepared: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_reported(prepared: Path, tmp_path: Path) -> None:
     job = GenerationJob(
-        tmp_path / "nowhere",
-        SamplingConfig(),
-        prepared,
-        "test",
-        np.arange(4),
-        tuple(Modality),
-        tmp_path / "made",
-        0,
-        2,
-        2,
+        model=tmp_path / "nowhere",
+        sampling=SamplingConfig(),
+        data=prepared,
+        split="test",
+        rows=np.arange(4),
+        modalities=tuple(Modality),
+        folder=tmp_path / "generated",
+        seed=0,
+        prompts=2,
+        samples=2,
     )
     with pytest.raises(UserError, match="A worker died"):
-        list(generate_with_processes(job, TASKS, 2, ("cpu",)))
+        list(generate_with_processes(job, TASKS, workers=2, devices=("cpu",)))
 
 
 def test_folder_with_other_settings(finished: Path, model_folder: Path, prepared: Path) -> None:
     before = (finished / "metrics.json").read_text()
-    with pytest.raises(UserError, match="other settings"):
-        evaluate(
-            EvaluationConfig(tasks=TASKS, num=8, sampling={"num_inference_steps": 3}), model_folder, prepared, finished
-        )
+    with pytest.raises(UserError, match="an evaluation with another sampling"):
+        evaluate(replace(CONFIG, steps=3), model_folder, prepared, out=finished)
     assert (finished / "metrics.json").read_text() == before
 
 
@@ -130,39 +144,32 @@ def test_what_another_system_generated(finished: Path, model_folder: Path, prepa
     """The same pictures out of a folder get the same scores as out of the model."""
     from PIL import Image
 
-    made, test = load_parts(finished / "generated" / f"{task_name(BOTH)}.npz"), PreparedDataset(prepared, "test")
+    generated, test = load_parts(finished / "generated" / f"{task_name(BOTH)}.npz"), PreparedDataset(prepared, "test")
     for i, row in enumerate(test.having(*Modality)[:8]):
-        place = tmp_path / "made" / task_name(BOTH) / test.table.column("study_id")[int(row)].as_py()
+        place = tmp_path / "other" / task_name(BOTH) / test.table.column("study_id")[int(row)].as_py()
         place.mkdir(parents=True)
-        for m, pictures in made.items():
+        for m, pictures in generated.items():
             Image.fromarray(pictures[i]).save(place / f"{m}.png")
-    result = evaluate(CONFIG, model_folder, prepared, tmp_path / "out", generated=tmp_path / "made")
-    expected = read(finished)["tasks"][str(BOTH)]
-    assert list(result["tasks"]) == [str(BOTH)]
-    for m in ("frontal", "lateral"):
-        del expected[m]["variety"]
-        assert result["tasks"][str(BOTH)][m] == expected[m]
-    assert result["autoencoders"] is None
-    assert "num_inference_steps" not in result["about"]
+    result = evaluate(CONFIG, model_folder, prepared, out=tmp_path / "out", generated=tmp_path / "other")
+    assert list(result.tasks) == [BOTH]
+    for view, expected in read_metrics(finished).tasks[BOTH].views.items():
+        assert to_json(result.tasks[BOTH].views[view]) == to_json(replace(expected, variety=None))
+    assert result.autoencoders is None
+    assert result.about.sampling is None and result.about.generated == str(tmp_path / "other")
 
 
 def test_comparison_with_itself_and_with_others(
     finished: Path, model_folder: Path, prepared: Path, tmp_path: Path
 ) -> None:
     same = compare_evaluations(finished, finished)
-    assert set(same["tasks"]) == {str(t) for t in TASKS}
+    assert set(same.tasks) == set(TASKS)
     assert all(
-        r["difference"]["value"] == 0 and r["difference"]["p_value"] == 1
-        for rows in same["tasks"].values()
-        for r in rows
-        if np.isfinite(r["a"])
+        f.difference.value == 0 and f.difference.p_value == 1
+        for figures in same.tasks.values()
+        for f in figures
+        if np.isfinite(f.a)
     )
-    evaluate(
-        EvaluationConfig(tasks=(BOTH,), num=3, sampling=TWO_STEPS, extractors=("prompts",)),
-        model_folder,
-        prepared,
-        tmp_path / "fewer",
-    )
+    evaluate(replace(CONFIG, tasks=(BOTH,), num=3), model_folder, prepared, out=tmp_path / "fewer")
     with pytest.raises(UserError, match="their studies differ"):
         compare_evaluations(finished, tmp_path / "fewer")
     with pytest.raises(UserError, match=r"metrics\.json is missing"):
@@ -170,40 +177,81 @@ def test_comparison_with_itself_and_with_others(
 
 
 def test_split_to_choose_settings_on(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
-    chosen = EvaluationConfig(tasks=(BOTH,), sampling=ONE_STEP, num=2, split="validate", extractors=("prompts",))
-    result = evaluate(chosen, model_folder, prepared, tmp_path)
-    assert result["about"]["split"] == "validate"
-    with pytest.raises(UserError, match="other settings"):
-        evaluate(
-            EvaluationConfig(tasks=(BOTH,), sampling=ONE_STEP, num=2, extractors=("prompts",)),
-            model_folder,
-            prepared,
-            tmp_path,
-        )
+    chosen = replace(CONFIG, tasks=(BOTH,), steps=1, num=2, split="validate")
+    result = evaluate(chosen, model_folder, prepared, out=tmp_path)
+    assert result.about.split == "validate"
+    with pytest.raises(UserError, match="an evaluation with another split"):
+        evaluate(replace(chosen, split="test"), model_folder, prepared, out=tmp_path)
 
 
 def test_too_few_studies(model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MIN_CASES", 5)
     with pytest.raises(UserError, match="at least 10"):
-        evaluate(EvaluationConfig(num=4), model_folder, prepared, tmp_path / "out")
+        evaluate(EvaluationConfig(num=4), model_folder, prepared, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_wrong_names(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Unknown extractor 'vgg'"):
-        evaluate(EvaluationConfig(num=8, extractors=("vgg",)), model_folder, prepared, tmp_path / "out")
+        evaluate(EvaluationConfig(num=8, extractors=("vgg",)), model_folder, prepared, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match="Unknown suite"):
-        EvaluationConfig(suite="huge")
+        EvaluationConfig(suite="huge")  # type: ignore[arg-type]
+
+
+def test_sides(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """Of every study of the split with a lesion on one side, not only of those that the tasks are measured on."""
+    test = PreparedDataset(prepared, "test")
+    rows, truth = one_sided(test)
+    wanted = replace(CONFIG, tasks=(WRITE,), num=2, steps=1, sides=True)
+    found = evaluate(wanted, model_folder, prepared, out=tmp_path)
+    assert found.sides and list(found.sides) == ["effusion", "pneumothorax", "consolidation"]
+    for kind, share in found.sides.items():
+        assert share.studies == ((by_side(kind, truth) > 0).sum(1) == 1).sum()
+    kept = load_parts(tmp_path / "generated" / "sides" / "report_to_frontal.npz")[Modality.FRONTAL]
+    assert len(kept) == len(rows) > 2
+    (shown,) = (t for t in tables(found) if t.title == "Sides of lesions")
+    assert [row[1] for row in shown.rows] == [str(share.studies) for share in found.sides.values()]
+    test.__dict__["measures"] = None
+    with pytest.raises(UserError, match="does not know the sides of lesions"):
+        one_sided(test)
+
+
+def test_beginnings_are_marked(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
+    """report->frontal is not generated twice: its figures are those of the longer task, and say so."""
+    alone = Task.parse("report->frontal")
+    result = evaluate(replace(CONFIG, tasks=(alone, BOTH), num=4, steps=1), model_folder, prepared, out=tmp_path)
+    assert (result.tasks[alone].part_of, result.tasks[BOTH].part_of) == (BOTH, None)
+    view = Modality.FRONTAL
+    assert to_json(result.tasks[alone].views[view]) == to_json(result.tasks[BOTH].views[view])
+    bounds = tables(result)[-1]
+    assert [row[0] for row in bounds.rows] == [f"{alone} *", str(BOTH), str(BOTH)]
+    assert bounds.note.endswith("the same outputs.")
+
+
+def test_what_studies_are_called(prepared: Path) -> None:
+    data = PreparedDataset(prepared, "test")
+    rows = np.arange(len(data))
+    assert held_out_noun(data, rows) == "held-out simulated"
+    assert data.measures is not None
+    data.__dict__["measures"] = np.where(rows[:, None] < 2, np.nan, data.measures)
+    assert [held_out_noun(data, some) for some in (rows, rows[:2], rows[2:])] == [
+        "held-out",
+        "real",
+        "held-out simulated",
+    ]
+    data.__dict__["measures"] = None
+    assert held_out_noun(data, rows) == "real"
 
 
 def test_tables(finished: Path) -> None:
-    made = tables(read(finished))
-    assert all(len(row) == len(t.columns) for t in made for row in t.rows)
-    text = markdown(made)
+    found = tables(read_metrics(finished))
+    assert all(len(row) == len(t.columns) for t in found for row in t.rows)
+    text = markdown(found)
     assert "at least 50 are needed" in text
     assert f"| {BOTH} |" in text
-    written = latex(made)
-    assert written.count("\\begin{tabular}") == written.count("\\end{tabular}") == len(made)
+    assert "real" not in text.lower()
+    written = latex(found)
+    assert written.count("\\begin{tabular}") == written.count("\\end{tabular}") == len(found)
     assert r"report$\to$frontal+lateral" in written
     assert "%" not in written.replace(r"\%", "")

@@ -71,18 +71,18 @@ def test_kernel_distance_is_unbiased() -> None:
 
 @pytest.mark.parametrize(("n", "m", "scale"), [(200, 150, 1.0), (90, 260, 0.4), (100, 100, 3.0)])
 def test_manifold_agrees_with_prdc(n: int, m: int, scale: float) -> None:
-    real, made = features(0, n, 12), features(1, m, 12, scale=scale)
-    theirs = compute_prdc(real, made, nearest_k=5)
-    ours = manifold(real, made)
+    reference, generated = features(0, n, 12), features(1, m, 12, scale=scale)
+    theirs = compute_prdc(reference, generated, nearest_k=5)
+    ours = manifold(reference, generated)
     for name in ("precision", "recall", "density", "coverage"):
         assert getattr(ours, name) == pytest.approx(theirs[name], abs=1e-6)
 
 
 def test_sets_that_are_the_same_and_sets_that_lack_variety() -> None:
-    real = features(0, 200, 12)
-    same = manifold(real, real)
+    reference = features(0, 200, 12)
+    same = manifold(reference, reference)
     assert (same.precision, same.recall, same.coverage) == (1, 1, 1)
-    one = manifold(real, np.repeat(real[:1], 200, 0) + features(1, 200, 12) * 1e-3)
+    one = manifold(reference, np.repeat(reference[:1], 200, 0) + features(1, 200, 12) * 1e-3)
     assert one.precision == 1
     assert one.recall < 0.2
     assert one.coverage < 0.2
@@ -92,9 +92,11 @@ def test_sets_that_are_the_same_and_sets_that_lack_variety() -> None:
     "distance", [frechet_distance, lambda a, b: kernel_distance(a, b).mean, lambda a, b: -manifold(a, b).coverage]
 )
 def test_worse_is_farther(distance) -> None:
-    real = features(0, 300, 16)
+    reference = features(0, 300, 16)
     noisy = [
-        distance(real, features(1, 300, 16) + s * np.random.default_rng(5).normal(size=(300, 16)).astype(np.float32))
+        distance(
+            reference, features(1, 300, 16) + s * np.random.default_rng(5).normal(size=(300, 16)).astype(np.float32)
+        )
         for s in (0, 0.5, 1, 2)
     ]
     assert noisy == sorted(noisy)

@@ -6,9 +6,9 @@ import pytest
 
 from omnicxr.evaluation.measures import metrics
 from omnicxr.evaluation.measures.diversity import similarity
+from omnicxr.evaluation.measures.fidelity import distances
 from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
 from omnicxr.evaluation.measures.text import text_scores
-from omnicxr.evaluation.suite import distances
 
 GOLDEN_DISTANCES = {
     "frechet": 2.02064,
@@ -42,7 +42,7 @@ def features(phase: float) -> np.ndarray:
 
 def test_distances() -> None:
     found = distances(features(0.0), features(0.4))
-    assert {k: found[k] for k in GOLDEN_DISTANCES} == pytest.approx(GOLDEN_DISTANCES, rel=1e-4)
+    assert {k: getattr(found, k) for k in GOLDEN_DISTANCES} == pytest.approx(GOLDEN_DISTANCES, rel=1e-4)
 
 
 def test_diversity() -> None:
@@ -57,7 +57,7 @@ def test_text() -> None:
         "No acute cardiopulmonary process.",
     ]
     found = text_scores(generated, references, meteor=False)
-    assert {k: found[k] for k in GOLDEN_TEXT} == pytest.approx(GOLDEN_TEXT, rel=1e-4)
+    assert {k: getattr(found, k) for k in GOLDEN_TEXT} == pytest.approx(GOLDEN_TEXT, rel=1e-4)
 
 
 def test_findings_and_copies() -> None:

@@ -14,9 +14,9 @@ def test_embedding_sees_through_exposure() -> None:
     assert np.isfinite(copy_embedding(np.zeros((2, 64, 64), np.uint8))).all()
 
 
-def test_a_model_that_draws_anew_is_at_one_half() -> None:
-    training, unseen, made = (copy_embedding(pictures(s, 300)) for s in (1, 2, 3))
-    result = nearness(made, unseen, training)
+def test_a_model_that_does_not_copy_is_at_one_half() -> None:
+    training, unseen, generated = (copy_embedding(pictures(s, 300)) for s in (1, 2, 3))
+    result = nearness(generated, unseen, training)
     assert 0.45 < result.nearer_share < 0.55
     assert result.near_copies == 0
 
@@ -28,6 +28,6 @@ def test_a_model_that_copies_is_caught() -> None:
     result = nearness(copies, unseen, training)
     assert result.nearer_share == 1
     assert result.near_copies == 300
-    assert all(i == j for i, j, _ in result.pairs)
+    assert all(p.study == p.training_row for p in result.nearest)
     half = nearness(np.concatenate([copies[:150], copy_embedding(pictures(3, 150))]), unseen, training)
     assert 0.7 < half.nearer_share < 0.8

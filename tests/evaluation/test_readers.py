@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from omnicxr.domain import Finding, UserError
-from omnicxr.evaluation.measures.clinical import finding_scores, image_findings
+from omnicxr.evaluation.measures.clinical import finding_scores, view_findings
 from omnicxr.evaluation.readers.chexbert import HEADS, CheXbert, CheXbertLabeler
 from omnicxr.evaluation.readers.panel import Reading
 from omnicxr.evaluation.readers.radgraph import MODEL, RadGraphScorer
@@ -125,12 +125,12 @@ def test_findings_that_a_classifier_does_not_know_are_left_out() -> None:
     scores = labels + 0.1 * rng.random((60, 14))
     scores[:, 3] = np.nan
     reading = Reading(scores, scores > 0.5, np.zeros((60, 15)), np.zeros((60, 2)))
-    figures = image_findings(reading, labels, np.arange(60))
+    auroc, findings = view_findings(reading, labels, np.arange(60))
     name = list(Finding)[3]
-    assert np.isnan(figures["f1"][name])
-    assert np.isnan(figures["auroc"][name])
-    assert figures["auroc_macro"]["value"] == figures["f1_micro"]["value"] == figures["f1_macro"]["value"] == 1
-    assert finding_scores(labels, scores > 0.5, np.arange(60))["f1_micro"]["value"] < 1
+    assert np.isnan(findings.f1_by_finding[name])
+    assert np.isnan(auroc.by_finding[name])
+    assert auroc.macro.value == findings.all.micro.value == findings.all.macro.value == 1
+    assert finding_scores(labels, scores > 0.5, np.arange(60)).all.micro.value < 1
 
 
 class EqualWords:

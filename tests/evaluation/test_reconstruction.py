@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -5,7 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from omnicxr.domain import Modality
 from omnicxr.evaluation.measures.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
+from omnicxr.evaluation.measures.uncertainty import Estimate
+from omnicxr.models.inputs import network_input
 from omnicxr.models.tokenizer import ReportTokenizer
 
 REPORTS = ["Small left pleural effusion.", "No pneumothorax.", "Right lower lobe pneumonia.", "Moderate left effusion."]
@@ -44,13 +48,23 @@ class Swap:
         return out
 
 
+def pipe(**components: Any) -> Any:
+    """Stands in for a pipeline of these components."""
+    tokenizer = components.get("tokenizer")
+    return SimpleNamespace(network_input=lambda m, part: network_input(m, part, tokenizer), **components)
+
+
 def test_psnr_of_a_known_error() -> None:
     pictures = np.random.default_rng(0).integers(20, 200, (70, 32, 32)).astype(np.uint8)
-    figures = image_reconstruction(pictures, through_autoencoder(Offset(8), pictures), np.arange(70))  # type: ignore[arg-type]
-    assert figures["psnr"]["value"] == pytest.approx(20 * np.log10(255 / 8), abs=1e-4)
-    assert figures["ssim"]["value"] < 1
-    same = image_reconstruction(pictures, through_autoencoder(Offset(0), pictures), np.arange(70))  # type: ignore[arg-type]
-    assert same["ssim"]["value"] == pytest.approx(1)
+
+    def figures(levels: int) -> tuple[Estimate, Estimate]:
+        back = through_autoencoder(pipe(image_autoencoder=Offset(levels)), Modality.FRONTAL, pictures)
+        return image_reconstruction(pictures, back, np.arange(70))
+
+    psnr, ssim = figures(8)
+    assert psnr.value == pytest.approx(20 * np.log10(255 / 8), abs=1e-4)
+    assert ssim.value < 1
+    assert figures(0)[1].value == pytest.approx(1)
 
 
 def test_changed_words_and_sides_are_counted() -> None:
@@ -58,8 +72,8 @@ def test_changed_words_and_sides_are_counted() -> None:
 
     def shares(**words: str) -> tuple[float, float]:
         swaps = {_token(tokenizer, a): _token(tokenizer, b) for a, b in words.items()}
-        figures: dict[str, Any] = report_reconstruction(Swap(swaps), tokenizer, REPORTS, np.arange(4))  # type: ignore[arg-type]
-        return figures["unchanged_share"]["value"], figures["sides_kept_share"]["value"]
+        loss = report_reconstruction(pipe(report_autoencoder=Swap(swaps), tokenizer=tokenizer), REPORTS, np.arange(4))
+        return loss.unchanged_share.value, loss.sides_kept_share.value
 
     assert shares() == (1, 1)
     assert shares(left="right") == (0.5, 0.5)

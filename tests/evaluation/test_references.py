@@ -37,14 +37,14 @@ def test_every_study_gets_another_ones_parts(references: References) -> None:
         assert all((a != b).all() for a, b in combinations(orders, 2))
     shuffled = references.predict("shuffled", TASK)
     assert set(shuffled) == {Modality.FRONTAL, Modality.LATERAL}
-    same = (shuffled[Modality.FRONTAL] == references.real[Modality.FRONTAL]).all((1, 2))
+    same = (shuffled[Modality.FRONTAL] == references.held_out[Modality.FRONTAL]).all((1, 2))
     assert not same.any()
 
 
 def test_always_normal_is_one_study_without_findings(references: References) -> None:
-    made = references.predict("always-normal", Task.parse("frontal->report"))[Modality.REPORT]
-    assert len(set(made)) == 1
-    row = references.training.reports.index(made[0])
+    predicted = references.predict("always-normal", Task.parse("frontal->report"))[Modality.REPORT]
+    assert len(set(predicted)) == 1
+    row = references.training.reports.index(predicted[0])
     assert not np.nansum(references.training.labels[row][[f is not Finding.NO_FINDING for f in Finding]] == 1)
 
 
@@ -52,7 +52,7 @@ def test_nearest_of_a_training_study_is_itself(references: References) -> None:
     rows = references.training.having(*Modality)[3:9]
     own = References(references.training.parts(rows), references.training, references.embed)
     found = own.predict("nearest", Task.parse("frontal->lateral"))[Modality.LATERAL]
-    assert (found == own.real[Modality.LATERAL]).all()
+    assert (found == own.held_out[Modality.LATERAL]).all()
 
 
 def test_names(references: References) -> None:
@@ -76,12 +76,12 @@ def test_agreement_falls_from_the_same_study_to_another(monkeypatch: pytest.Monk
     kinds = [reading(2, base, 0.2), reading(2, base, 1.5), reading(2, base[derangement(200)], 0.2)]
     figures = [pair_agreement(a, b, patients) for b in kinds]
     for name in ("finding_kappa", "score_correlation"):
-        values = [f[name]["value"] for f in figures]
+        values = [getattr(f, name).value for f in figures]
         assert values == sorted(values, reverse=True)
         assert abs(values[-1]) < 0.12
-    assert figures[0]["partner_recall_at_1"] > 0.95
-    assert figures[2]["partner_recall_at_1"] < 0.08
-    assert 20 < figures[2]["partner_median_rank"] < 32
+    assert figures[0].partner_recall_at_1 > 0.95
+    assert figures[2].partner_recall_at_1 < 0.08
+    assert 20 < figures[2].partner_median_rank < 32
 
 
 def test_partner_ranks() -> None:

@@ -1,5 +1,5 @@
-"""The suite, on real pictures that are spoilt on purpose: what is worse must score worse, what is shuffled must score
-like chance."""
+"""The suite, on pictures that are spoilt on purpose: what is worse must score worse, what is shuffled must score like
+chance."""
 
 from dataclasses import replace
 
@@ -11,9 +11,10 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.domain import Finding, Modality, Task
 from omnicxr.domain.measures import MEASURES
-from omnicxr.evaluation.measures.clinical import image_findings, truth_errors
-from omnicxr.evaluation.readers.panel import Reader, Reading
+from omnicxr.evaluation.measures.clinical import truth_errors, view_findings
+from omnicxr.evaluation.readers.panel import Panel, Reading
 from omnicxr.evaluation.references import References, derangement
+from omnicxr.evaluation.results import Fidelity, Refused, Variety
 from omnicxr.evaluation.suite import SUITES, Suite
 from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
@@ -28,8 +29,8 @@ EFFUSION = list(Finding).index(Finding.PLEURAL_EFFUSION)
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """Real studies at the size at which the judge sees them, every other one with an effusion: the first 100 to score,
-    the rest for training."""
+    """Simulated studies at the size at which the judge sees them, every other one with an effusion: the first 100 to
+    score, the rest for training."""
     root = tmp_path_factory.mktemp("sanity")
     simulate(
         SimulationConfig(studies=STUDIES, seed=11, image_size=128, prevalence=Prevalence(normal=0.3, effusion=0.6)),
@@ -38,15 +39,15 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=128), root / "simulated", root / "prepared")
     pipe = AnyToAnyPipeline.from_pretrained()
     every = PreparedDataset(root / "prepared", "train")
-    reader = Reader(pipe, Judge.load(BUNDLED / "judge"), every)
+    panel = Panel(pipe, Judge.load(BUNDLED / "judge"), every)
     rows = every.having(*Modality)
-    suite = Suite(reader, every, rows[:100], tuple(Modality), every, SUITES["quick"], "cpu")
+    suite = Suite(panel, every, rows[:100], modalities=tuple(Modality), training=every, size=SUITES["quick"])
     suite.training_rows = rows[100:]
     return suite
 
 
 def read(suite: Suite, view: Modality, pictures: np.ndarray) -> Reading:
-    return suite.reader.read(view, pictures)
+    return suite.panel.read(view, pictures)
 
 
 def blurred(pictures: np.ndarray, radius: float) -> np.ndarray:
@@ -59,12 +60,12 @@ def noised(pictures: np.ndarray, spread: float) -> np.ndarray:
 
 @pytest.mark.parametrize("spoil", [blurred, noised])
 def test_the_farther_the_more_is_spoilt(suite: Suite, spoil) -> None:
-    real = suite.real[Modality.FRONTAL][:60]
+    pictures = suite.held_out[Modality.FRONTAL][:60]
     extract = suite.extractors["efficientnet-lite0"]
     from omnicxr.evaluation.measures.fidelity import frechet_distance, kernel_distance
 
-    own = extract(Modality.FRONTAL, real)
-    sets = [extract(Modality.FRONTAL, spoil(real, level)) for level in (1, 2, 4)]
+    own = extract(Modality.FRONTAL, pictures)
+    sets = [extract(Modality.FRONTAL, spoil(pictures, level)) for level in (1, 2, 4)]
     frechet = [frechet_distance(own, s) for s in (own, *sets)]
     kernel = [kernel_distance(own, s).mean for s in sets]
     assert frechet[0] == pytest.approx(0, abs=1e-3)
@@ -80,50 +81,49 @@ def test_findings_are_lost_as_pictures_are_swapped(suite: Suite) -> None:
         moved = np.arange(len(scores)) < share * len(scores)
         mixed = np.where(moved[:, None], scores[order], scores)
         reading = replace(suite.readings[Modality.FRONTAL], scores=mixed)
-        values.append(image_findings(reading, suite.labels, suite.patients)["auroc"][str(Finding.PLEURAL_EFFUSION)])
+        auroc, _ = view_findings(reading, suite.labels, suite.patients)
+        values.append(auroc.by_finding[Finding.PLEURAL_EFFUSION])
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.8
     assert values[-1] == pytest.approx(0.5, abs=0.15)
 
 
-def test_shuffled_pairs_give_chance_and_real_ones_do_not(suite: Suite) -> None:
-    references = References(suite.real, suite.training, suite.reader.embed)
-    figures = {}
-    for name in ("real", "shuffled"):
-        parts = references.predict(name, WHOLE)
-        figures[name] = suite.score(WHOLE, parts, suite.reader.read_all(parts), slow=False)
+def test_shuffled_pairs_give_chance_and_held_out_ones_do_not(suite: Suite) -> None:
+    references = References(suite.held_out, suite.training, suite.panel.embed)
+    own, shuffled = (
+        suite.score(WHOLE, parts, suite.panel.read_all(parts), slow=False)
+        for parts in (suite.held_out, references.predict("shuffled", WHOLE))
+    )
     for pair in ("frontal+lateral", "frontal+report"):
-        real, shuffled = (figures[n]["consistency"][pair] for n in ("real", "shuffled"))
-        assert real["finding_kappa"]["value"] > 0.2
-        assert abs(shuffled["finding_kappa"]["value"]) < 0.1
-        assert real["partner_recall_at_5"] > 0.3
-        assert shuffled["partner_recall_at_5"] < 0.25
-    assert figures["real"]["frontal"]["auroc_macro"]["value"] > 0.75
-    assert figures["shuffled"]["frontal"]["auroc_macro"]["value"] == pytest.approx(0.5, abs=0.1)
+        assert own.agreement[pair].finding_kappa.value > 0.2
+        assert abs(shuffled.agreement[pair].finding_kappa.value) < 0.1
+        assert own.agreement[pair].partner_recall_at_5 > 0.3
+        assert shuffled.agreement[pair].partner_recall_at_5 < 0.25
+    assert own.views[Modality.FRONTAL].auroc.macro.value > 0.75
+    assert shuffled.views[Modality.FRONTAL].auroc.macro.value == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_model_that_ignores_its_input_scores_like_shuffled_pairs(suite: Suite) -> None:
-    """Real reports given, pictures drawn without looking at them: agreement of given and generated is that of
+    """Held-out reports given, pictures drawn without looking at them: agreement of given and generated is that of
     strangers."""
     task = Task.parse("report->frontal")
-    drawn = {Modality.FRONTAL: suite.real[Modality.FRONTAL][np.random.default_rng(3).permutation(100)]}
-    figures = suite.score(task, drawn, suite.reader.read_all(drawn))["consistency"]["frontal+report"]
-    low, high = (figures["finding_kappa"][k] for k in ("low", "high"))
-    assert low < 0.05 and high > -0.05
-    assert figures["partner_recall_at_5"] < 0.25
+    drawn = {Modality.FRONTAL: suite.held_out[Modality.FRONTAL][np.random.default_rng(3).permutation(100)]}
+    agreement = suite.score(task, drawn, suite.panel.read_all(drawn)).agreement["frontal+report"]
+    assert agreement.finding_kappa.low < 0.05 and agreement.finding_kappa.high > -0.05
+    assert agreement.partner_recall_at_5 < 0.25
 
 
 def test_wrong_side_is_noticed(suite: Suite) -> None:
     """Mirrored pictures have every finding, on the other side."""
     assert suite.truth is not None
-    mirrored = suite.reader.read(Modality.FRONTAL, np.ascontiguousarray(suite.real[Modality.FRONTAL][:, :, ::-1]))
+    mirrored = suite.panel.read(Modality.FRONTAL, np.ascontiguousarray(suite.held_out[Modality.FRONTAL][:, :, ::-1]))
     own, other = (
         truth_errors(r.measures, suite.truth, suite.patients) for r in (suite.readings[Modality.FRONTAL], mirrored)
     )
-    assert own["side"]["effusion"]["value"] > 0.75
-    assert other["side"]["effusion"]["value"] < 0.35
+    assert own.side["effusion"].value > 0.75
+    assert other.side["effusion"].value < 0.35
     left = MEASURES.index("effusion_left")
-    assert own["effusion_left"]["correlation"] > 0.5 > other["effusion_left"]["correlation"]
+    assert own.measures["effusion_left"].correlation > 0.5 > other.measures["effusion_left"].correlation
     report = suite.readings[Modality.REPORT]
     agree, differ = (
         np.corrcoef(r.measures[:, left], report.measures[:, left])[0, 1]
@@ -136,20 +136,21 @@ def test_wrong_side_is_noticed(suite: Suite) -> None:
 def test_copies_of_training_pictures_are_listed(suite: Suite) -> None:
     view = Modality.FRONTAL
     copied = suite.training.images(view, suite.training_rows[:10])
-    found = suite.privacy(view, copied)
-    assert found["near_copies"] == 10
-    assert {p["training_row"] for p in found["nearest"]} == set(suite.training_rows[:10].tolist())
+    found = suite.picture_copies(view, copied)
+    assert found.near_copies == 10
+    assert {p.training_row for p in found.nearest} == set(suite.training_rows[:10].tolist())
 
 
 def test_degenerate_outputs_do_not_break_the_suite(suite: Suite) -> None:
     """Constant pictures and empty reports: figures or reasons, no crash."""
     flat = np.full((100, 128, 128), 90, np.uint8)
     parts = {Modality.FRONTAL: flat, Modality.LATERAL: flat, Modality.REPORT: [""] * 100}
-    figures = suite.score(WHOLE, parts, suite.reader.read_all(parts))
-    assert figures["frontal"]["auroc_macro"]["value"] == 0.5
-    assert "empty" in figures["report"]["text"]["refused"]
-    assert figures["report"]["by_labeler"]["f1_micro"]["value"] == 0
+    figures = suite.score(WHOLE, parts, suite.panel.read_all(parts))
+    assert figures.views[Modality.FRONTAL].auroc.macro.value == 0.5
+    assert figures.report and isinstance(figures.report.text, Refused) and "empty" in figures.report.text.refused
+    assert figures.report.by_labeler.all.micro.value == 0
     look = suite.look(Modality.FRONTAL, flat)["efficientnet-lite0"]
-    assert look["recall"] == 0
-    assert look["frechet_over_floor"] > 2 or np.isnan(look["frechet_over_floor"])
-    assert suite.variety({Modality.FRONTAL: flat[:6]}, 3)[Modality.FRONTAL]["ms_ssim"] == pytest.approx(1, abs=1e-3)
+    assert isinstance(look, Fidelity) and look.recall == 0
+    assert look.frechet_over_floor > 2 or np.isnan(look.frechet_over_floor)
+    variety = suite.variety(Modality.FRONTAL, flat[:6], each=3)
+    assert isinstance(variety, Variety) and variety.ms_ssim == pytest.approx(1, abs=1e-3)

@@ -7,6 +7,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from omnicxr.domain import UserError
 from omnicxr.evaluation.measures.metrics import distinct_share
 from omnicxr.evaluation.measures.text import copied_share, lengths, text_scores, tokens
+from omnicxr.evaluation.results import Quartiles
 
 REFERENCES = [
     "No acute process. The heart is normal in size.",
@@ -26,16 +27,16 @@ def test_bleu_agrees_with_pycocoevalcap() -> None:
         {i: [tokens(r)] for i, r in enumerate(REFERENCES)}, {i: [tokens(g)] for i, g in enumerate(GENERATED)}, verbose=0
     )
     for n, value in enumerate(theirs, 1):
-        assert ours[f"bleu{n}"] == pytest.approx(value, abs=1e-3)
+        assert getattr(ours, f"bleu{n}") == pytest.approx(value, abs=1e-3)
 
 
 def test_equal_texts_get_the_best_scores() -> None:
     scores = text_scores(REFERENCES, REFERENCES)
-    assert [scores[k] for k in ("bleu1", "bleu2", "bleu3", "rouge_l")] == pytest.approx([1, 1, 1, 1])
-    assert scores["cider"] is not None
-    assert scores["cider"] > 5
+    assert [scores.bleu1, scores.bleu2, scores.bleu3, scores.rouge_l] == pytest.approx([1, 1, 1, 1])
+    assert scores.cider is not None
+    assert scores.cider > 5
     if shutil.which("java"):
-        assert scores["meteor"] == pytest.approx(1, abs=0.01)
+        assert scores.meteor == pytest.approx(1, abs=0.01)
 
 
 def test_scores_fall_as_words_are_replaced() -> None:
@@ -50,7 +51,7 @@ def test_scores_fall_as_words_are_replaced() -> None:
         return [" ".join(w if rng.random() > share else "word" for w in r.split()) for r in reports]
 
     for name in ("bleu1", "bleu4", "rouge_l", "cider"):
-        values = [text_scores(damaged(s), reports)[name] or 0 for s in (0, 0.2, 0.5, 0.9)]
+        values = [getattr(text_scores(damaged(s), reports), name) for s in (0, 0.2, 0.5, 0.9)]
         assert values == sorted(values, reverse=True)
         assert values[0] > values[-1]
 
@@ -67,8 +68,8 @@ def test_without_the_optional_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     scores = text_scores(GENERATED, REFERENCES)
-    assert scores["bleu4"] is not None
-    assert (scores["cider"], scores["meteor"], scores["rouge_l"]) == (None, None, None)
+    assert scores.bleu4 is not None
+    assert (scores.cider, scores.meteor, scores.rouge_l) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -92,5 +93,5 @@ def test_copies_of_training_text() -> None:
 
 
 def test_lengths_and_variety() -> None:
-    assert lengths(["a b", "a b c d"]) == {"mean": 3, "quartile_1": 2.5, "median": 3, "quartile_3": 3.5}
+    assert lengths(["a b", "a b c d"]) == Quartiles(mean=3, quartile_1=2.5, median=3, quartile_3=3.5)
     assert distinct_share(["a", "a", "b", "c"]) == 0.75

@@ -252,11 +252,14 @@ def evaluate(
     num: Annotated[int | None, arg(help="Studies of the split; default: the suite's.")] = None,
     split: Annotated[Literal["test", "validate"], arg(help="validate: to choose settings such as guidance.")] = "test",
     extractors: Annotated[str, arg(help="Feature extractors, comma-separated; default: the suite's.")] = "",
-    classifier: Annotated[str, arg(help="Who reads findings of frontal views: judge or xrv-densenet121.")] = "judge",
-    labeler: Annotated[str, arg(help="Who reads findings of reports: rules or chexbert.")] = "rules",
+    classifier: Annotated[
+        Literal["judge", "xrv-densenet121"], arg(help="Who reads findings of frontal views.")
+    ] = "judge",
+    labeler: Annotated[Literal["rules", "chexbert"], arg(help="Who reads findings of reports.")] = "rules",
     radgraph: Annotated[
         bool, arg(help="Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md).")
     ] = False,
+    sides: Annotated[bool, arg(help="Also see on which side lesions are drawn; simulated data.")] = False,
     steps: int | None = None,
     guidance: float | None = None,
     autoguidance: Annotated[
@@ -282,7 +285,6 @@ def evaluate(
         )
     chosen = () if tasks == "all" else tuple(Task.parse(t) for t in tasks.split(","))
     names = tuple(arguments.names_in(extractors))
-    sampling = {"num_inference_steps": steps, "guidance_scale": guidance, "autoguidance_scale": autoguidance}
     config = EvaluationConfig(
         tasks=chosen,
         suite=suite,
@@ -292,8 +294,11 @@ def evaluate(
         classifier=classifier,
         labeler=labeler,
         radgraph=radgraph,
+        sides=sides,
+        steps=steps,
+        guidance=guidance,
+        autoguidance=autoguidance,
         seed=seed,
-        sampling=sampling,
     )
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from omnicxr.app.console import Bar, console
 from omnicxr.app.evaluate import print_table
 from omnicxr.app.page import Page
 from omnicxr.app.plots import new_figure
 from omnicxr.data.files import write_json, write_text
-from omnicxr.downstream.results import summary
+from omnicxr.downstream.results import StudyFigures, ViewFigures, summary
 from omnicxr.downstream.spec import SYNTHETIC
 from omnicxr.downstream.study import RECORD, DownstreamStudy
 from omnicxr.downstream.tables import headline, study_tables
-from omnicxr.evaluation.evaluate import finite
-from omnicxr.evaluation.tables import latex, markdown
+from omnicxr.evaluation.layout import latex, markdown
+from omnicxr.evaluation.readers.panel import held_out_noun
+from omnicxr.evaluation.typed_json import to_json
 
 
-def run_study(study: DownstreamStudy, progress: Bar) -> dict[str, Any]:
+def run_study(study: DownstreamStudy, progress: Bar) -> StudyFigures:
     """metrics.json, tables.md, tables.tex and report.html in the study's folder, the tables on the console."""
     study.run(progress)
     views = {view: summary(study.spec, study.results(view)) for view in study.spec.views}
-    result = finite({"about": RECORD, "test_studies": len(study.real["test"]), "views": views})
+    test = study.real["test"]
+    result = StudyFigures(RECORD, len(test), held_out_noun(test, np.arange(len(test))), views)
     found = study_tables(result)
-    write_json(study.out / "metrics.json", result)
+    write_json(study.out / "metrics.json", to_json(result))
     write_text(study.out / "tables.md", markdown(found))
     write_text(study.out / "tables.tex", latex(found))
     page = Page("What synthetic studies are worth")
     page.text(headline(result))
     for view, figures in views.items():
         page.heading(f"{view}: AUROC over the share of real data")
-        page.plot(_curves(figures), f"AUROC of every regime, {view} views")
+        page.plot(_curves(figures, result.held_out), f"AUROC of every regime, {view} views")
     for table in found:
         page.heading(table.title)
         page.text(table.note)
@@ -42,25 +46,25 @@ def run_study(study: DownstreamStudy, progress: Bar) -> dict[str, Any]:
     return result
 
 
-def _curves(figures: dict[str, Any]) -> Any:
+def _curves(figures: ViewFigures, noun: str) -> Any:
     """A line with its interval and a dot per seed for every regime; synthetic alone, which needs no real data,
     across."""
     figure, ((axis,),) = new_figure(7, 4)
-    for number, regime in enumerate(dict.fromkeys(f["regime"] for f in figures["scarcity"])):
-        shown, colour = [f for f in figures["scarcity"] if f["regime"] == regime], f"C{number}"
-        value, low, high = ([f["auroc_macro"][k] for f in shown] for k in ("value", "low", "high"))
+    for number, regime in enumerate(dict.fromkeys(f.regime for f in figures.scarcity)):
+        shown, colour = [f for f in figures.scarcity if f.regime == regime], f"C{number}"
+        value, low, high = ([getattr(f.auroc_macro, k) for f in shown] for k in ("value", "low", "high"))
         if regime == SYNTHETIC:
             axis.axhline(value[0], color=colour, label=regime)
             axis.axhspan(low[0], high[0], color=colour, alpha=0.1)
             continue
-        shares = [f["real_share"] for f in shown]
+        shares = [f.real_share for f in shown]
         axis.plot(shares, value, marker="o", markersize=3, color=colour, label=regime)
         axis.fill_between(shares, low, high, color=colour, alpha=0.15)
-        for share, f in zip(shares, shown, strict=True):
-            axis.plot([share] * len(f["auroc_of_seeds"]), f["auroc_of_seeds"], ".", markersize=2, color=colour)
+        for f in shown:
+            axis.plot([f.real_share] * len(f.auroc_of_seeds), f.auroc_of_seeds, ".", markersize=2, color=colour)
     axis.set_xscale("log")
-    axis.set_xlabel("share of the real training patients")
-    axis.set_ylabel("macro AUROC on real test studies")
+    axis.set_xlabel("share of the training patients that synthetic ones are added to")
+    axis.set_ylabel(f"macro AUROC on {noun} test studies")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     return figure

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.table import Table
+from rich.table import Table as ConsoleTable
 
 from omnicxr.app.console import Bar, console
 from omnicxr.app.evaluation_page import write_page, write_tables
 from omnicxr.data.files import write_json, write_text
-from omnicxr.evaluation import tables
+from omnicxr.domain import Modality
 from omnicxr.evaluation.comparison import compare_evaluations
-from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate, finite
+from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
+from omnicxr.evaluation.layout import Table, markdown, number
+from omnicxr.evaluation.results import Autoencoders, Evaluation
+from omnicxr.evaluation.tables import comparison_table, tables
+from omnicxr.evaluation.typed_json import to_json
 from omnicxr.models.folder import BUNDLED
 
 
@@ -29,14 +32,13 @@ class EvaluateCommand:
     devices: tuple[str, ...] = ("cpu",)
 
 
-def run_evaluation(command: EvaluateCommand, out: Path, progress: Bar) -> dict[str, Any]:
+def run_evaluation(command: EvaluateCommand, out: Path, progress: Bar) -> Evaluation:
     """metrics.json, tables.md, tables.tex and report.html in OUT, the headline table on the console."""
-    model = command.model or BUNDLED
     result = evaluate(
         command.config,
-        model,
+        command.model or BUNDLED,
         command.data,
-        out,
+        out=out,
         generated=command.generated,
         workers=command.workers,
         devices=command.devices,
@@ -44,26 +46,34 @@ def run_evaluation(command: EvaluateCommand, out: Path, progress: Bar) -> dict[s
     )
     write_tables(result, out)
     page = write_page(result, out, command.data)
-    print_table(tables.tables(result)[-1])
-    for part, figures in (result["autoencoders"] or {}).items():
-        shown = (f"{k.replace('_', ' ')} {tables.number(v)}" for k, v in figures.items() if not k.startswith("look"))
-        console.print(f"{part} autoencoder alone: {', '.join(shown)}")
+    print_table(tables(result)[-1])
+    if result.autoencoders:
+        _print_losses(result.autoencoders)
     console.print(f"Open {page}")
     return result
 
 
+def _print_losses(losses: Autoencoders) -> None:
+    """A line for every part."""
+    for view, loss in losses.views.items():
+        console.print(f"{view} autoencoder alone: psnr {number(loss.psnr)}, ssim {number(loss.ssim)}")
+    if report := losses.report:
+        unchanged, sides = number(report.unchanged_share), number(report.sides_kept_share)
+        console.print(f"{Modality.REPORT} autoencoder alone: unchanged {unchanged}, sides kept {sides}")
+
+
 def compare_folders(a: Path, b: Path, out: Path) -> None:
     """OUT/comparison.json and OUT/comparison.md, and the table on the console."""
-    compared = finite(compare_evaluations(a, b))
-    table = tables.comparison_table(compared)
-    write_json(out / "comparison.json", compared)
-    write_text(out / "comparison.md", tables.markdown([table]))
+    compared = compare_evaluations(a, b)
+    table = comparison_table(compared)
+    write_json(out / "comparison.json", to_json(compared))
+    write_text(out / "comparison.md", markdown([table]))
     print_table(table)
 
 
-def print_table(table: tables.Table) -> None:
+def print_table(table: Table) -> None:
     """On the console."""
-    shown = Table(*table.columns, title=table.title, caption=table.note)
+    shown = ConsoleTable(*table.columns, title=table.title, caption=table.note)
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)

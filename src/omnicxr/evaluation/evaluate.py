@@ -7,42 +7,37 @@ again without generating.
 from __future__ import annotations
 
 import csv
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 
 import omnicxr
 from omnicxr.data.dataset import Parts, PreparedDataset
-from omnicxr.data.files import check_writable, sha256, whole_file, write_json
-from omnicxr.domain import Finding, Modality, Task, UserError
-from omnicxr.domain.measures import MEASURES
-from omnicxr.evaluation import comparison
+from omnicxr.data.files import check_writable, claim, sha256, whole_file
+from omnicxr.domain import Modality, Task, UserError
+from omnicxr.evaluation import comparison, sides
 from omnicxr.evaluation.generation import (
-    MADE_BY,
-    FolderGenerations,
     GenerationJob,
     ModelGenerations,
-    TableGenerations,
     generate_with_processes,
     read_generations,
     save_parts,
     task_name,
     touched,
 )
-from omnicxr.evaluation.measures import clinical, metrics, uncertainty
-from omnicxr.evaluation.measures.reconstruction import image_reconstruction, report_reconstruction, through_autoencoder
+from omnicxr.evaluation.measures import metrics, uncertainty
 from omnicxr.evaluation.readers.chexbert import CheXbertLabeler
 from omnicxr.evaluation.readers.extractors import frechet_name
-from omnicxr.evaluation.readers.panel import Classifier, Labeler, Reader, mean_of_views
+from omnicxr.evaluation.readers.panel import Panel, held_out_noun
 from omnicxr.evaluation.readers.radgraph import RadGraphScorer
 from omnicxr.evaluation.readers.xrv import XrvClassifier
-from omnicxr.evaluation.references import NAMES, References
-from omnicxr.evaluation.suite import SUITES, Suite, SuiteSize, measured
+from omnicxr.evaluation.references import NAMES, UNCONDITIONAL, References
+from omnicxr.evaluation.results import About, Evaluation, Share, TaskScores, write_metrics
+from omnicxr.evaluation.suite import SUITES, Suite, SuiteSize
+from omnicxr.evaluation.typed_json import to_json
 from omnicxr.models.component import WEIGHTS
 from omnicxr.models.folder import model_hash, model_provenance
 from omnicxr.models.judge import Judge
@@ -50,9 +45,8 @@ from omnicxr.pipeline import AnyToAnyPipeline
 
 Progress = Callable[[int, int, str], None]
 """(done, total, what is being done)."""
-CLASSIFIERS: dict[str, Callable[[str], Classifier] | None] = {"judge": None, "xrv-densenet121": XrvClassifier}
-LABELERS: dict[str, Callable[[str], Labeler] | None] = {"rules": None, "chexbert": CheXbertLabeler}
-"""Name => maker for a device; None for what every reader has."""
+CLAIMED = ("model_hash", "data_manifest", "split", "studies", "seed", "sampling", "generated")
+"""What decides the generated studies: the fields of `About` that a folder is kept for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,34 +54,41 @@ class EvaluationConfig:
     """What is measured, on the same studies for every task."""
 
     tasks: tuple[Task, ...] = ()
-    """Empty: every task that the studies of the data set allow."""
-    suite: str = "quick"
-    """quick or full (`suite.SUITES`)."""
+    """Tasks like report->frontal,frontal+report->lateral; by default all that the data set's studies allow."""
+    suite: Literal["quick", "full"] = "quick"
+    """How much is measured: quick takes 100 studies; full takes 2000, with more extractors and samples."""
     num: int | None = None
-    """Studies of the split at most; None for the suite's number."""
-    split: str = "test"
-    """`validate` is for choosing settings such as guidance; figures to report come from `test`."""
+    """Studies of the split at most; by default the suite's number."""
+    split: Literal["test", "validate"] = "test"
+    """The split to measure on: validate is for choosing settings such as guidance, test for figures to report."""
     extractors: tuple[str, ...] = ()
-    """Names of feature extractors (`extractors`); empty for the suite's."""
-    classifier: str = "judge"
-    """Who reads the findings of frontal views: a name of CLASSIFIERS."""
-    labeler: str = "rules"
-    """Who reads the findings of reports: a name of LABELERS."""
+    """Feature extractors for the look of pictures; by default the suite's."""
+    classifier: Literal["judge", "xrv-densenet121"] = "judge"
+    """Who reads the findings of frontal views."""
+    labeler: Literal["rules", "chexbert"] = "rules"
+    """Who reads the findings of reports."""
     radgraph: bool = False
-    """Score reports by RadGraph F1 too."""
+    """Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md)."""
+    sides: bool = False
+    """Also generate frontal views from every report of the split with a lesion on one side, and see if it is there."""
+    steps: int | None = None
+    """Sampling steps; by default the model's."""
+    guidance: float | None = None
+    """Guidance scale, 1 for none; by default the model's."""
+    autoguidance: float | None = None
+    """Scale of guidance by the model's guide, 1 for none; by default the model's."""
     seed: int = 0
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of `SamplingConfig` to sample with instead of the model's; None leaves one as it is."""
+    """The same seed gives the same result."""
 
     def __post_init__(self) -> None:
-        for kind, chosen, names in (("classifier", self.classifier, CLASSIFIERS), ("labeler", self.labeler, LABELERS)):
-            if chosen not in names:
-                raise UserError(f"Unknown {kind} '{chosen}': choose from {', '.join(names)}.")
-        if self.suite not in SUITES:
-            raise UserError(f"Unknown suite '{self.suite}': choose from {', '.join(SUITES)}.")
+        hints = get_type_hints(EvaluationConfig)
+        for name in ("suite", "split", "classifier", "labeler"):
+            if getattr(self, name) not in (choices := get_args(hints[name])):
+                raise UserError(f"Unknown {name} '{getattr(self, name)}': choose from {', '.join(choices)}.")
 
     @property
     def size(self) -> SuiteSize:
+        """The suite with what was asked for instead."""
         suite = SUITES[self.suite]
         return replace(suite, studies=self.num or suite.studies, extractors=self.extractors or suite.extractors)
 
@@ -96,13 +97,13 @@ def evaluate(
     config: EvaluationConfig,
     model: Path,
     data: Path,
-    out: Path,
     *,
+    out: Path,
     generated: Path | None = None,
     workers: int = 1,
     devices: tuple[str, ...] = ("cpu",),
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Write OUT/metrics.json and return it; with `generated`, score the studies of that folder and use the model only
     to read them.
 
@@ -112,250 +113,210 @@ def evaluate(
     """
     if workers < 1:
         raise UserError(f"{workers} workers cannot generate: use at least 1.")
-    device = devices[0]
-    test, training = PreparedDataset(data, config.split), PreparedDataset(data, "train")
-    source = None if generated is None else read_generations(generated, test)
-    config = replace(
-        config, tasks=source.tasks if source else config.tasks or Task.among(test.common_parts(2 * metrics.MIN_CASES))
-    )
-    modalities = touched(config.tasks)
-    rows = (source.rows if source else test.having(*modalities))[: config.size.studies]
-    if len(rows) < 2 * metrics.MIN_CASES:
-        raise UserError(
-            f"Only {len(rows)} {config.split} studies in {data} have {' and '.join(modalities)}: at least"
-            f" {2 * metrics.MIN_CASES} are needed."
-        )
-    pipe = AnyToAnyPipeline.from_pretrained(model, device=device)
-    pipe.sampling = pipe.sampling.changed(**config.sampling)
-    if test.image_size != pipe.image_size:
-        raise UserError(
-            f"{data} has pictures of {test.image_size} px, the model works at {pipe.image_size}: prepare it again."
-        )
-    if not (model / "judge").is_dir():
-        raise UserError(f"{model} has no judge to measure with: run `omnicxr train judge` in its run folder.")
-    classifier, labeler = CLASSIFIERS[config.classifier], LABELERS[config.labeler]
-    judge = Judge.load(model / "judge").to(device)
-    reader = Reader(
-        pipe,
-        judge,
-        PreparedDataset(data, "validate"),
-        modalities,
-        frontal_classifier=classifier(device) if classifier else None,
-        labeler=labeler(device) if labeler else None,
-    )
-    suite = Suite(
-        reader, test, rows, modalities, training, config.size, device, RadGraphScorer() if config.radgraph else None
-    )
-    check_writable(out)
-    about = _about(config, pipe, model, test, rows, generated)
-    _claim(about, out)
-    evaluation = Evaluation(config, suite, out, rows, test, source, progress)
-    if source is None and workers > 1:
-        evaluation.generate_with_processes(model, workers, devices)
-    return evaluation.run(about)
+    run = EvaluationRun(config, model, data, out=out, generated=generated, device=devices[0], progress=progress)
+    if run.source is None and workers > 1:
+        run.generate_with_processes(workers, devices)
+    return run.run()
 
 
-class Evaluation:
+class EvaluationRun:
     """The steps of one evaluation, in order."""
 
     def __init__(
         self,
         config: EvaluationConfig,
-        suite: Suite,
+        model: Path,
+        data: Path,
+        *,
         out: Path,
-        rows: np.ndarray,
-        test: PreparedDataset,
-        source: FolderGenerations | TableGenerations | None,
+        generated: Path | None,
+        device: str,
         progress: Progress | None,
     ) -> None:
-        self.config, self.suite, self.out, self.rows, self.test, self.source = config, suite, out, rows, test, source
-        self.progress = progress or (lambda done, total, what: None)
-        self.done, self.total = 0, 2 * len(config.tasks) + 2
-        self.model = ModelGenerations(suite.reader.pipe, suite.real, out / "generated", seed=config.seed)
-
-    def run(self, about: dict[str, Any]) -> dict[str, Any]:
-        """Generate everything, then score everything."""
-        outputs = {task: self._generate(task) for task in self.config.tasks}
-        self._report("real studies")
-        result: dict[str, Any] = {
-            "about": about,
-            "real": self._real(),
-            "floor": self._floor(),
-            "autoencoders": self._autoencoders() if self.source is None else None,
-            "tasks": {},
-            "references": {},
-        }
-        for task, made in outputs.items():
-            self._report(f"scoring {task}")
-            result["tasks"][str(task)] = self._score(task, made)
-        self._report("reference predictors")
-        result["references"] = self._references(outputs)
-        result = finite(result)
-        write_json(self.out / "metrics.json", result)
-        self._report("done")
-        return result
-
-    def generate_with_processes(self, model: Path, workers: int, devices: tuple[str, ...]) -> None:
-        """What `run` would generate, task by task; it finds them done."""
-        left = [task for task in self.config.tasks if not self.model.path(task).exists()]
-        job = GenerationJob(
-            model,
-            self.suite.reader.pipe.sampling,
-            self.test.root,
-            self.config.split,
+        """Load everything and claim OUT; nothing is generated yet."""
+        self.model, self.out = model, out
+        self.test = PreparedDataset(data, config.split)
+        self.source = None if generated is None else read_generations(generated, self.test)
+        self.config = replace(config, tasks=self.source.tasks if self.source else config.tasks or self._every_task())
+        self.modalities = touched(self.config.tasks)
+        self.rows = self._rows()
+        if config.sides:
+            sides.one_sided(self.test)
+        self.suite = Suite(
+            self._panel(device),
+            self.test,
             self.rows,
-            self.suite.modalities,
-            self.model.folder,
-            self.config.seed,
-            self._prompts,
-            self.config.size.samples,
+            modalities=self.modalities,
+            training=PreparedDataset(data, "train"),
+            size=config.size,
+            device=device,
+            radgraph=RadGraphScorer() if config.radgraph else None,
+        )
+        check_writable(out)
+        self.about = self._about(generated)
+        claimed = {name: to_json(getattr(self.about, name)) for name in CLAIMED}
+        claim(out / "generated" / "settings.json", claimed, what="an evaluation")
+        self.generations = ModelGenerations(
+            self.pipe, self.suite.held_out, out / "generated", seed=config.seed, tasks=self.config.tasks
+        )
+        self.progress = progress or (lambda done, total, what: None)
+        self.done, self.total = 0, 2 * len(self.config.tasks) + 2 + config.sides
+
+    def _every_task(self) -> tuple[Task, ...]:
+        return Task.among(self.test.common_parts(2 * metrics.MIN_CASES))
+
+    def _rows(self) -> np.ndarray:
+        """The studies that every task is measured on."""
+        rows = self.source.rows if self.source else self.test.having(*self.modalities)
+        rows = rows[: self.config.size.studies]
+        if len(rows) < 2 * metrics.MIN_CASES:
+            raise UserError(
+                f"Only {len(rows)} {self.test.split} studies in {self.test.root} have {' and '.join(self.modalities)}:"
+                f" at least {2 * metrics.MIN_CASES} are needed."
+            )
+        return rows
+
+    def _panel(self, device: str) -> Panel:
+        """The model's judge and prompt encoders, and whoever else reads."""
+        config, root = self.config, self.test.root
+        self.pipe = AnyToAnyPipeline.from_pretrained(self.model, device=device)
+        self.pipe.sampling = self.pipe.sampling.changed(
+            num_inference_steps=config.steps, guidance_scale=config.guidance, autoguidance_scale=config.autoguidance
+        )
+        if self.test.image_size != self.pipe.image_size:
+            raise UserError(
+                f"{root} has pictures of {self.test.image_size} px, the model works at {self.pipe.image_size}: prepare"
+                " it again."
+            )
+        if not (self.model / "judge").is_dir():
+            raise UserError(f"{self.model} has no judge to measure with: run `omnicxr train judge` in its run folder.")
+        return Panel(
+            self.pipe,
+            Judge.load(self.model / "judge").to(device),
+            PreparedDataset(root, "validate"),
+            modalities=self.modalities,
+            frontal_classifier=XrvClassifier(device) if config.classifier == "xrv-densenet121" else None,
+            labeler=CheXbertLabeler(device) if config.labeler == "chexbert" else None,
+        )
+
+    def _about(self, generated: Path | None) -> About:
+        """What every result must carry."""
+        config, own = self.config, generated is None
+        return About(
+            version=omnicxr.__version__,
+            suite=config.suite,
+            data_manifest=self.test.manifest_hash,
+            split=self.test.split,
+            studies=len(self.rows),
+            held_out=held_out_noun(self.test, self.rows),
+            model_hash=model_hash(self.model),
+            preset=model_provenance(self.model).get("preset"),
+            seed=config.seed if own else None,
+            sampling=self.pipe.sampling if own else None,
+            generated=None if own else str(generated),
+            judge_hash=sha256(self.model / "judge" / WEIGHTS),
+            frontal_classifier=config.classifier,
+            labeler=config.labeler,
+            extractors={name: frechet_name(name) for name in config.size.extractors},
+            interval=f"95 %, {uncertainty.RESAMPLES} bootstrap resamples over patients",
+        )
+
+    def generate_with_processes(self, workers: int, devices: tuple[str, ...]) -> None:
+        """What `run` would generate, task by task; it finds them done."""
+        wholes = [task for task in self.config.tasks if task not in self.generations.wholes]
+        job = GenerationJob(
+            model=self.model,
+            sampling=self.pipe.sampling,
+            data=self.test.root,
+            split=self.config.split,
+            rows=self.rows,
+            modalities=self.modalities,
+            folder=self.generations.folder,
+            seed=self.config.seed,
+            prompts=self._prompts,
+            samples=self.config.size.samples,
         )
         self.progress(0, self.total, f"generating with {workers} workers")
-        for task in generate_with_processes(job, left, workers, devices):
+        left = [task for task in wholes if not self.generations.path(task).exists()]
+        for task in generate_with_processes(job, left, workers=workers, devices=devices):
             self._report(f"generated {task}")
         self.done = 0
+
+    def run(self) -> Evaluation:
+        """Generate everything, then score everything."""
+        outputs = {task: self._generate(task) for task in self.config.tasks}
+        self._report("held-out studies")
+        result = Evaluation(
+            about=self.about,
+            held_out=self.suite.score(Task((), self.modalities), self.suite.held_out, self.suite.readings),
+            held_out_both_views=self.suite.both_views(),
+            floor={view: self.suite.floor(view) for view in self.suite.views},
+            autoencoders=self.suite.autoencoders() if self.source is None else None,
+            tasks={task: self._score(task, parts) for task, parts in outputs.items()},
+            references=self._references(outputs),
+            sides=self._sides() if self.config.sides else None,
+        )
+        self._report("done")
+        return write_metrics(result, self.out)
 
     def _report(self, what: str) -> None:
         self.progress(self.done, self.total, what)
         self.done += 1
 
-    def _generate(self, task: Task) -> Parts:
-        self._report(f"generating {task}")
-        if self.source is not None:
-            made = self.source.task(task, self.rows)
-            save_parts(self.model.path(task), made)
-            return made
-        return self.model.everything(task, self._prompts, self.config.size.samples)
-
     @property
     def _prompts(self) -> int:
         return min(self.config.size.prompts, len(self.rows))
 
-    def _score(self, task: Task, made: Parts) -> dict[str, Any]:
-        suite = self.suite
-        readings = suite.reader.read_all(made)
-        comparison.save_readings(
-            comparison.path_of(self.out, task), readings, suite, [self._study_id(i) for i in self.rows]
-        )
-        if Modality.REPORT in task.generate:
-            self._write_reports(task, made[Modality.REPORT])
-        out = suite.score(task, made, readings)
-        for m in task.generate:
-            out[m]["privacy"] = suite.privacy(m, made[m])
-            if m.is_image:
-                out[m]["look"] = suite.look(m, made[m])
-        if self.source is None and any(m.is_image for m in task.generate):
-            samples = self.model.samples(task, self._prompts, self.config.size.samples)
-            for m, variety in suite.variety(samples, self.config.size.samples).items():
-                out[m]["variety"] = variety
-        return out
+    def _generate(self, task: Task) -> Parts:
+        self._report(f"generating {task}")
+        if self.source is None:
+            return self.generations.everything(task, prompts=self._prompts, each=self.config.size.samples)
+        parts = self.source.task(task, self.rows)
+        save_parts(self.generations.path(task), parts)
+        return parts
+
+    def _score(self, task: Task, parts: Parts) -> TaskScores:
+        self._report(f"scoring {task}")
+        suite, readings = self.suite, self.suite.panel.read_all(parts)
+        comparison.save_readings(comparison.path_of(self.out, task), readings, suite)
+        scores = suite.score(task, parts, readings)
+        report = scores.report
+        if report is not None:
+            self._write_reports(task, parts[Modality.REPORT])
+            report = replace(report, privacy=suite.text_copies(parts[Modality.REPORT]))
+        views = {
+            view: replace(figures, look=suite.look(view, parts[view]), privacy=suite.picture_copies(view, parts[view]))
+            for view, figures in scores.views.items()
+        }
+        if views and self.source is None:
+            each = suite.size.samples
+            samples = self.generations.samples(task, prompts=self._prompts, each=each)
+            views = {m: replace(v, variety=suite.variety(m, samples[m], each=each)) for m, v in views.items()}
+        part_of = self.generations.wholes.get(task) if self.source is None else None
+        return replace(scores, views=views, report=report, part_of=part_of)
 
     def _write_reports(self, task: Task, reports: list[str]) -> None:
         """OUT/reports/TASK.csv, for measures of other projects."""
-        with (
-            whole_file(self.out / "reports" / f"{task_name(task)}.csv") as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
+        path = self.out / "reports" / f"{task_name(task)}.csv"
+        with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("study_id", "reference", "generated"))
-            ids = [self._study_id(i) for i in self.rows]
-            writer.writerows(zip(ids, self.suite.real[Modality.REPORT], reports, strict=True))
+            writer.writerows(zip(self.suite.study_ids, self.suite.held_out[Modality.REPORT], reports, strict=True))
 
-    def _study_id(self, row: int) -> str:
-        return self.test.table.column("study_id")[int(row)].as_py()
-
-    def _real(self) -> dict[str, Any]:
-        """What the readers make of the real studies: the bound for everything."""
-        suite = self.suite
-        out = suite.score(Task((), suite.modalities), suite.real, suite.readings)
-        if (thresholds := suite.reader.both_views) is not None:
-            both = mean_of_views({m: r.scores for m, r in suite.readings.items()}) > thresholds
-            out["judge_from_both_views"] = clinical.finding_scores(suite.labels, both, suite.patients)
-        return out
-
-    @property
-    def _views(self) -> list[Modality]:
-        return [m for m in self.suite.modalities if m.is_image]
-
-    def _floor(self) -> dict[str, Any]:
-        return {
-            m: {name: measured(lambda n=name, v=m: self.suite.floor(n, v)) for name in self.suite.extractors}
-            for m in self._views
-        }
-
-    def _autoencoders(self) -> dict[str, Any]:
-        """What they lose, and how real the pictures look that went through them alone: the bound on everything
-        generated."""
-        pipe, real, patients = self.suite.reader.pipe, self.suite.real, self.suite.patients
-        out: dict[str, Any] = {}
-        for m in self._views:
-            mean, whole = (through_autoencoder(pipe.image_autoencoder, real[m], r) for r in (None, pipe.refiner))
-            look = {"look": self.suite.look(m, whole), "look_without_refiner": self.suite.look(m, mean)}
-            out[m] = {**image_reconstruction(real[m], mean, patients), **look}
-        if Modality.REPORT in real:
-            out[Modality.REPORT] = report_reconstruction(
-                pipe.report_autoencoder, pipe.tokenizer, real[Modality.REPORT], patients
-            )
-        return out
-
-    def _references(self, outputs: dict[Task, Parts]) -> dict[str, Any]:
+    def _references(self, outputs: dict[Task, Parts]) -> dict[str, dict[Task, TaskScores]]:
         """The same findings, text and agreement for predictors that need no generative model."""
+        self._report("reference predictors")
         suite = self.suite
-        references = References(suite.real, suite.training, suite.reader.embed)
-        made: dict[str, dict[Task, Parts]] = {name: {t: references.predict(name, t) for t in outputs} for name in NAMES}
+        references = References(suite.held_out, suite.training, suite.panel.embed)
+        found = {name: {task: references.predict(name, task) for task in outputs} for name in NAMES}
         if (whole := outputs.get(Task((), suite.modalities))) is not None:
-            made["unconditional"] = {t: {m: whole[m] for m in t.generate} for t in outputs}
+            found[UNCONDITIONAL] = {task: {m: whole[m] for m in task.generate} for task in outputs}
         return {
-            name: {str(t): suite.score(t, p, suite.reader.read_all(p), slow=False) for t, p in by_task.items()}
-            for name, by_task in made.items()
+            name: {t: suite.score(t, parts, suite.panel.read_all(parts), slow=False) for t, parts in by_task.items()}
+            for name, by_task in found.items()
         }
 
-
-def _about(
-    config: EvaluationConfig,
-    pipe: AnyToAnyPipeline,
-    model: Path,
-    test: PreparedDataset,
-    rows: np.ndarray,
-    generated: Path | None,
-) -> dict[str, Any]:
-    """What every result must carry."""
-    made_by = {"seed": config.seed, **asdict(pipe.sampling), "preset": model_provenance(model).get("preset")}
-    return {
-        "version": omnicxr.__version__,
-        "suite": config.suite,
-        "data_manifest": test.manifest_hash,
-        "split": test.split,
-        "studies": len(rows),
-        "model_hash": model_hash(model),
-        "scored_by": "judge of the model folder",
-        "judge_hash": sha256(model / "judge" / WEIGHTS),
-        "frontal_classifier": config.classifier,
-        "labeler": config.labeler,
-        **(made_by if generated is None else {"generated": str(generated)}),
-        "extractors": {name: frechet_name(name) for name in config.size.extractors},
-        "findings": list(Finding),
-        "measures": list(MEASURES),
-        "interval": f"95 %, {uncertainty.RESAMPLES} bootstrap resamples over patients",
-    }
-
-
-def _claim(about: dict[str, Any], out: Path) -> None:
-    """Say in OUT whose results these are; raises UserError where it holds those of other settings."""
-    path = out / "generated" / "settings.json"
-    keys = ("model_hash", "data_manifest", "split", "studies", *MADE_BY, "generated")
-    wanted = json.loads(json.dumps({k: about.get(k) for k in keys}))
-    if path.exists() and json.loads(path.read_text()) != wanted:
-        raise UserError(f"{out} holds an evaluation with other settings: choose another folder.")
-    write_json(path, wanted)
-
-
-def finite(value: Any) -> Any:
-    """NaN => None, numbers rounded to 4 decimals, for JSON."""
-    if isinstance(value, dict):
-        return {str(k): finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    if isinstance(value, float | np.floating):
-        return round(float(value), 4) if math.isfinite(value) else None
-    return value
+    def _sides(self) -> dict[str, Share]:
+        self._report("sides")
+        folder = self.generations.folder / "sides"
+        return sides.sides_shown(self.suite.panel, self.test, folder, seed=self.config.seed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,16 @@ from omnicxr.data.exchange import TABLE, read_chexgenbench
 from omnicxr.data.files import whole_file
 from omnicxr.data.images import load_image
 from omnicxr.data.processes import end_with_parent, worker_pool
+from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import SamplingConfig
-from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
+from omnicxr.pipeline import AnyToAnyPipeline
 
-CHUNK = 16
-MADE_BY = ("seed", *(field.name for field in fields(SamplingConfig)))
-"""Settings that decide what a model generates, as `about` in metrics.json names them."""
+CHUNK = 64
+"""Studies that are handed to the pipeline at once; how many go through a network together is its own choice."""
+TURNS = (Modality.REPORT, Modality.FRONTAL, Modality.LATERAL)
+"""The order in which the pipeline generates the parts of a study."""
 EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
-Progress = Callable[[int, int], None]
 SUFFIX = {
     Modality.FRONTAL: ("png", "jpg", "jpeg", "dcm"),
     Modality.LATERAL: ("png", "jpg", "jpeg", "dcm"),
@@ -61,63 +62,83 @@ def load_parts(path: Path) -> Parts:
         return {m: saved[m] if m.is_image else saved[m].tolist() for m in Modality if m in saved}
 
 
+def whole_of(task: Task, tasks: Iterable[Task]) -> Task | None:
+    """The largest of `tasks` whose first turns are this task: the same parts given, more generated, these first."""
+
+    def in_turn(t: Task) -> list[Modality]:
+        return [m for m in TURNS if m in t.generate]
+
+    first = in_turn(task)
+    longer = [t for t in tasks if t.given == task.given and len(t.generate) > len(first)]
+    return max((t for t in longer if in_turn(t)[: len(first)] == first), key=lambda t: len(t.generate), default=None)
+
+
 class ModelGenerations:
     """Generates with a model, one random generator per study, and keeps every task under `folder`, so that a second run
-    only reads."""
+    only reads.
 
-    def __init__(self, pipe: AnyToAnyPipeline, real: Parts, folder: Path, *, seed: int) -> None:
-        self.pipe, self.real, self.folder, self.seed = pipe, real, folder, seed
+    What is the beginning of another of `tasks` is not generated twice: turns draw from a study's generator one after
+    the other, so it is the same.
+    """
+
+    def __init__(
+        self, pipe: AnyToAnyPipeline, held_out: Parts, folder: Path, *, seed: int, tasks: Iterable[Task] = ()
+    ) -> None:
+        self.pipe, self.held_out, self.folder, self.seed = pipe, held_out, folder, seed
+        in_turn = getattr(pipe, "in_turn", True)
+        self.wholes = {t: whole for t in tasks if in_turn and (whole := whole_of(t, tasks))}
+        """Task => the task that it is the beginning of."""
 
     def path(self, task: Task) -> Path:
         """Where the outputs of a task are kept."""
         return self.folder / f"{task_name(task)}.npz"
 
-    def task(self, task: Task, progress: Progress | None = None) -> Parts:
-        """One output for each study."""
-        path = self.path(task)
-        if not path.exists():
-            save_parts(path, self._run(task, self.real, 1, self.seed, progress))
-        return load_parts(path)
+    def task(self, task: Task) -> Parts:
+        """One output for each study: study i is that of `pipe(..., seed=seed)`."""
+        count = len(next(iter(self.held_out.values())))
+        seeds = [derived_seed(self.seed, i) for i in range(count)]
+        return self._kept(task, self.path, rows=np.arange(count), seeds=seeds)
 
-    def everything(self, task: Task, prompts: int, each: int) -> Parts:
+    def samples(self, task: Task, *, prompts: int, each: int) -> Parts:
+        """Several outputs for each of the first studies: [prompts * each, ...], those of a study after each other."""
+        seeds = [derived_seed(self.seed, i, sample) for i in range(prompts) for sample in range(1, each + 1)]
+        return self._kept(
+            task,
+            lambda t: self.folder / "samples" / self.path(t).name,
+            rows=np.arange(prompts).repeat(each),
+            seeds=seeds,
+        )
+
+    def everything(self, task: Task, *, prompts: int, each: int) -> Parts:
         """`task`, after `samples` where the task generates views: both are there then."""
         if any(m.is_image for m in task.generate):
-            self.samples(task, prompts, each)
+            self.samples(task, prompts=prompts, each=each)
         return self.task(task)
 
-    def samples(self, task: Task, prompts: int, each: int) -> Parts:
-        """Several outputs for each of the first studies: [prompts * each, ...], those of a study after each other."""
-        path = self.folder / "samples" / f"{task_name(task)}.npz"
-        if not path.exists():
-            chosen = take(self.real, np.arange(prompts))
-            save_parts(path, self._run(task, chosen, each, self.seed + 1, None))
-        return load_parts(path)
+    def _kept(self, task: Task, path: Callable[[Task], Path], *, rows: np.ndarray, seeds: list[int]) -> Parts:
+        """Read, or taken from the task that it is the beginning of, or generated."""
+        if not path(task).exists():
+            whole = self.wholes.get(task)
+            parts = self._kept(whole, path, rows=rows, seeds=seeds) if whole else self._run(task, rows, seeds)
+            save_parts(path(task), {m: parts[m] for m in task.generate})
+        return load_parts(path(task))
 
-    def _run(self, task: Task, real: Parts, each: int, seed: int, progress: Progress | None) -> Parts:
-        studies = len(next(iter(real.values())))
+    def _run(self, task: Task, rows: np.ndarray, seeds: list[int]) -> Parts:
+        """An output for each of `rows` of the studies, each from its own seed."""
         outputs: Parts = {m: [] for m in task.generate}
-        for start in range(0, studies, CHUNK):
-            chosen = range(start, min(start + CHUNK, studies))
-            given: dict[str, Any] = {str(m): [real[m][i] for i in chosen] for m in task.given}
-            generators = [
-                torch.Generator().manual_seed(seed * 1_000_003 + i)
-                for i in range(chosen.start * each, chosen.stop * each)
-            ]
-            part: StudyOutput = self.pipe(
-                **given,
-                generate=task.generate,
-                num=each if given else len(generators),
-                generator=generators,
-                batch_size=CHUNK,
-            )
+        for start in range(0, len(rows), CHUNK):
+            chosen = slice(start, start + CHUNK)
+            rngs = [torch.Generator().manual_seed(s) for s in seeds[chosen]]
+            parts = take({m: self.held_out[m] for m in task.given}, rows[chosen])
+            given: dict[str, Any] = {str(m): list(part) for m, part in parts.items()}
+            num = 1 if given else len(rngs)
+            generated = self.pipe(**given, generate=task.generate, num=num, generator=rngs)
             for m in task.generate:
-                outputs[m] += [np.asarray(v) if m.is_image else v for v in getattr(part, m)]
-            if progress:
-                progress(chosen.stop, studies)
+                outputs[m] += [np.asarray(v) if m.is_image else v for v in getattr(generated, m)]
         return {m: np.stack(v) if m.is_image else v for m, v in outputs.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GenerationJob:
     """All that a worker process must know to generate tasks of one evaluation."""
 
@@ -136,30 +157,29 @@ class GenerationJob:
         """Model and studies, loaded."""
         pipe = AnyToAnyPipeline.from_pretrained(self.model, device=device)
         pipe.sampling = self.sampling
-        return ModelGenerations(
-            pipe, PreparedDataset(self.data, self.split).parts(self.rows, self.modalities), self.folder, seed=self.seed
-        )
+        held_out = PreparedDataset(self.data, self.split).parts(self.rows, self.modalities)
+        return ModelGenerations(pipe, held_out, self.folder, seed=self.seed)
 
 
-_worker: tuple[ModelGenerations, int, int] | None = None
+_worker: tuple[ModelGenerations, GenerationJob] | None = None
 
 
 def _set_up(job: GenerationJob, devices: Any) -> None:
     global _worker
     end_with_parent()
     torch.set_num_threads(1)
-    _worker = job.generations(devices.get()), job.prompts, job.samples
+    _worker = job.generations(devices.get()), job
 
 
 def _generate(task: Task) -> Task:
     assert _worker is not None
-    generations, prompts, samples = _worker
-    generations.everything(task, prompts, samples)
+    generations, job = _worker
+    generations.everything(task, prompts=job.prompts, each=job.samples)
     return task
 
 
 def generate_with_processes(
-    job: GenerationJob, tasks: Sequence[Task], workers: int, devices: tuple[str, ...]
+    job: GenerationJob, tasks: Sequence[Task], *, workers: int, devices: tuple[str, ...]
 ) -> Iterator[Task]:
     """Tasks generated by worker processes, each on the next device, in the order in which they are done; one thread
     each on a CPU.
@@ -179,7 +199,7 @@ def generate_with_processes(
 
 
 class FolderGenerations:
-    """Reads what another system generated: one folder per task, one per study within. Every task must hold the same
+    """What another system generated: one folder per task, one per study within. Every task must hold the same
     studies."""
 
     def __init__(self, folder: Path, data: PreparedDataset) -> None:
@@ -204,10 +224,10 @@ class FolderGenerations:
                 )
         self.rows = np.array(sorted(self.study_ids[s] for s in found[0]))
 
-    def task(self, task: Task, rows: np.ndarray, progress: Progress | None = None) -> Parts:
+    def task(self, task: Task, rows: np.ndarray) -> Parts:
         """One output for each study of `rows`. Raises UserError for a file that is missing or cannot be read."""
         outputs: Parts = {m: [] for m in task.generate}
-        for done, row in enumerate(rows):
+        for row in rows:
             study = self.folder / task_name(task) / self.data.table.column("study_id")[int(row)].as_py()
             for m in task.generate:
                 path = _one_of(study, m)
@@ -216,8 +236,6 @@ class FolderGenerations:
                     if m.is_image
                     else path.read_text(encoding="utf-8").strip()
                 )
-            if progress:
-                progress(done + 1, len(rows))
         return {m: np.stack(v) if m.is_image else v for m, v in outputs.items()}
 
     def _studies(self, folder: Path) -> set[str]:
@@ -231,7 +249,7 @@ class FolderGenerations:
 
 
 class TableGenerations:
-    """Reads a CheXGenBench table: frontal views made from reports."""
+    """A CheXGenBench table: frontal views generated from reports."""
 
     tasks = (Task.parse("report->frontal"),)
 
@@ -243,13 +261,13 @@ class TableGenerations:
         )
         self.rows = rows[order]
 
-    def task(self, task: Task, rows: np.ndarray, progress: Progress | None = None) -> Parts:
+    def task(self, task: Task, rows: np.ndarray) -> Parts:
         """The pictures of some of `rows`."""
         return {Modality.FRONTAL: self.pictures[np.searchsorted(self.rows, rows)]}
 
 
 def read_generations(folder: Path, data: PreparedDataset) -> FolderGenerations | TableGenerations:
-    """The right reader for a folder of generated studies."""
+    """The studies of a folder, whichever of the two layouts it has. Raises UserError for a folder that is not there."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder that holds the generated studies.")
     return (TableGenerations if (folder / TABLE).is_file() else FolderGenerations)(folder, data)

@@ -4,21 +4,39 @@ reason, not left out."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
-from omnicxr.evaluation.measures import clinical, consistency, diversity, metrics, text
-from omnicxr.evaluation.measures.fidelity import MIN_SAMPLES, frechet_distance, kernel_distance, manifold, mean_distance
+from omnicxr.evaluation.measures import clinical, consistency, diversity, metrics, reconstruction, text
+from omnicxr.evaluation.measures.fidelity import MIN_SAMPLES, distances, frechet_distance
 from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
 from omnicxr.evaluation.measures.uncertainty import mean_estimate
 from omnicxr.evaluation.readers.extractors import Extractor, load_extractor
-from omnicxr.evaluation.readers.panel import Reader, Reading, truth_of
+from omnicxr.evaluation.readers.panel import Panel, Reading, mean_of_views, truth_of
 from omnicxr.evaluation.readers.radgraph import LEVELS, RadGraphScorer
+from omnicxr.evaluation.results import (
+    Autoencoders,
+    Distances,
+    Fidelity,
+    FindingDistance,
+    FindingScores,
+    PictureCopies,
+    PictureLoss,
+    Refused,
+    ReportLoss,
+    ReportScores,
+    TaskScores,
+    TextCopies,
+    Variety,
+    ViewScores,
+)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +44,7 @@ class SuiteSize:
     """How much is measured."""
 
     studies: int
-    """Test studies at most."""
+    """Held-out studies at most."""
     extractors: tuple[str, ...]
     training: int
     """Training studies that generated ones are compared with for copies, at most."""
@@ -43,207 +61,194 @@ SUITES = {
 }
 
 
-def measured(figure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The figures, or {"refused": reason} where the metric refuses its input."""
+def measured(figure: Callable[[], T]) -> T | Refused:
+    """The figure, or the reason where the metric refuses its input."""
     try:
         return figure()
     except UserError as error:
-        return {"refused": str(error)}
+        return Refused(str(error))
 
 
 class Suite:
-    """Scores studies against the real ones of the same rows."""
+    """Scores studies against the held-out ones of the same rows."""
 
     def __init__(
         self,
-        reader: Reader,
+        panel: Panel,
         test: PreparedDataset,
         rows: np.ndarray,
+        *,
         modalities: tuple[Modality, ...],
         training: PreparedDataset,
         size: SuiteSize,
-        device: str,
+        device: str = "cpu",
         radgraph: RadGraphScorer | None = None,
     ) -> None:
-        """`rows`: test studies, which have all of `modalities`; nothing else of them is looked at."""
-        self.modalities = modalities
-        self.reader, self.size, self.training, self.radgraph = reader, size, training, radgraph
-        self.real = test.parts(rows, modalities)
-        self.readings = reader.read_all(self.real)
+        """`rows`: held-out studies, which have all of `modalities`; nothing else of them is looked at."""
+        self.panel, self.test, self.rows, self.modalities = panel, test, rows, modalities
+        self.training, self.size, self.radgraph = training, size, radgraph
+        self.held_out = test.parts(rows, modalities)
+        self.readings = panel.read_all(self.held_out)
         self.labels = test.labels[rows] == 1
         self.patients = test.patients[rows]
+        self.study_ids = test.table.column("study_id").take(rows).to_pylist()
         self.truth = truth_of(test, rows)
         self.extractors = {name: self._extractor(name, device) for name in size.extractors}
-        self._real_features: dict[tuple[str, Modality], tuple[np.ndarray, np.ndarray]] = {}
-        self._floors: dict[tuple[str, Modality], dict[str, Any]] = {}
-        self.others = self._other_studies(test, rows)
-        """As many real studies again, for the real-versus-real floor."""
+        self.views = [m for m in modalities if m.is_image]
+        self._features: dict[tuple[str, Modality], tuple[np.ndarray, np.ndarray]] = {}
+        self._floors: dict[tuple[str, Modality], Distances] = {}
 
     def _extractor(self, name: str, device: str) -> Extractor:
-        own: dict[str, Extractor] = {"prompts": self.reader.embed, "judge": self.reader.judge_features}
+        own: dict[str, Extractor] = {"prompts": self.panel.embed, "judge": self.panel.judge_features}
         return own.get(name) or load_extractor(name, device)
 
-    def _other_studies(self, test: PreparedDataset, rows: np.ndarray) -> tuple[Parts, np.ndarray]:
-        left = np.setdiff1d(test.having(*self.modalities), rows)[: len(rows)]
-        more = self.training.having(*self.modalities)[: len(rows) - len(left)]
-        sources = [(d, r) for d, r in ((test, left), (self.training, more)) if len(r)]
-        parts = [d.parts(r, self.modalities) for d, r in sources]
-        joined = (
-            {
-                m: np.concatenate([p[m] for p in parts]) if m.is_image else [t for p in parts for t in p[m]]
-                for m in parts[0]
-            }
-            if parts
-            else {}
-        )
-        return joined, np.concatenate([d.labels[r] == 1 for d, r in sources]) if sources else np.zeros(
-            (0, len(Finding)), bool
-        )
+    @cached_property
+    def others(self) -> list[tuple[PreparedDataset, np.ndarray]]:
+        """As many other studies, for the floor: the rest of the held-out ones, then training studies."""
+        left = np.setdiff1d(self.test.having(*self.modalities), self.rows)[: len(self.rows)]
+        more = self.training.having(*self.modalities)[: len(self.rows) - len(left)]
+        return [(data, rows) for data, rows in ((self.test, left), (self.training, more)) if len(rows)]
 
     @cached_property
     def training_rows(self) -> np.ndarray:
+        """Those that generated studies are compared with for copies."""
         return self.training.having(*self.modalities)[: self.size.training]
 
     @cached_property
     def training_copies(self) -> dict[Modality, np.ndarray]:
         """Copy embeddings of the training pictures."""
-        return {m: _copy_embeddings(self.training, self.training_rows, m) for m in self.modalities if m.is_image}
+        return {view: _copy_embeddings(self.training, self.training_rows, view) for view in self.views}
 
     @cached_property
     def training_reports(self) -> list[str]:
+        """Those that generated reports are compared with for copies."""
         return [self.training.reports[i] for i in self.training_rows]
 
-    def score(self, task: Task, made: Parts, readings: dict[Modality, Reading], *, slow: bool = True) -> dict[str, Any]:
-        """Findings, truth, text, and agreement of the parts with each other and with those given, which are real;
-        `slow`: METEOR and RadGraph too."""
-        out: dict[str, Any] = {}
-        for m in task.generate:
-            if m.is_image:
-                out[m] = clinical.image_findings(readings[m], self.labels, self.patients)
-            else:
-                out[m] = self._report(made[m], readings[m], slow)
-            if self.truth is not None:
-                out[m]["truth"] = clinical.truth_errors(readings[m].measures, self.truth, self.patients)
+    def score(
+        self, task: Task, generated: Parts, readings: dict[Modality, Reading], *, slow: bool = True
+    ) -> TaskScores:
+        """Findings, truth, text, and agreement of the parts with each other and with those given; `slow`: METEOR and
+        RadGraph too. Look, variety and copies are left to their own methods."""
+        views = {m: self._view(readings[m]) for m in task.generate if m.is_image}
+        report = None
+        if Modality.REPORT in task.generate:
+            report = self._report(generated[Modality.REPORT], readings[Modality.REPORT], slow=slow)
         whole = {**{m: self.readings[m] for m in task.given}, **{m: readings[m] for m in task.generate}}
-        out["consistency"] = consistency.study_agreement(whole, self.patients, task.given)
-        return out
+        return TaskScores(views, report, consistency.study_agreement(whole, self.patients, task.given))
 
-    def _report(self, reports: list[str], reading: Reading, slow: bool) -> dict[str, Any]:
-        real = self.real[Modality.REPORT]
-        scores = self.radgraph(reports, real) if self.radgraph and slow else None
-        return {
-            **clinical.report_findings(reading, self.labels, self.patients),
-            "text": measured(lambda: dict(text.text_scores(reports, real, meteor=slow))),
-            "radgraph": None
-            if scores is None
-            else {k: mean_estimate(scores[:, i], self.patients).json() for i, k in enumerate(LEVELS)},
-            "distinct_share": metrics.distinct_share(reports),
-            "lengths": text.lengths(reports),
-        }
+    def _truth(self, reading: Reading) -> Any:
+        return None if self.truth is None else clinical.truth_errors(reading.measures, self.truth, self.patients)
 
-    def look(self, view: Modality, pictures: np.ndarray) -> dict[str, Any]:
-        """How real and how varied the pictures of a view look, by every extractor, with the real-versus-real floor and
-        the ratio to it."""
+    def _view(self, reading: Reading) -> ViewScores:
+        return ViewScores(*clinical.view_findings(reading, self.labels, self.patients), truth=self._truth(reading))
+
+    def _report(self, reports: list[str], reading: Reading, *, slow: bool) -> ReportScores:
+        references, radgraph = self.held_out[Modality.REPORT], None
+        assert reading.stated is not None
+        if self.radgraph and slow:
+            scores = self.radgraph(reports, references)
+            radgraph = {level: mean_estimate(scores[:, i], self.patients) for i, level in enumerate(LEVELS)}
+        return ReportScores(
+            by_labeler=clinical.finding_scores(self.labels, reading.stated, self.patients),
+            by_judge=clinical.finding_scores(self.labels, reading.found, self.patients),
+            truth=self._truth(reading),
+            text=measured(lambda: text.text_scores(reports, references, meteor=slow)),
+            radgraph=radgraph,
+            distinct_share=metrics.distinct_share(reports),
+            words=text.lengths(reports),
+        )
+
+    def both_views(self) -> FindingScores | None:
+        """Findings by the mean of the judge's scores of both held-out views, where there are both."""
+        if self.panel.both_views is None:
+            return None
+        found = mean_of_views({m: r.scores for m, r in self.readings.items()}) > self.panel.both_views
+        return clinical.finding_scores(self.labels, found, self.patients)
+
+    def look(self, view: Modality, pictures: np.ndarray) -> dict[str, Fidelity | Refused]:
+        """How plausible and how varied the pictures of a view look, by every extractor, with the ratio to the floor."""
         return {name: measured(lambda n=name: self._fidelity(n, view, pictures)) for name in self.extractors}
 
-    def _fidelity(self, name: str, view: Modality, pictures: np.ndarray) -> dict[str, Any]:
-        real, other = self._features(name, view)
-        made = self.extractors[name](view, pictures)
-        figures, floor = distances(real, made), self.floor(name, view)
-        return {
-            **figures,
-            "frechet_over_floor": figures["frechet"] / floor["frechet"] if floor["frechet"] > 0 else float("nan"),
-            "frechet_by_finding": self._by_finding(real, made, other),
-        }
+    def _fidelity(self, name: str, view: Modality, pictures: np.ndarray) -> Fidelity:
+        features = self.extractors[name](view, pictures)
+        found, floor = distances(self._held_out_features(name, view)[0], features), self._floor(name, view).frechet
+        return Fidelity(
+            **asdict(found),
+            frechet_over_floor=found.frechet / floor if floor > 0 else float("nan"),
+            frechet_by_finding=self._by_finding(name, view, features),
+        )
 
-    def _features(self, name: str, view: Modality) -> tuple[np.ndarray, np.ndarray]:
-        """Of the real studies and of the others."""
-        if (name, view) not in self._real_features:
-            extract = self.extractors[name]
-            other = extract(view, self.others[0][view]) if self.others[0] else np.zeros((0, 1), np.float32)
-            self._real_features[name, view] = extract(view, self.real[view]), other
-        return self._real_features[name, view]
+    def floor(self, view: Modality) -> dict[str, Distances | Refused]:
+        """The same distances between the held-out studies and as many others, by every extractor."""
+        return {name: measured(lambda n=name: self._floor(n, view)) for name in self.extractors}
 
-    def floor(self, name: str, view: Modality) -> dict[str, Any]:
-        """The same distances between two sets of different real studies of equal size."""
+    def _floor(self, name: str, view: Modality) -> Distances:
         if (name, view) not in self._floors:
-            self._floors[name, view] = distances(*self._features(name, view))
+            self._floors[name, view] = distances(*self._held_out_features(name, view))
         return self._floors[name, view]
 
-    def _by_finding(self, real: np.ndarray, made: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-        """Per finding with enough positive studies: the distance of those, and its floor with as many other real
-        ones."""
+    def _held_out_features(self, name: str, view: Modality) -> tuple[np.ndarray, np.ndarray]:
+        """Of the held-out studies and of the others."""
+        if (name, view) not in self._features:
+            extract = self.extractors[name]
+            others = [extract(view, data.images(view, rows)) for data, rows in self.others]
+            none = np.zeros((0, 1), np.float32)
+            self._features[name, view] = extract(view, self.held_out[view]), np.concatenate(others) if others else none
+        return self._features[name, view]
+
+    def _by_finding(self, name: str, view: Modality, features: np.ndarray) -> dict[Finding, FindingDistance]:
+        """Findings with enough positive studies: the distance of those, and its floor with as many others."""
+        own, others = self._held_out_features(name, view)
+        other_labels = np.concatenate([data.labels[rows] == 1 for data, rows in self.others])
         out = {}
         for i, finding in enumerate(Finding):
-            has, other_has = self.labels[:, i], self.others[1][:, i]
-            if has.sum() >= MIN_SAMPLES:
-                floor = (
-                    frechet_distance(real[has], other[other_has][: has.sum()])
-                    if other_has.sum() >= MIN_SAMPLES
-                    else float("nan")
-                )
-                out[str(finding)] = {
-                    "studies": int(has.sum()),
-                    "frechet": frechet_distance(real[has], made[has]),
-                    "floor": floor,
-                }
+            has, other_has = self.labels[:, i], other_labels[:, i]
+            if (count := int(has.sum())) >= MIN_SAMPLES:
+                enough = other_has.sum() >= MIN_SAMPLES
+                floor = frechet_distance(own[has], others[other_has][:count]) if enough else float("nan")
+                out[finding] = FindingDistance(count, frechet_distance(own[has], features[has]), floor)
         return out
 
-    def variety(self, samples: Parts, each: int) -> dict[str, Any]:
-        """Mean MS-SSIM among the samples of one prompt, beside that among as many different real studies."""
-        out = {}
-        for m, pictures in samples.items():
-            if m.is_image:
-                real = self.real[m][: min(len(pictures), len(self.real[m])) // each * each]
-                out[m] = measured(
-                    lambda p=pictures, r=real: {
-                        "ms_ssim": float(diversity.similarity(_grouped(p, each)).mean()),
-                        "ms_ssim_of_different_real_studies": float(diversity.similarity(_grouped(r, each)).mean())
-                        if len(r)
-                        else float("nan"),
-                    }
-                )
-        return out
+    def variety(self, view: Modality, samples: np.ndarray, *, each: int) -> Variety | Refused:
+        """Of `each` samples of every prompt [prompts * each, s, s], beside that of as many different studies."""
+        different = self.held_out[view]
+        different = different[: min(len(samples), len(different)) // each * each]
+        return measured(lambda: Variety(_mean_similarity(samples, each), _mean_similarity(different, each)))
 
-    def privacy(self, modality: Modality, part: Any) -> dict[str, Any]:
-        """Nearness to training pictures, or words in common with training reports, beside what real test studies
-        have."""
-        if not modality.is_image:
-            real = self.real[Modality.REPORT]
-            return {
-                "copied_share": text.copied_share(part, self.training_reports),
-                "copied_share_of_real": text.copied_share(real, self.training_reports),
-                "words": text.COPY_WORDS,
-            }
-        found = nearness(copy_embedding(part), copy_embedding(self.real[modality]), self.training_copies[modality])
-        return {
-            "nearer_share": found.nearer_share,
-            "near_copies": found.near_copies,
-            "training_studies": len(self.training_rows),
-            "nearest": [
-                {"study": i, "training_row": int(self.training_rows[j]), "distance": d} for i, j, d in found.pairs
-            ],
-        }
+    def picture_copies(self, view: Modality, pictures: np.ndarray) -> PictureCopies:
+        """Nearness of pictures to training pictures, beside that of the held-out ones."""
+        embeddings = copy_embedding(pictures), copy_embedding(self.held_out[view]), self.training_copies[view]
+        return nearness(*embeddings, rows=self.training_rows)
+
+    def text_copies(self, reports: list[str]) -> TextCopies:
+        """Words in common with training reports, beside those of the held-out ones."""
+        return TextCopies(
+            *(text.copied_share(r, self.training_reports) for r in (reports, self.held_out[Modality.REPORT]))
+        )
+
+    def autoencoders(self) -> Autoencoders:
+        """What they lose, and how the held-out pictures look that went through them alone."""
+        pipe, report = self.panel.pipe, self.held_out.get(Modality.REPORT)
+        loss: ReportLoss | None = None
+        if report is not None:
+            loss = reconstruction.report_reconstruction(pipe, report, self.patients)
+        return Autoencoders({view: self._picture_loss(view) for view in self.views}, loss)
+
+    def _picture_loss(self, view: Modality) -> PictureLoss:
+        pictures = self.held_out[view]
+        mean, refined = (
+            reconstruction.through_autoencoder(self.panel.pipe, view, pictures, refine=refine)
+            for refine in (False, True)
+        )
+        psnr, ssim = reconstruction.image_reconstruction(pictures, mean, self.patients)
+        return PictureLoss(psnr, ssim, look=self.look(view, refined), look_without_refiner=self.look(view, mean))
 
 
-def distances(real: np.ndarray, made: np.ndarray) -> dict[str, Any]:
-    """Fréchet distance and its part of the means, kernel distance, precision, recall, density and coverage of `made`
-    against `real`, features [n, d] and [m, d]."""
-    kernel, shape = kernel_distance(real, made), manifold(real, made)
-    return {
-        "frechet": frechet_distance(real, made),
-        "frechet_of_means": mean_distance(real, made),
-        "kernel": kernel.mean,
-        "kernel_std": kernel.std,
-        "precision": shape.precision,
-        "recall": shape.recall,
-        "density": shape.density,
-        "coverage": shape.coverage,
-    }
-
-
-def _grouped(pictures: np.ndarray, each: int) -> np.ndarray:
-    return pictures.reshape(-1, each, *pictures.shape[1:])
+def _mean_similarity(pictures: np.ndarray, each: int) -> float:
+    """Of groups of `each` pictures; NaN for none."""
+    if not len(pictures):
+        return float("nan")
+    return float(diversity.similarity(pictures.reshape(-1, each, *pictures.shape[1:])).mean())
 
 
 def _copy_embeddings(data: PreparedDataset, rows: np.ndarray, view: Modality) -> np.ndarray:

@@ -1,415 +1,329 @@
-"""metrics.json as tables, in the layout of the published ones (a row per task, a column per metric): Markdown and
-LaTeX."""
+"""An evaluation as tables, in the layout of the published ones: a row per task, a column per metric."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality
-from omnicxr.domain.measures import LOBES, PLACES
+from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task
+from omnicxr.domain.measures import CARDIOTHORACIC_RATIO, LOBES, PLACES
+from omnicxr.evaluation.layout import Columns, Table, number, table
+from omnicxr.evaluation.references import UNCONDITIONAL
+from omnicxr.evaluation.results import (
+    Agreement,
+    ComparedFigure,
+    Comparison,
+    Distances,
+    Evaluation,
+    Fidelity,
+    FindingScores,
+    Refused,
+    ReportScores,
+    Share,
+    TaskScores,
+    TruthErrors,
+    Variety,
+    ViewScores,
+)
 
-NOT_MEASURED = "-"
-REFERENCES = ("real", "nearest", "unconditional", "always-normal", "shuffled")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells are text already."""
-
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """A figure, or an estimate with its interval; "-" for what was not measured."""
-    if isinstance(value, dict):
-        if value.get("value") is None:
-            return NOT_MEASURED
-        shown = number(value["value"], digits)
-        return (
-            shown
-            if value.get("low") is None
-            else f"{shown} ({number(value['low'], digits)} to {number(value['high'], digits)})"
-        )
-    return NOT_MEASURED if value is None else f"{value:.{digits}f}"
+BOUNDS = ("nearest", UNCONDITIONAL, "always-normal", "shuffled")
+MARK = " *"
+MARK_NOTE = " * The beginning of a task that generates more parts: the same outputs."
 
 
-def tables(result: dict[str, Any]) -> list[Table]:
-    """Every table of one evaluation."""
-    made = [
-        *(_look(result, view, name) for view in IMAGE_MODALITIES for name in result["about"]["extractors"]),
-        *(_image_findings(result, view) for view in IMAGE_MODALITIES),
+def tables(result: Evaluation) -> list[Table]:
+    """Every table that has rows; `MARK` marks tasks that are the beginning of another."""
+    found = [
+        *(_look(result, view, extractor) for view in IMAGE_MODALITIES for extractor in result.about.extractors),
+        *(_view_findings(result, view) for view in IMAGE_MODALITIES),
         *(_by_finding(result, view) for view in IMAGE_MODALITIES),
         _text(result),
         _report_findings(result),
-        _consistency(result),
+        _agreement(result),
         *(_truth(result, part) for part in Modality),
+        _sides(result),
         _privacy(result),
         _bounds(result),
     ]
-    return [t for t in made if t.rows]
+    marked = [t for t in found if any(row[0].endswith(MARK) for row in t.rows)]
+    return [replace(t, note=t.note + MARK_NOTE) if t in marked else t for t in found if t.rows]
 
 
-def comparison_table(compared: dict[str, Any]) -> Table:
-    """The result of `compare_evaluations`: a row per figure."""
-    rows = []
-    for task, figures in compared["tasks"].items():
-        for f in figures:
-            d = f["difference"]
-            rows.append(
-                (
-                    task,
-                    f["figure"],
-                    "higher" if f["higher_is_better"] else "lower",
-                    number(f["a"]),
-                    number(f["b"]),
-                    number(d),
-                    number(d["p_value"]),
-                )
-            )
-    note = (
-        "A - B with its 95 % interval and two-sided p value, paired bootstrap over patients; p is not corrected for the"
-        " number of figures."
-    )
-    return Table("Comparison", note, ("task", "figure", "better", "A", "B", "A - B", "p"), rows)
+def _name(task: Task, scores: TaskScores) -> str:
+    return f"{task}{MARK if scores.part_of else ''}"
 
 
-def markdown(found: Iterable[Table]) -> str:
-    """Tables with their titles and notes."""
-    return "\n".join(f"## {t.title}\n\n{t.note}\n\n" + markdown_rows(t.columns, t.rows) for t in found)
+def _views(result: Evaluation, view: Modality) -> list[tuple[str, ViewScores]]:
+    return [(_name(task, s), s.views[view]) for task, s in result.tasks.items() if view in s.views]
 
 
-def latex(found: Iterable[Table]) -> str:
-    """Tables for a paper (package booktabs)."""
-    return "\n".join(_latex(t) for t in found)
+def _reports(result: Evaluation) -> list[tuple[str, ReportScores]]:
+    return [(_name(task, s), s.report) for task, s in result.tasks.items() if s.report]
 
 
-def markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table by itself."""
-    lines = [columns, ("---",) * len(columns), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+@dataclass(frozen=True)
+class _Look:
+    figures: Distances
+    ms_ssim: float | None
 
 
-def _latex(table: Table) -> str:
-    def row(cells: Sequence[str]) -> str:
-        return " & ".join(_escape(c) for c in cells) + r" \\" + "\n"
-
-    return (
-        "\\begin{table}\n\\centering\n" + f"\\caption{{{_escape(table.title)}. {_escape(table.note)}}}\n"
-        f"\\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}\n\\toprule\n"
-        + row(table.columns)
-        + "\\midrule\n"
-        + "".join(map(row, table.rows))
-        + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
-    )
+LOOK: Columns[_Look] = {
+    "Fréchet": lambda r: r.figures.frechet,
+    "over floor": lambda r: number(r.figures.frechet_over_floor, 2) if isinstance(r.figures, Fidelity) else None,
+    "kernel": lambda r: number(r.figures.kernel, 4),
+    "precision": lambda r: r.figures.precision,
+    "recall": lambda r: r.figures.recall,
+    "density": lambda r: r.figures.density,
+    "coverage": lambda r: r.figures.coverage,
+    "MS-SSIM": lambda r: r.ms_ssim,
+}
 
 
-def _escape(text: str) -> str:
-    for plain, written in (
-        ("\\", r"\textbackslash "),
-        ("&", r"\&"),
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("#", r"\#"),
-        ("->", r"$\to$"),
-        ("<", "$<$"),
-    ):
-        text = text.replace(plain, written)
-    return text
+def _look(result: Evaluation, view: Modality, extractor: str) -> Table:
+    about, rows, of_different = result.about, [], None
 
+    def add(name: str, figures: Distances | Refused, ms_ssim: float | None = None) -> None:
+        rows.append((name, figures if isinstance(figures, Refused) else _Look(figures, ms_ssim)))
 
-def _parts(result: dict[str, Any], modality: Modality) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(task, figures) of every task that generates the modality."""
-    return ((task, scored[modality]) for task, scored in result["tasks"].items() if modality in scored)
-
-
-def _look(result: dict[str, Any], view: Modality, extractor: str) -> Table:
-    names = ("frechet", "kernel", "precision", "recall", "density", "coverage")
-
-    def row(name: str, figures: dict[str, Any], variety: Any) -> tuple[str, ...]:
-        if "refused" in figures:
-            return (name, figures["refused"], *("",) * (len(names) + 1))
-        values = [number(figures[k], 4 if k == "kernel" else 3) for k in names]
-        return (name, *values[:1], number(figures.get("frechet_over_floor"), 2), *values[1:], variety)
-
-    rows = [
-        row(t, f["look"][extractor], number((f.get("variety") or {}).get("ms_ssim"))) for t, f in _parts(result, view)
-    ]
-    if not rows:
-        return Table("", "", (), [])
-    if result["autoencoders"]:
-        for name, key in (
-            ("real, through the autoencoder", "look"),
-            ("the same without refiner", "look_without_refiner"),
-        ):
-            rows.append(row(name, result["autoencoders"][view][key][extractor], NOT_MEASURED))
-    varieties = [
-        v
-        for _, f in _parts(result, view)
-        if (v := (f.get("variety") or {}).get("ms_ssim_of_different_real_studies")) is not None
-    ]
-    rows.append(
-        row(
-            "real, other studies (floor)", result["floor"][view][extractor], number(varieties[0] if varieties else None)
-        )
-    )
-    title = f"How real do {view} views look, and how varied are they? {result['about']['extractors'][extractor]}"
-    note = (
-        f"{result['about']['studies']} generated against as many real {result['about']['split']} studies. Distances:"
-        " lower is better, the floor is two sets of different real studies. MS-SSIM among samples of one prompt: lower"
-        " is more varied."
-    )
-    columns = ("task", "Fréchet", "over floor", "kernel", "precision", "recall", "density", "coverage", "MS-SSIM")
-    return Table(title, note, columns, rows)
-
-
-def _image_findings(result: dict[str, Any], view: Modality) -> Table:
-    def row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
-        five = f["usual_five"]
-        return (
-            name,
-            number(f["auroc_macro"]),
-            number(f["auroc_usual_five"]),
-            number(f["f1_micro"]),
-            number(f["f1_macro"]),
-            number(f["f1_weighted"]),
-            number(five["f1_micro"]["value"]),
-            number(five["f1_macro"]["value"]),
-        )
-
-    rows = [row(task, f) for task, f in _parts(result, view)]
+    for name, scores in _views(result, view):
+        variety = scores.variety if isinstance(scores.variety, Variety) else None
+        of_different = variety.ms_ssim_of_different_studies if variety else of_different
+        add(name, scores.look[extractor], variety.ms_ssim if variety else None)
+    if rows and result.autoencoders:
+        loss = result.autoencoders.views[view]
+        add(f"{about.held_out}, through the autoencoder", loss.look[extractor])
+        add("the same without refiner", loss.look_without_refiner[extractor])
     if rows:
-        rows.append(row("real test studies", result["real"][view]))
-    columns = ("task", "AUROC", "AUROC, 5", "F1 micro", "F1 macro", "F1 weighted", "F1 micro, 5", "F1 macro, 5")
+        add(f"{about.held_out}, other studies (floor)", result.floor[view][extractor], of_different)
     note = (
-        f"Scored by the {result['about']['scored_by']}, against the labels of the study that was given; thresholds from"
-        " validation studies."
+        f"{about.studies} generated against as many {about.held_out} {about.split} studies. Distances: lower is better,"
+        f" the floor is two sets of different {about.held_out} studies. MS-SSIM among samples of one prompt: lower is"
+        " more varied."
     )
-    return Table(f"Findings on generated {view} views", note, columns, rows)
+    title = f"How close are {view} views to {about.held_out} ones, and how varied? {about.extractors[extractor]}"
+    return table(title, LOOK, rows, note=note)
 
 
-def _by_finding(result: dict[str, Any], view: Modality) -> Table:
-    shown = list(_parts(result, view))
-    if not shown:
-        return Table("", "", (), [])
-    every = [*shown, ("real", result["real"][view])]
-    rows = [
-        (str(f), *(number(figures["auroc"][f]) for _, figures in every))
-        for f in Finding
-        if any(v["auroc"][f] is not None for _, v in every)
-    ]
-    return Table(
-        f"AUROC by finding, {view} views",
-        "Findings with too few positive studies are left out.",
-        ("finding", *(t for t, _ in every)),
-        rows,
-    )
+FINDINGS: Columns[FindingScores] = {
+    "F1 micro": lambda f: f.all.micro,
+    "F1 macro": lambda f: f.all.macro,
+    "F1 weighted": lambda f: f.all.weighted,
+    "F1 micro, 5": lambda f: f.usual_five.micro.value,
+    "F1 macro, 5": lambda f: f.usual_five.macro.value,
+}
 
 
-def _text(result: dict[str, Any]) -> Table:
-    names = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge_l", "cider")
-
-    def row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
-        shown = [NOT_MEASURED] * len(names) if "refused" in f["text"] else [number(f["text"][k]) for k in names]
-        shown.append(number((f["radgraph"] or {}).get("partial")))
-        copied = (f.get("privacy") or {}).get("copied_share")
-        return (name, *shown, number(f["distinct_share"]), number(copied), number(f["lengths"]["mean"], 1))
-
-    rows = [row(task, f) for task, f in _parts(result, Modality.REPORT)]
+def _view_findings(result: Evaluation, view: Modality) -> Table:
+    columns: Columns[ViewScores] = {
+        "AUROC": lambda f: f.auroc.macro,
+        "AUROC, 5": lambda f: f.auroc.macro_of_five,
+        **{title: lambda f, get=get: get(f.findings) for title, get in FINDINGS.items()},
+    }
+    rows = _views(result, view)
     if rows:
-        rows += [
-            row(f"{name}, {task}", f[Modality.REPORT])
-            for name in ("nearest", "always-normal", "shuffled")
-            for task, f in list(result["references"][name].items())
-            if Modality.REPORT in f and task == rows[0][0]
-        ]
+        rows.append((f"{result.about.held_out} studies", result.held_out.views[view]))
+    note = (
+        "Scored by the judge of the model folder unless another classifier was named, against the labels of the study"
+        " whose parts were given; thresholds from validation studies."
+    )
+    return table(f"Findings on generated {view} views", columns, rows, note=note)
+
+
+def _by_finding(result: Evaluation, view: Modality) -> Table:
+    shown = _views(result, view)
+    if shown:
+        shown.append((result.about.held_out, result.held_out.views[view]))
+    columns: Columns[Finding] = {name: lambda f, s=s: s.auroc.by_finding[f] for name, s in shown}
+    rows = [(str(f), f) for f in Finding if any(s.auroc.by_finding[f] >= 0 for _, s in shown)]
+    note = "Findings with too few positive studies are left out."
+    return table(f"AUROC by finding, {view} views", columns, rows, note=note, first="finding")
+
+
+TEXT: Columns[ReportScores] = {
+    **{
+        title: lambda f, name=name: getattr(f.text, name, None)
+        for title, name in (
+            *((f"BLEU-{n}", f"bleu{n}") for n in (1, 2, 3, 4)),
+            *(("METEOR", "meteor"), ("ROUGE-L", "rouge_l"), ("CIDEr", "cider")),
+        )
+    },
+    "RadGraph F1": lambda f: f.radgraph["partial"] if f.radgraph else None,
+    "distinct": lambda f: f.distinct_share,
+    "copied": lambda f: f.privacy.copied_share if f.privacy else None,
+    "words": lambda f: number(f.words.mean, 1),
+}
+
+
+def _text(result: Evaluation) -> Table:
+    rows = _reports(result)
+    first = next((task for task, s in result.tasks.items() if s.report), None)
+    for name in ("nearest", "always-normal", "shuffled"):
+        if first and (report := result.references[name][first].report):
+            rows.append((f"{name}, {first}", report))
     note = (
         "Against the study's own report. Lower case, 13a tokens (sacrebleu); METEOR, ROUGE-L and CIDEr by"
         " pycocoevalcap."
     )
-    columns = (
-        "task",
-        "BLEU-1",
-        "BLEU-2",
-        "BLEU-3",
-        "BLEU-4",
-        "METEOR",
-        "ROUGE-L",
-        "CIDEr",
-        "RadGraph F1",
-        "distinct",
-        "copied",
-        "words",
-    )
-    return Table("Report text", note, columns, rows)
+    return table("Report text", TEXT, rows, note=note)
 
 
-def _report_findings(result: dict[str, Any]) -> Table:
-    def row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
-        label, five = f["by_labeler"], f["by_labeler"]["usual_five"]
-        return (
-            name,
-            number(label["f1_micro"]),
-            number(label["f1_macro"]),
-            number(label["f1_weighted"]),
-            number(five["f1_micro"]["value"]),
-            number(five["f1_macro"]["value"]),
-            number(f["by_judge"]["f1_micro"]),
-            number(f["by_judge"]["f1_macro"]),
-        )
-
-    rows = [row(task, f) for task, f in _parts(result, Modality.REPORT)]
-    if rows:
-        rows.append(row("real reports", result["real"][Modality.REPORT]))
-    if rows and (judge := result["real"].get("judge_from_both_views")):
-        rows.append(
-            (
-                "judge, from the real views",
-                *(number(judge[k]) for k in ("f1_micro", "f1_macro", "f1_weighted")),
-                *(number(judge["usual_five"][k]["value"]) for k in ("f1_micro", "f1_macro")),
-                NOT_MEASURED,
-                NOT_MEASURED,
-            )
-        )
-    columns = (
-        "task",
-        "F1 micro",
-        "F1 macro",
-        "F1 weighted",
-        "F1 micro, 5",
-        "F1 macro, 5",
-        "micro, judge",
-        "macro, judge",
-    )
+def _report_findings(result: Evaluation) -> Table:
+    columns: Columns[tuple[FindingScores, FindingScores | None]] = {
+        **{title: lambda f, get=get: get(f[0]) for title, get in FINDINGS.items()},
+        "micro, judge": lambda f: f[1].all.micro if f[1] else None,
+        "macro, judge": lambda f: f[1].all.macro if f[1] else None,
+    }
+    noun, own = result.about.held_out, result.held_out
+    rows: list[Any] = [(name, (s.by_labeler, s.by_judge)) for name, s in _reports(result)]
+    if rows and own.report:
+        rows.append((f"{noun} reports", (own.report.by_labeler, own.report.by_judge)))
+    if rows and result.held_out_both_views:
+        rows.append((f"judge, from the {noun} views", (result.held_out_both_views, None)))
     note = (
         "What reports state, by the labeler (last two columns: by the judge's report classifier), against the labels of"
         " the study."
     )
-    return Table("Findings in generated reports", note, columns, rows)
+    return table("Findings in generated reports", columns, rows, note=note)
 
 
-def _consistency(result: dict[str, Any]) -> Table:
+@dataclass(frozen=True)
+class _Pair:
+    parts: str
+    own: Agreement
+    held_out: Agreement
+    shuffled: Agreement
+    unconditional: Agreement | None
+
+
+def _agreement(result: Evaluation) -> Table:
+    noun = result.about.held_out
+    columns: Columns[_Pair] = {
+        "parts": lambda p: p.parts,
+        "kappa": lambda p: p.own.finding_kappa,
+        f"kappa, {noun}": lambda p: p.held_out.finding_kappa.value,
+        "kappa, shuffled": lambda p: p.shuffled.finding_kappa.value,
+        "kappa, unconditional": lambda p: p.unconditional.finding_kappa.value if p.unconditional else None,
+        "score r": lambda p: p.own.score_correlation.value,
+        "ratio r": lambda p: p.own.cardiothoracic_ratio_correlation.value,
+        "R@1": lambda p: number(p.own.partner_recall_at_1, 2),
+        f"R@1, {noun}": lambda p: number(p.held_out.partner_recall_at_1, 2),
+        "R@1, shuffled": lambda p: number(p.shuffled.partner_recall_at_1, 2),
+        "R@5": lambda p: number(p.own.partner_recall_at_5, 2),
+        "median rank": lambda p: number(p.own.partner_median_rank, 1),
+    }
     rows = []
-    for task, scored in result["tasks"].items():
-        for pair, f in scored["consistency"].items():
-            real, shuffled = (result["references"][name][task]["consistency"][pair] for name in ("real", "shuffled"))
-            blind = result["references"].get("unconditional", {}).get(task)
-            kappas = [
-                number(f["finding_kappa"]),
-                *(number(r["finding_kappa"]["value"]) for r in (real, shuffled)),
-                number(blind["consistency"][pair]["finding_kappa"]["value"]) if blind else NOT_MEASURED,
-            ]
-            r = [number(f[k]["value"]) for k in ("score_correlation", "cardiothoracic_ratio_correlation")]
-            partner = [number(v["partner_recall_at_1"], 2) for v in (f, real, shuffled)]
-            rows.append(
-                (
-                    task,
-                    pair,
-                    *kappas,
-                    *r,
-                    *partner,
-                    number(f["partner_recall_at_5"], 2),
-                    number(f["partner_median_rank"], 1),
-                )
-            )
-    columns = (
-        "task",
-        "parts",
-        "kappa",
-        "real",
-        "shuffled",
-        "unconditional",
-        "score r",
-        "ratio r",
-        "R@1",
-        "real",
-        "shuffled",
-        "R@5",
-        "median rank",
-    )
+    for task, scores in result.tasks.items():
+        shuffled = result.references["shuffled"][task].agreement
+        unconditional = result.references[UNCONDITIONAL][task].agreement if UNCONDITIONAL in result.references else {}
+        for parts, own in scores.agreement.items():
+            pair = _Pair(parts, own, result.held_out.agreement[parts], shuffled[parts], unconditional.get(parts))
+            rows.append((_name(task, scores), pair))
     note = (
         "Do the parts of one study agree? Kappa of the findings read from each, correlation of scores and of the"
         " cardiothoracic ratio, and whether the prompt encoders find the partner among 50. A model that ignores its"
         " input scores like shuffled pairs. Unconditional samples: beside what was given, or, where both parts are"
         " generated, beside each other."
     )
-    return Table("Agreement of the parts", note, columns, rows)
+    return table("Agreement of the parts", columns, rows, note=note)
 
 
-def _truth(result: dict[str, Any], part: Modality) -> Table:
-    def row(name: str, t: dict[str, Any]) -> tuple[str, ...]:
-        ratio = t["cardiothoracic_ratio"]
-        return (
-            name,
-            number(ratio["mean_absolute_error"]),
-            number(ratio["correlation"]),
-            *(number(t["size"][k]["correlation"]) for k in PLACES),
-            *(number(t["side"][k]) for k in PLACES),
-            *(number(v) for v in t["place"].values()),
-        )
-
+def _truth(result: Evaluation, part: Modality) -> Table:
+    columns: Columns[TruthErrors] = {
+        "ratio error": lambda t: t.measures[CARDIOTHORACIC_RATIO].absolute_error,
+        "ratio r": lambda t: t.measures[CARDIOTHORACIC_RATIO].correlation,
+        **{f"size r, {k}": lambda t, k=k: t.size[k].correlation for k in PLACES},
+        **{f"side, {k}": lambda t, k=k: t.side[k] for k in PLACES},
+        **{f"lobe, {k}": lambda t, k=k: t.place[k] for k, places in PLACES.items() if places == LOBES},
+    }
     name = f"{part} views" if part.is_image else f"{part}s"
-    rows = [row(task, f["truth"]) for task, f in _parts(result, part) if "truth" in f]
-    if rows:
-        rows.append(row(f"real {name}", result["real"][part]["truth"]))
-    lobar = [kind for kind, places in PLACES.items() if places == LOBES]
-    columns = (
-        "task",
-        "ratio error",
-        "ratio r",
-        *(f"size r, {k}" for k in PLACES),
-        *(f"side, {k}" for k in PLACES),
-        *(f"lobe, {k}" for k in lobar),
-    )
+    found = [(_name(task, s), s.part(part)) for task, s in result.tasks.items()]
+    if any(scores for _, scores in found):
+        found.append((f"{result.about.held_out} {name}", result.held_out.part(part)))
+    rows = [(title, scores.truth) for title, scores in found if scores and scores.truth]
     note = (
         "The judge's estimates against the simulator's truth: cardiothoracic ratio; size of lesions where there are"
         " any; share of lesions on one side that are seen there (0.5 is chance), of lesions in one lobe that are seen"
         " there (0.2 is chance)."
     )
-    return Table(f"Continuous truth, {name}", note, columns, rows)
+    return table(f"Continuous truth, {name}", columns, rows, note=note)
 
 
-def _privacy(result: dict[str, Any]) -> Table:
-    rows = []
-    for m in Modality:
-        for task, f in _parts(result, m):
-            p = f["privacy"]
-            if m.is_image:
-                rows.append((task, m, number(p["nearer_share"]), "0.500", str(p["near_copies"])))
-            else:
-                rows.append((task, m, number(p["copied_share"]), number(p["copied_share_of_real"]), NOT_MEASURED))
+def _sides(result: Evaluation) -> Table:
+    columns: Columns[Share] = {"studies": lambda s: str(s.studies), "on its side": lambda s: number(s, 2)}
     note = (
-        "Views: share of pairs in which the generated picture is nearer to its nearest training picture than an unseen"
-        " real one is to its own (0.5 for a model that does not copy). Reports: share with 12 words in a row from a"
-        " training report, beside that of real test reports."
+        "Frontal views from the reports of all studies of the split that have a lesion on one side alone: share in"
+        " which the judge sees most of it there (0.5 is chance)."
     )
-    return Table("Copies of training data", note, ("task", "part", "share", "expected", "near copies"), rows)
+    return table("Sides of lesions", columns, (result.sides or {}).items(), note=note, first="lesion")
 
 
-def _bounds(result: dict[str, Any]) -> Table:
+def _privacy(result: Evaluation) -> Table:
+    columns: Columns[tuple[str, float, float, str]] = {
+        "part": lambda r: r[0],
+        "share": lambda r: r[1],
+        "expected": lambda r: r[2],
+        "near copies": lambda r: r[3],
+    }
     rows = []
-    for task, scored in result["tasks"].items():
-        for m in Modality:
-            if m in scored:
-                every = [scored, *(result["references"].get(name, {}).get(task) for name in REFERENCES)]
-                rows.append(
-                    (
-                        task,
-                        m,
-                        "AUROC" if m.is_image else "F1 micro",
-                        *(number(_headline(s[m], m)) if s else NOT_MEASURED for s in every),
-                    )
-                )
+    for view in IMAGE_MODALITIES:
+        for name, scores in _views(result, view):
+            if p := scores.privacy:
+                rows.append((name, (view, p.nearer_share, 0.5, str(p.near_copies))))
+    for name, scores in _reports(result):
+        if p := scores.privacy:
+            rows.append((name, (Modality.REPORT, p.copied_share, p.copied_share_of_held_out, "-")))
+    noun = result.about.held_out
+    note = (
+        "Views: share of pairs in which the generated picture is nearer to its nearest training picture than a"
+        f" {noun} one is to its own (0.5 for a model that does not copy). Reports: share with 12 words in a row from a"
+        f" training report, beside that of {noun} reports."
+    )
+    return table("Copies of training data", columns, rows, note=note)
+
+
+def _bounds(result: Evaluation) -> Table:
+    names = ("this model", result.about.held_out, *BOUNDS)
+    columns: Columns[dict[str, Any]] = {
+        title: lambda r, title=title: r.get(title) for title in ("part", "figure", *names)
+    }
     note = (
         "The headline figure of every task beside predictors that need no generative model, and beside unconditional"
         " samples."
     )
-    return Table("Bounds", note, ("task", "part", "figure", "this model", *REFERENCES), rows)
+    return table("Bounds", columns, _headlines(result), note=note)
 
 
-def _headline(figures: dict[str, Any], modality: Modality) -> Any:
-    return figures["auroc_macro"]["value"] if modality.is_image else figures["by_labeler"]["f1_micro"]["value"]
+def _headlines(result: Evaluation) -> Iterator[tuple[str, dict[str, Any]]]:
+    """For every task and part, column => cell."""
+    for task, scores in result.tasks.items():
+        bounds = {name: by_task[task] for name, by_task in result.references.items()}
+        every = {"this model": scores, result.about.held_out: result.held_out, **bounds}
+        for part in task.generate:
+            figures = {name: headline(s, part) for name, s in every.items()}
+            yield _name(task, scores), {"part": part, "figure": "AUROC" if part.is_image else "F1 micro", **figures}
+
+
+def headline(scores: TaskScores, part: Modality) -> float | None:
+    """The one figure of a part: macro AUROC of a view, micro F1 by the labeler of a report."""
+    if part.is_image:
+        return scores.views[part].auroc.macro.value if part in scores.views else None
+    return scores.report.by_labeler.all.micro.value if scores.report else None
+
+
+def comparison_table(compared: Comparison) -> Table:
+    """A row per figure of every task."""
+    columns: Columns[ComparedFigure] = {
+        "figure": lambda f: f.figure,
+        "better": lambda f: "higher" if f.higher_is_better else "lower",
+        "A": lambda f: f.a,
+        "B": lambda f: f.b,
+        "A - B": lambda f: f.difference,
+        "p": lambda f: f.difference.p_value,
+    }
+    rows = [(str(task), figure) for task, figures in compared.tasks.items() for figure in figures]
+    note = (
+        "A - B with its 95 % interval and two-sided p value, paired bootstrap over patients; p is not corrected for the"
+        " number of figures."
+    )
+    return table("Comparison", columns, rows, note=note)

@@ -1,5 +1,5 @@
-"""Do the parts of one study agree? Given parts are real, the others generated: each pair of parts is compared, beside
-real pairs and shuffled ones.
+"""Do the parts of one study agree? Given parts are the study's own, the others generated: each pair of parts is
+compared, beside pairs of held-out and of shuffled ones.
 
 A model that ignores its input scores like shuffled pairs.
 """
@@ -7,7 +7,6 @@ A model that ignores its input scores like shuffled pairs.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation.measures import metrics
 from omnicxr.evaluation.measures.uncertainty import estimate
 from omnicxr.evaluation.readers.panel import Reading
+from omnicxr.evaluation.results import Agreement
 
 GROUP = 50
 """Partners are looked for among so many, in the order of the studies."""
@@ -31,25 +31,21 @@ def score_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return metrics.macro(metrics.correlation(a, b))
 
 
-def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> dict[str, Any]:
-    """Findings (kappa and correlation of the scores), continuous truth (r per measure), and whether partners find each
-    other."""
+def pair_agreement(a: Reading, b: Reading, patients: np.ndarray) -> Agreement:
+    """Findings, continuous truth, and whether partners find each other, of n studies read in two parts."""
     known = a.known & b.known
     ranks = metrics.partner_ranks(a.embeds, b.embeds, group=GROUP)
     r = metrics.correlation(a.measures, b.measures)
-    return {
-        "finding_kappa": estimate(finding_kappa, a.found[:, known], b.found[:, known], patients=patients).json(),
-        "score_correlation": estimate(score_correlation, a.scores, b.scores, patients=patients).json(),
-        "measure_correlation": dict(zip(MEASURES, map(float, r), strict=True)),
-        "cardiothoracic_ratio_correlation": estimate(
-            first_correlation, a.measures, b.measures, patients=patients
-        ).json(),
-        "embedding_similarity": float((a.embeds * b.embeds).sum(1).mean()),
-        "partner_recall_at_1": float((ranks <= 1).mean()) if len(ranks) else float("nan"),
-        "partner_recall_at_5": float((ranks <= 5).mean()) if len(ranks) else float("nan"),
-        "partner_median_rank": float(np.median(ranks)) if len(ranks) else float("nan"),
-        "candidates": GROUP,
-    }
+    return Agreement(
+        finding_kappa=estimate(finding_kappa, a.found[:, known], b.found[:, known], patients=patients),
+        score_correlation=estimate(score_correlation, a.scores, b.scores, patients=patients),
+        cardiothoracic_ratio_correlation=estimate(first_correlation, a.measures, b.measures, patients=patients),
+        measure_correlation=dict(zip(MEASURES, map(float, r), strict=True)),
+        embedding_similarity=float((a.embeds * b.embeds).sum(1).mean()),
+        partner_recall_at_1=float((ranks <= 1).mean()) if len(ranks) else np.nan,
+        partner_recall_at_5=float((ranks <= 5).mean()) if len(ranks) else np.nan,
+        partner_median_rank=float(np.median(ranks)) if len(ranks) else np.nan,
+    )
 
 
 def first_correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -59,7 +55,7 @@ def first_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def study_agreement(
     parts: dict[Modality, Reading], patients: np.ndarray, given: tuple[Modality, ...] = ()
-) -> dict[str, Any]:
-    """Every pair of parts of which at least one was generated, for instance "frontal+lateral" => figures."""
+) -> dict[str, Agreement]:
+    """Every pair of parts of which at least one was generated, for instance "frontal+lateral"."""
     pairs = combinations([m for m in Modality if m in parts], 2)
     return {f"{m}+{n}": pair_agreement(parts[m], parts[n], patients) for m, n in pairs if not {m, n} <= set(given)}

@@ -1,16 +1,17 @@
-"""Do generated pictures look like real ones, and are they as varied? Distances between two sets of feature vectors.
+"""Do generated pictures look like others, and are they as varied? Distances between two sets of feature vectors.
 
 Features are [n, d] arrays of any extractor. A Fréchet distance is called FID only for features of InceptionV3.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
 from omnicxr.domain import UserError
+from omnicxr.evaluation.results import Distances, Manifold
 
 MIN_SAMPLES = 50
 """Fewer samples per set give no distance: it would say more about the number than about the pictures."""
@@ -38,9 +39,9 @@ def check_features(*sets: np.ndarray) -> None:
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Fréchet distance of two Gaussians fitted to [n, d] and [m, d] (Heusel et al. 2017, eq. 6), at least 0.
 
-    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)); the trace of the root is the nuclear norm of A^T B, for centred A and B scaled by
-    (n - 1)^(-1/2), so no matrix root is taken and fewer samples than dimensions do no harm.
-    """  # noqa: E501
+    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)); the trace of the root is the nuclear norm of A^T B, for centred
+    A and B scaled by (n - 1)^(-1/2), so no matrix root is taken and fewer samples than dimensions do no harm.
+    """
     check_features(a, b)
     a, b = a.astype(np.float64), b.astype(np.float64)
     of_means = mean_distance(a, b)
@@ -89,10 +90,10 @@ def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0, subset_size:
         for members in subset:
             members[rng.choice(len(members), size, replace=False)] = 1
     within = sum(
-        (_kernel_sums(x, x, i, i) - i @ _kernel((x**2).sum(1), x)) / (size * (size - 1))
+        (_kernel_sums(x, x, in_x=i, in_y=i) - i @ _kernel((x**2).sum(1), x)) / (size * (size - 1))
         for x, i in ((a, in_a), (b, in_b))
     )
-    values = within - 2 * _kernel_sums(a, b, in_a, in_b) / size**2
+    values = within - 2 * _kernel_sums(a, b, in_x=in_a, in_y=in_b) / size**2
     return Spread(float(np.mean(values)), float(np.std(values)))
 
 
@@ -100,7 +101,7 @@ def _kernel(products: np.ndarray, features: np.ndarray) -> np.ndarray:
     return (products / features.shape[1] + 1) ** 3
 
 
-def _kernel_sums(x: np.ndarray, y: np.ndarray, in_x: np.ndarray, in_y: np.ndarray) -> np.ndarray:
+def _kernel_sums(x: np.ndarray, y: np.ndarray, *, in_x: np.ndarray, in_y: np.ndarray) -> np.ndarray:
     """Sum of the kernel over all pairs of a row of `x` and a row of `y` in each subset; `in_x` [subsets, n] and `in_y`
     [subsets, m] say which are.
 
@@ -110,38 +111,24 @@ def _kernel_sums(x: np.ndarray, y: np.ndarray, in_x: np.ndarray, in_y: np.ndarra
     return sum(((in_x[:, c] @ _kernel(x[c] @ y.T, x)) * in_y).sum(1) for c in chunks)  # pyright: ignore[reportReturnType]
 
 
-@dataclass(frozen=True)
-class Manifold:
-    """How the generated set covers the real one, each 0..1 except density, which may exceed 1."""
-
-    precision: float
-    """Share of generated samples within the reach of a real one (Kynkaanniemi et al. 2019)."""
-    recall: float
-    """Share of real samples within the reach of a generated one."""
-    density: float
-    """Mean number of real neighbourhoods around a generated sample, over k (Naeem et al. 2020)."""
-    coverage: float
-    """Share of real samples that have a generated one in their neighbourhood."""
-
-
-def manifold(real: np.ndarray, generated: np.ndarray, *, neighbours: int = NEIGHBOURS) -> Manifold:
+def manifold(reference: np.ndarray, generated: np.ndarray, *, neighbours: int = NEIGHBOURS) -> Manifold:
     """Precision, recall, density and coverage; a sample's reach is the distance to its k-th nearest neighbour in its
     own set."""
-    check_features(real, generated)
-    x, y = torch.from_numpy(real.astype(np.float32)), torch.from_numpy(generated.astype(np.float32))
+    check_features(reference, generated)
+    x, y = torch.from_numpy(reference.astype(np.float32)), torch.from_numpy(generated.astype(np.float32))
     reach_x, reach_y = _reach(x, neighbours), _reach(y, neighbours)
-    inside_real = torch.zeros(len(y), dtype=torch.long)
+    inside = torch.zeros(len(y), dtype=torch.long)
     reached, nearest = torch.zeros(len(x), dtype=torch.bool), torch.full((len(x),), torch.inf)
     for start in range(0, len(x), _CHUNK):
         rows = slice(start, start + _CHUNK)
         distance = torch.cdist(x[rows], y, compute_mode="donot_use_mm_for_euclid_dist")
-        inside_real += (distance < reach_x[rows, None]).sum(0)
+        inside += (distance < reach_x[rows, None]).sum(0)
         reached[rows] = (distance < reach_y).any(1)
         nearest[rows] = distance.min(1).values
     return Manifold(
-        precision=float((inside_real > 0).double().mean()),
+        precision=float((inside > 0).double().mean()),
         recall=float(reached.double().mean()),
-        density=float(inside_real.double().mean() / neighbours),
+        density=float(inside.double().mean() / neighbours),
         coverage=float((nearest < reach_x).double().mean()),
     )
 
@@ -152,6 +139,18 @@ def _reach(x: torch.Tensor, neighbours: int) -> torch.Tensor:
         torch.cdist(x[i : i + _CHUNK], x, compute_mode="donot_use_mm_for_euclid_dist") for i in range(0, len(x), _CHUNK)
     ]
     return torch.cat([p.kthvalue(neighbours + 1, dim=1).values for p in parts])
+
+
+def distances(reference: np.ndarray, generated: np.ndarray) -> Distances:
+    """All of the above, of features [n, d] and [m, d]."""
+    kernel = kernel_distance(reference, generated)
+    return Distances(
+        frechet=frechet_distance(reference, generated),
+        frechet_of_means=mean_distance(reference, generated),
+        kernel=kernel.mean,
+        kernel_std=kernel.std,
+        **asdict(manifold(reference, generated)),
+    )
 
 
 def nearest_distance(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -92,12 +92,6 @@ def partner_ranks(a: np.ndarray, b: np.ndarray, *, group: int = 50) -> np.ndarra
     return np.concatenate(ranks) if ranks else np.zeros(0, int)
 
 
-def partner_rank(a: np.ndarray, b: np.ndarray, *, group: int = 50) -> float:
-    """Share of rows of `a` whose most similar row of `b`, among `group` in order, is their own partner (R@1)."""
-    ranks = partner_ranks(a, b, group=group)
-    return float((ranks == 1).mean()) if len(ranks) else float("nan")
-
-
 def distinct_share(reports: Sequence[str]) -> float:
     """Distinct reports over all reports, 0..1."""
     return len(set(reports)) / len(reports)

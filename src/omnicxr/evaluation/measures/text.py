@@ -17,6 +17,7 @@ import sacrebleu
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from omnicxr.domain import UserError
+from omnicxr.evaluation.results import Quartiles, TextScores
 
 COPY_WORDS = 12
 """A generated report copies training text where so many words in a row stand in one training report."""
@@ -28,9 +29,8 @@ def tokens(report: str) -> str:
     return _tokenize(report.lower())
 
 
-def text_scores(generated: Sequence[str], references: Sequence[str], *, meteor: bool = True) -> dict[str, float | None]:
-    """BLEU-1 to 4 and, where their library is installed, ROUGE-L, CIDEr, METEOR; None for what is not (or, the slow
-    METEOR, not wanted).
+def text_scores(generated: Sequence[str], references: Sequence[str], *, meteor: bool = True) -> TextScores:
+    """BLEU-1 to 4 and, where their library is installed, ROUGE-L, CIDEr, METEOR (which is slow, and needs Java).
 
     BLEU, ROUGE-L and METEOR are 0..1, CIDEr 0..10 with document frequencies of these references. Raises UserError if
     every generated report is empty.
@@ -43,8 +43,8 @@ def text_scores(generated: Sequence[str], references: Sequence[str], *, meteor: 
     if not any(r.strip() for r in generated):
         raise UserError("Every generated report is empty: there is nothing to score.")
     hypotheses, truths = [tokens(r) for r in generated], [tokens(r) for r in references]
-    scores: dict[str, float | None] = {f"bleu{n}": _bleu(hypotheses, truths, n) for n in (1, 2, 3, 4)}
-    return {**scores, **_captioning(hypotheses, truths, meteor)}
+    bleu = (_bleu(hypotheses, truths, n) for n in (1, 2, 3, 4))
+    return TextScores(*bleu, **_captioning(hypotheses, truths, meteor))
 
 
 def _bleu(hypotheses: list[str], references: list[str], order: int) -> float:
@@ -59,11 +59,11 @@ def _captioning(hypotheses: list[str], references: list[str], meteor: bool) -> d
     except ImportError:
         return {"rouge_l": None, "cider": None, "meteor": None}
     given = {i: [r] for i, r in enumerate(references)}
-    made = {i: [h] for i, h in enumerate(hypotheses)}
+    generated = {i: [h] for i, h in enumerate(hypotheses)}
     return {
-        "rouge_l": float(Rouge().compute_score(given, made)[0]),
-        "cider": float(Cider().compute_score(given, made)[0]),
-        "meteor": float(_meteor().compute_score(given, made)[0]) if meteor and shutil.which("java") else None,
+        "rouge_l": float(Rouge().compute_score(given, generated)[0]),
+        "cider": float(Cider().compute_score(given, generated)[0]),
+        "meteor": float(_meteor().compute_score(given, generated)[0]) if meteor and shutil.which("java") else None,
     }
 
 
@@ -75,11 +75,11 @@ def _meteor() -> Any:
     return Meteor()
 
 
-def lengths(reports: Sequence[str]) -> dict[str, float]:
-    """Words per report: mean and quartiles."""
+def lengths(reports: Sequence[str]) -> Quartiles:
+    """Words per report."""
     words = np.array([len(r.split()) for r in reports])
     low, middle, high = np.quantile(words, [0.25, 0.5, 0.75])
-    return {"mean": float(words.mean()), "quartile_1": float(low), "median": float(middle), "quartile_3": float(high)}
+    return Quartiles(float(words.mean()), float(low), float(middle), float(high))
 
 
 def copied_share(generated: Sequence[str], training: Sequence[str], *, words: int = COPY_WORDS) -> float:

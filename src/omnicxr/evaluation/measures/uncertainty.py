@@ -21,17 +21,11 @@ class Estimate:
     low: float
     high: float
 
-    def json(self) -> dict[str, float]:
-        return {"value": self.value, "low": self.low, "high": self.high}
-
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Estimate):
     """Figure of A minus figure of B on the same studies."""
 
-    value: float
-    low: float
-    high: float
     p_value: float
     """Two-sided: twice the smaller share of resamples on either side of no difference, at least 2 / (resamples + 1)."""
 

@@ -82,6 +82,7 @@ class CheXbertLabeler:
 
     @torch.no_grad()
     def __call__(self, reports: Sequence[str]) -> np.ndarray:
+        """A `panel.Labeler`: reports => bool [n, 14]."""
         out = np.zeros((len(reports), len(Finding)), bool)
         for start in range(0, len(reports), CHUNK):
             encoded = self.tokenizer.encode_batch([" ".join(r.split()) for r in reports[start : start + CHUNK]])

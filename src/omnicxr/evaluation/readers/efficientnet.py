@@ -42,6 +42,7 @@ class SameConv(nn.Conv2d):
     """Convolution with TensorFlow's "same" padding: for even sizes and stride 2 the extra column is on the right."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """[b, c, h, w] => [b, c', h / stride, w / stride], rounded up."""
         pads = []
         for size, kernel, stride in zip(input.shape[-2:], self.kernel_size, self.stride, strict=True):
             missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
@@ -59,7 +60,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 class Block(nn.Module):
     """Inverted residual: expand, depthwise, project."""
 
-    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
         inner = inputs * expansion
         self.expands, self.adds = expansion > 1, stride == 1 and inputs == outputs
@@ -69,6 +70,7 @@ class Block(nn.Module):
         self._project_conv, self._bn2 = nn.Conv2d(inner, outputs, 1, bias=False), _norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[b, inputs, h, w] => [b, outputs, h / stride, w / stride]."""
         y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         y = self._bn2(self._project_conv(F.relu6(self._bn1(self._depthwise_conv(y)))))
         return x + y if self.adds else y
@@ -83,12 +85,14 @@ class EfficientNetLite0(nn.Module):
         blocks, channels = [], STEM
         for expansion, outputs, repeats, kernel, stride in STAGES:
             for i in range(repeats):
-                blocks.append(Block(channels, outputs, expansion, kernel, stride if i == 0 else 1))
+                first = stride if i == 0 else 1
+                blocks.append(Block(channels, outputs, expansion=expansion, kernel=kernel, stride=first))
                 channels = outputs
         self._blocks = nn.ModuleList(blocks)
         self._conv_head, self._bn1 = nn.Conv2d(channels, FEATURES, 1, bias=False), _norm(FEATURES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pictures [b, 3, h, w] => features [b, 1280]."""
         x = F.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)

@@ -99,7 +99,7 @@ EXTRACTORS: dict[str, Callable[[str], Extractor]] = {
     "xrv-densenet121": xrv_densenet121,
     "rad-dino": rad_dino,
 }
-"""Name => maker. `prompts` and `judge` come with the model and are made by the evaluation itself."""
+"""Name => maker. `prompts` and `judge` come with the model, from the evaluation itself."""
 
 
 def load_extractor(name: str, device: str = "cpu") -> Extractor:

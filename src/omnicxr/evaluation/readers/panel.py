@@ -45,16 +45,16 @@ class Reading:
         return np.asarray(np.isfinite(self.scores).all(0))
 
 
-class Reader:
-    """Reads with one model's judge and prompt encoders."""
+class Panel:
+    """All who read the studies of one evaluation: judge, prompt encoders, and others in the judge's place."""
 
     def __init__(
         self,
         pipe: AnyToAnyPipeline,
         judge: Judge,
         validate: PreparedDataset,
-        modalities: tuple[Modality, ...] = tuple(Modality),
         *,
+        modalities: tuple[Modality, ...] = tuple(Modality),
         frontal_classifier: Classifier | None = None,
         labeler: Labeler | None = None,
     ) -> None:
@@ -82,6 +82,7 @@ class Reader:
         return Reading(scores, scores > self.thresholds[modality], measures, self.embed(modality, part), stated)
 
     def read_all(self, parts: Parts) -> dict[Modality, Reading]:
+        """Every part of the same studies."""
         return {m: self.read(m, part) for m, part in parts.items()}
 
     @torch.no_grad()
@@ -125,6 +126,16 @@ def stated_findings(reports: Sequence[str]) -> np.ndarray:
 
 
 def truth_of(data: PreparedDataset, rows: np.ndarray) -> np.ndarray | None:
-    """[n, measures] continuous truth of some studies, or None where any of them is real."""
+    """[n, measures] continuous truth of some studies, or None where any of them has none."""
     truth = None if data.measures is None else data.measures[rows].astype(float)
     return None if truth is None or np.isnan(truth).any() else truth
+
+
+def held_out_noun(data: PreparedDataset, rows: np.ndarray) -> str:
+    """What studies of a data set are to be called: real is for patients."""
+    if data.measures is None:
+        return "real"
+    simulated = ~np.isnan(data.measures[rows]).any(1)
+    if not simulated.any():
+        return "real"
+    return "held-out simulated" if simulated.all() else "held-out"

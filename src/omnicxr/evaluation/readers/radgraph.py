@@ -50,6 +50,7 @@ class RadGraphScorer:
             ) from error
 
     def __call__(self, generated: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """F1 of each pair of reports at every level, [n, 3] in 0..1."""
         kept = [i for i, (g, r) in enumerate(zip(generated, references, strict=True)) if g.strip() and r.strip()]
         out = np.zeros((len(generated), len(LEVELS)))
         if kept:

@@ -68,6 +68,7 @@ class XrvClassifier:
 
     @torch.no_grad()
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """A `panel.Classifier`: uint8 [n, s, s] => [n, 14] in 0..1, NaN for an unknown finding."""
         logits = [self.network(xrv_input(pictures[i : i + 32], self.device)) for i in range(0, len(pictures), 32)]
         found = torch.cat(logits).sigmoid().cpu().numpy()
         out = np.full((len(pictures), len(Finding)), np.nan)
