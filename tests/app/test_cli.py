@@ -66,14 +66,11 @@ def test_help_of_all_commands_imports_none_of_them() -> None:
     assert "Say which findings a report states" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    zip(
-        RULES,
-        "frontal+report->lateral report->frontal,frontal->report frontal,report PA,LL Edema,Fracture a,b 60-80 a=b,c=d".split(),
-        strict=True,
-    ),
-)
+VALUES = ["nothing->frontal", "report->frontal,frontal->report", "frontal,report", "PA,LL", "Edema,Fracture"]
+VALUES += ["a,b", "60-80", "a=b,c=d"]
+
+
+@pytest.mark.parametrize(("kind", "text"), list(zip(RULES, VALUES, strict=True)), ids=str)
 def test_values_are_written_as_they_are_read(kind: object, text: str) -> None:
     _, read, write = RULES[kind]
     assert write(read(text)) == text
