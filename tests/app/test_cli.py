@@ -1,59 +1,85 @@
 """The commands as a user runs them: what they write, and what they say when something is wrong."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from omnicxr.app import cli
+from omnicxr.app.arguments import RULES
+from omnicxr.data.images import encode_png
 from omnicxr.models.folder import model_hash
+from omnicxr.pipeline import AnyToAnyPipeline
 from tests.data.test_images import colour, huge, truncated, write_dicom
 
 
-def omnicxr(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["omnicxr", *map(str, arguments)])
+def omnicxr(line: str) -> int:
+    """The exit status of `omnicxr LINE`."""
     try:
-        cli.main()
+        cli.main(shlex.split(line))
     except SystemExit as end:
         return int(end.code or 0)
     return 0
 
 
-@pytest.mark.parametrize(
-    "command", ["simulate", "prepare", "inspect", "label", "train", "generate", "evaluate", "synthesize", "demo"]
-)
-def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    assert omnicxr(monkeypatch, command, "--help") == 0
-    assert "usage: omnicxr" in capsys.readouterr().out
+OPTIONS = {
+    "simulate": "--studies --seed --image-size --prevalence.nodule --out --workers --device --dry-run",
+    "prepare": "--image-size --require --views --text --min-words --max-words --describe --limit --columns --dry-run",
+    "inspect": "--out --verify",
+    "label": "@FILE",
+    "train": "--data --out --preset --steps --set --from --seed --mixed-precision --compile --checkpoint-minutes"
+    " --budget-minutes --measure --dry-run",
+    "generate": "--frontal --lateral --report --to --out --model --num --steps --guidance --seed --device",
+    "evaluate": "--data --model --generated --compare --tasks --suite --num --split --extractors --classifier --labeler"
+    " --radgraph --steps --guidance --autoguidance --seed --workers --device --dry-run",
+    "synthesize": "--num --task --data --split --prompts --samples --balance --per-finding --findings --sex --ages"
+    " --gate-alignment --gate-agreement --tries --keep-given --model --steps --guidance --seed --workers --device --ray"
+    " --shard-size --formats --dry-run",
+    "export": "--to --out",
+    "study": "--real --synthetic --out --device --mixed-precision --dry-run",
+    "reader-study": "--out --real --generated --results --parts --num --split --seed",
+    "demo": "--out --model --seed",
+}
 
 
-def test_generate_writes_items_and_record(monkeypatch: pytest.MonkeyPatch, model_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert omnicxr(f"{command} --help") == 0
+    shown = capsys.readouterr().out
+    assert "usage: omnicxr" in shown
+    words = set(shown.replace(",", " ").split())
+    assert not [option for option in OPTIONS[command].split() if option not in words]
+
+
+def test_help_of_all_commands_imports_none_of_them() -> None:
+    code = "import sys; from omnicxr.app import cli; cli.main(['--help'])"
+    check = f"try:\n {code}\nexcept SystemExit: print('torch' in sys.modules, 'pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False"
+    assert all(command in done.stdout for command in OPTIONS)
+    assert "Say which findings a report states" in done.stdout
+
+
+VALUES = ["nothing->frontal", "report->frontal,frontal->report", "frontal,report", "PA,LL", "Edema,Fracture"]
+VALUES += ["a,b", "60-80", "a=b,c=d"]
+
+
+@pytest.mark.parametrize(("kind", "text"), list(zip(RULES, VALUES, strict=True)), ids=str)
+def test_values_are_written_as_they_are_read(kind: object, text: str) -> None:
+    _, read, write = RULES[kind]
+    assert write(read(text)) == text
+
+
+def test_generate_writes_items_and_record(model_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert (
-        omnicxr(
-            monkeypatch,
-            "generate",
-            "--report",
-            "Large left pleural effusion.",
-            "--to",
-            "frontal,lateral",
-            "--out",
-            out,
-            "--model",
-            model_folder,
-            "--num",
-            2,
-            "--steps",
-            3,
-            "--seed",
-            5,
-        )
-        == 0
-    )
+    line = f"--to frontal,lateral --out {out} --model {model_folder} --num 2 --steps 3 --seed 5"
+    assert omnicxr(f"generate --report 'Large left pleural effusion.' {line}") == 0
     record = json.loads((out / "generation.json").read_text())
     assert record["task"] == "report->frontal+lateral"
     assert (record["seed"], record["sampling"]["num_inference_steps"], len(record["model_hash"])) == (5, 3, 64)
@@ -61,58 +87,33 @@ def test_generate_writes_items_and_record(monkeypatch: pytest.MonkeyPatch, model
         for modality in ("frontal", "lateral"):
             assert Image.open(out / item["files"][modality]).size == (64, 64)
     assert sorted(p.name for p in out.iterdir()) == ["0000", "0001", "generation.json"]
-    assert omnicxr(monkeypatch, "generate", "--to", "report", "--out", out, "--model", model_folder) == 2
+    assert omnicxr(f"generate --to report --out {out} --model {model_folder}") == 2
 
 
-def test_generate_takes_any_picture(monkeypatch: pytest.MonkeyPatch, model_folder: Path, tmp_path: Path) -> None:
-    import numpy as np
-
+def test_generate_takes_any_picture(model_folder: Path, tmp_path: Path) -> None:
     write_dicom(tmp_path / "a.dcm", np.random.default_rng(0).integers(0, 4096, (300, 200)), photometric="MONOCHROME1")
     Image.new("I;16", (90, 400), 1000).save(tmp_path / "b.png")
     (tmp_path / "r.txt").write_text("Clear lungs.")
-    assert (
-        omnicxr(
-            monkeypatch,
-            "generate",
-            "--frontal",
-            tmp_path / "a.dcm",
-            "--lateral",
-            tmp_path / "b.png",
-            "--to",
-            "report",
-            "--num",
-            1,
-            "--out",
-            tmp_path / "one",
-            "--model",
-            model_folder,
-            "--steps",
-            2,
-        )
-        == 0
-    )
+    line = f"generate --frontal {tmp_path / 'a.dcm'} --num 1 --model {model_folder} --steps 2"
+    assert omnicxr(f"{line} --lateral {tmp_path / 'b.png'} --to report --out {tmp_path / 'one'}") == 0
     assert (tmp_path / "one" / "0000" / "report.txt").read_text().strip()
-    assert (
-        omnicxr(
-            monkeypatch,
-            "generate",
-            "--frontal",
-            tmp_path / "a.dcm",
-            "--report",
-            f"@{tmp_path / 'r.txt'}",
-            "--to",
-            "lateral",
-            "--num",
-            1,
-            "--out",
-            tmp_path / "two",
-            "--model",
-            model_folder,
-            "--steps",
-            2,
-        )
-        == 0
-    )
+    assert omnicxr(f"{line} --report @{tmp_path / 'r.txt'} --to lateral --out {tmp_path / 'two'}") == 0
+
+
+@pytest.mark.parametrize("size", [(700, 900), (64, 64)])
+def test_generate_sees_what_the_pipeline_sees(
+    model_folder: Path, pipe: AnyToAnyPipeline, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    file = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, size, np.uint8)).save(file)
+    line = f"--to lateral,report --num 2 --steps 2 --seed 3 --out {tmp_path / 'out'} --model {model_folder}"
+    assert omnicxr(f"generate --frontal {file} {line}") == 0
+    wanted = pipe(frontal=file, generate=("lateral", "report"), num=2, num_inference_steps=2, seed=3)
+    assert wanted.lateral and wanted.report
+    for i in range(2):
+        folder = tmp_path / "out" / f"{i:04d}"
+        assert (folder / "lateral.png").read_bytes() == encode_png(wanted.lateral[i])
+        assert (folder / "report.txt").read_text() == wanted.report[i] + "\n"
 
 
 def break_weights(folder: Path) -> None:
@@ -136,26 +137,26 @@ FILES = {
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("line", "said"),
     [
-        (["--frontal", "missing.png", "--to", "lateral"], "No such image file"),
-        (["--frontal", "text.png", "--to", "lateral"], "not an image"),
-        (["--frontal", "cut.jpg", "--to", "lateral"], "damaged"),
-        (["--lateral", "nothing.dcm", "--to", "report"], "without pixels"),
-        (["--frontal", "colour.png", "--to", "lateral"], "colour"),
-        (["--frontal", "huge.png", "--to", "lateral"], "20000 x 20000"),
-        (["--report", "@empty.txt", "--to", "lateral"], "is empty"),
-        (["--report", "@binary.txt", "--to", "lateral"], "UTF-8"),
-        (["--report", "@none.txt", "--to", "lateral"], "Cannot read"),
-        (["--report", "  ", "--to", "lateral"], "empty"),
-        (["--report", "Clear.", "--to", "report"], "Both given and to be generated: report"),
-        (["--report", "Clear.", "--to", "oblique"], "Unknown modality 'oblique'"),
-        (["--report", "Clear.", "--to", ""], "Nothing to generate"),
-        (["--report", "Clear.", "--to", "frontal", "--num", "0"], "at least 1"),
-        (["--report", "Clear.", "--to", "frontal", "--steps", "0"], "1 to 1000"),
-        (["--report", "Clear.", "--to", "frontal", "--model", "no-model"], "not a model folder"),
-        (["--report", "Clear.", "--to", "frontal", "--model", "broken"], "missing or damaged"),
-        (["--report", "Clear.", "--to", "frontal", "--model", "partial"], "missing or damaged"),
+        ("--frontal missing.png --to lateral", "No such image file"),
+        ("--frontal text.png --to lateral", "not an image"),
+        ("--frontal cut.jpg --to lateral", "damaged"),
+        ("--lateral nothing.dcm --to report", "without pixels"),
+        ("--frontal colour.png --to lateral", "colour"),
+        ("--frontal huge.png --to lateral", "20000 x 20000"),
+        ("--report @empty.txt --to lateral", "is empty"),
+        ("--report @binary.txt --to lateral", "UTF-8"),
+        ("--report @none.txt --to lateral", "Cannot read"),
+        ("--report '  ' --to lateral", "empty"),
+        ("--report Clear. --to report", "Both given and to be generated: report"),
+        ("--report Clear. --to oblique", "Unknown modality 'oblique'"),
+        ("--report Clear. --to ''", "Nothing to generate"),
+        ("--report Clear. --to frontal --num 0", "at least 1"),
+        ("--report Clear. --to frontal --steps 0", "1 to 1000"),
+        ("--report Clear. --to frontal --model no-model", "not a model folder"),
+        ("--report Clear. --to frontal --model broken", "missing or damaged"),
+        ("--report Clear. --to frontal --model partial", "missing or damaged"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(
@@ -163,17 +164,18 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     capsys: pytest.CaptureFixture[str],
     model_folder: Path,
     tmp_path: Path,
-    arguments: list[str],
+    line: str,
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in {a.removeprefix("@") for a in arguments} & set(FILES):
+    words = line.replace("@", "").split()
+    for name in set(words) & set(FILES):
         FILES[name](tmp_path / name)
     for name, harm in (("broken", break_weights), ("partial", drop_weights)):
-        if name in arguments:
+        if name in words:
             harm(Path(shutil.copytree(model_folder, tmp_path / name)))
-    model = [] if "--model" in arguments else ["--model", model_folder]
-    assert omnicxr(monkeypatch, "generate", *arguments, "--out", "out", *model) == 2
+    model = "" if "--model" in words else f"--model {model_folder}"
+    assert omnicxr(f"generate {line} --out out {model}") == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.startswith("omnicxr: ")
@@ -181,194 +183,140 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_no_permission_and_full_disk(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model_folder: Path, tmp_path: Path
-) -> None:
+def test_no_permission_and_full_disk(capsys: pytest.CaptureFixture[str], model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for out in ("/proc/out", tmp_path / "file" / "out"):
-        assert (
-            omnicxr(
-                monkeypatch,
-                "generate",
-                "--to",
-                "report",
-                "--num",
-                1,
-                "--steps",
-                1,
-                "--out",
-                out,
-                "--model",
-                model_folder,
-            )
-            == 2
-        )
+        assert omnicxr(f"generate --to report --num 1 --steps 1 --out {out} --model {model_folder}") == 2
         assert "Cannot write" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "inspect"])
 def test_broken_shard(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    prepared: Path,
-    model_folder: Path,
-    tmp_path: Path,
-    command: str,
+    capsys: pytest.CaptureFixture[str], prepared: Path, model_folder: Path, tmp_path: Path, command: str
 ) -> None:
-    data = Path(shutil.copytree(prepared, tmp_path / "data"))
+    data, out = Path(shutil.copytree(prepared, tmp_path / "data")), tmp_path / "out"
     for shard in data.glob("t*.parquet"):
         shard.write_bytes(b"PAR1 broken")
-    arguments = {
-        "train": ["judge", "--preset", "nano", "--data", data, "--out", tmp_path / "out"],
-        "evaluate": ["--data", data, "--model", model_folder, "--out", tmp_path / "out"],
-        "inspect": [data],
+    line = {
+        "train": f"train judge --preset nano --data {data} --out {out}",
+        "evaluate": f"evaluate --data {data} --model {model_folder} --out {out}",
+        "inspect": f"inspect {data}",
     }[command]
-    assert omnicxr(monkeypatch, command, *arguments) == 2
+    assert omnicxr(line) == 2
     assert "damaged" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("few_studies")
-def test_training_everything_ends_in_an_evaluation(
-    monkeypatch: pytest.MonkeyPatch, run_folder: Path, prepared: Path, tmp_path: Path
-) -> None:
+def test_training_everything_ends_in_an_evaluation(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(run_folder, tmp_path / "run"))
-    assert (
-        omnicxr(
-            monkeypatch,
-            "train",
-            "all",
-            "--preset",
-            "nano",
-            "--data",
-            prepared,
-            "--out",
-            run,
-            "--measure",
-            4,
-            "--seed",
-            0,
-        )
-        == 0
-    )
+    assert omnicxr(f"train all --preset nano --data {prepared} --out {run} --measure 4 --seed 0") == 0
     about = json.loads((run / "evaluation" / "metrics.json").read_text())["about"]
     assert (about["studies"], about["model_hash"]) == (4, model_hash(run / "model"))
     assert (run / "evaluation" / "report.html").stat().st_size > 10_000
 
 
-def test_label_shows_the_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert omnicxr(monkeypatch, "label", "Possible pneumonia, no effusion.") == 0
+def test_label_shows_the_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert omnicxr("label 'Possible pneumonia, no effusion.'") == 0
     shown = capsys.readouterr().out
     assert "uncertain" in shown
     assert "possible" in shown
-    assert omnicxr(monkeypatch, "label", "@nowhere.txt") == 2
+    assert omnicxr("label @nowhere.txt") == 2
 
 
-def test_inspect_notices_a_changed_shard(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prepared: Path, tmp_path: Path
-) -> None:
+def test_inspect_notices_a_changed_shard(capsys: pytest.CaptureFixture[str], prepared: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(prepared, tmp_path / "data"))
-    assert omnicxr(monkeypatch, "inspect", data, "--out", tmp_path / "sheet") == 0
+    assert omnicxr(f"inspect {data} --out {tmp_path / 'sheet'}") == 0
     page = (tmp_path / "sheet" / "data.html").read_text()
     assert "Pleural Effusion" in page
     assert page.count("data:image/png;base64,") == 3
     shutil.copy(sorted(data.glob("train-*"))[0], sorted(data.glob("test-*"))[0])
-    assert omnicxr(monkeypatch, "inspect", data, "--verify") == 2
+    assert omnicxr(f"inspect {data} --verify") == 2
     assert "hash" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("few_studies")
 def test_evaluation_and_comparison(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    prepared: Path,
-    model_folder: Path,
-    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], prepared: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    common = [
-        "--data",
-        prepared,
-        "--model",
-        model_folder,
-        "--tasks",
-        "report->frontal+lateral",
-        "--num",
-        6,
-        "--extractors",
-        "prompts",
-    ]
-    for name, steps, interval in (("a", 1, ""), ("b", 2, "0.2-0.9")):
-        assert (
-            omnicxr(
-                monkeypatch,
-                "evaluate",
-                *common,
-                "--steps",
-                steps,
-                "--guidance-interval",
-                interval,
-                "--out",
-                tmp_path / name,
-            )
-            == 0
-        )
+    a, b, both = (tmp_path / name for name in ("a", "b", "ab"))
+    line = f"evaluate --data {prepared} --model {model_folder} --num 6 --extractors prompts"
+    for out, steps in ((a, 1), (b, 2)):
+        assert omnicxr(f"{line} --tasks 'report->frontal+lateral' --steps {steps} --out {out}") == 0
     assert "Bounds" in capsys.readouterr().out
-    page = (tmp_path / "a" / "report.html").read_text()
+    page = (a / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6  # three plots, the sheet, nearest pairs of two views
     assert "http" not in page.replace("http-equiv", "")
-    assert (tmp_path / "a" / "tables.tex").read_text().startswith("\\begin{table}")
-    assert "| report->frontal+lateral |" in (tmp_path / "a" / "tables.md").read_text()
-    assert omnicxr(monkeypatch, "evaluate", "--compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "ab") == 0
-    compared = json.loads((tmp_path / "ab" / "comparison.json").read_text())
-    assert [(compared[k]["num_inference_steps"], compared[k]["guidance_interval"]) for k in "ab"] == [
-        (1, [0.0, 1.0]),
-        (2, [0.2, 0.9]),
-    ]
+    assert (a / "tables.tex").read_text().startswith("\\begin{table}")
+    assert "| report->frontal+lateral |" in (a / "tables.md").read_text()
+    assert omnicxr(f"evaluate --compare {a} {b} --out {both}") == 0
+    compared = json.loads((both / "comparison.json").read_text())
+    assert [compared[k]["num_inference_steps"] for k in "ab"] == [1, 2]
     assert "frontal: AUROC, macro" in capsys.readouterr().out
-    assert omnicxr(monkeypatch, "evaluate", "--out", tmp_path / "none") == 2
+    assert omnicxr(f"evaluate --out {tmp_path / 'none'}") == 2
     assert "--data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("line", "said"),
     [
-        ["evaluate", "--data", "x", "--guidance-interval", "late"],
-        ["synthesize", "--ages", "60-old"],
-        ["synthesize", "--ages", "old"],
+        ("synthesize --ages 60-old", "write it like 60-80"),
+        ("synthesize --ages old", "write it like 60-80"),
+        ("synthesize --findings Edema,Cough", "Unknown finding 'Cough'"),
+        ("synthesize --formats png,bmp", "Unknown format 'bmp'"),
+        ("synthesize --task report", "'report' is not a task"),
+        ("synthesize --tries 2", "--gate-alignment"),
+        ("prepare table x --views PA,OBLIQUE", "Unknown view 'OBLIQUE'"),
+        ("prepare table x --columns report", "write report=VALUE"),
+        ("train all --data x --set drop_prompt", "write drop_prompt=VALUE"),
+        ("train diffusion --data x", "Unknown stage 'diffusion'"),
+        ("reader-study --real x", "give --real and --generated"),
     ],
 )
-def test_from_where_to_where(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
+def test_bad_value_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, said: str
 ) -> None:
-    assert omnicxr(monkeypatch, *arguments, "--out", tmp_path / "out") == 2
-    assert f"write {arguments[-2]} like" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert omnicxr(f"{line} --out out") == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("omnicxr: ")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "line",
     [
-        ["simulate", "--studies", 5, "--out", "x"],
-        ["train", "all", "--data", "x", "--out", "x"],
-        ["evaluate", "--data", "x", "--out", "x"],
+        "simulate --studies 5 --out x",
+        "train all --data x --out x",
+        "evaluate --data x --out x",
+        "synthesize --num 5 --ages 60-80 --gate-alignment 0.2 --tries 3 --prompts t.csv --device cuda:0,cuda:1 --out x",
     ],
 )
 def test_dry_run_writes_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[object]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert omnicxr(monkeypatch, *arguments, "--dry-run") == 0
-    assert json.loads(capsys.readouterr().out)
+    assert omnicxr(f"{line} --dry-run") == 0
+    shown = json.loads(capsys.readouterr().out)
     assert list(tmp_path.iterdir()) == []
+    if line.startswith("synthesize"):
+        assert (shown["wish"]["num"], shown["wish"]["ages"], shown["gate"]["alignment"]) == (5, [60, 80], 0.2)
+        assert (shown["table"], shown["device"], shown["task"]["given"]) == ("t.csv", "cuda:0,cuda:1", ["report"])
 
 
-def test_dry_run_refuses_what_training_would(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    command = ["train", "generator", "--data", "x", "--out", tmp_path / "run", "--dry-run", "--from"]
-    assert omnicxr(monkeypatch, *command, "bundled") == 0
+def test_dry_run_refuses_what_training_would(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = f"train generator --data x --out {tmp_path / 'run'} --dry-run --from"
+    assert omnicxr(f"{line} bundled") == 0
     assert json.loads(capsys.readouterr().out)["start"].endswith("bundled")
-    assert omnicxr(monkeypatch, *command, tmp_path / "nowhere") == 2
+    assert omnicxr(f"{line} {tmp_path / 'nowhere'}") == 2
     assert "nowhere is not a model folder" in capsys.readouterr().err
+
+
+def test_former_name_of_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert omnicxr("train prompts --data x --out x --dry-run") == 0
+    notice, shown = capsys.readouterr().out.split("\n", 1)
+    assert notice == "The stage prompts is called prompt-encoders now."
+    assert json.loads(shown)["stage"] == "prompt-encoders"
 
 
 def test_exit_status_of_the_installed_command(tmp_path: Path) -> None:

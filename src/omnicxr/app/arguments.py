@@ -1,45 +1,64 @@
-"""Arguments that many commands have, and comma-separated ones => values, or a UserError that names what is allowed."""
+"""Arguments that many commands have, and how the command line writes values: one rule per type."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, arg
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from omnicxr.domain import Finding, Modality, UserError, View
+from omnicxr.domain import Finding, Modality, Task, UserError, View
 
+CPUS = os.cpu_count() or 1
+T = TypeVar("T")
+Flat = Annotated[T, OmitArgPrefixes, arg(name="")]
+"""A config, each of whose fields is an option of the command."""
 Out = Annotated[Path, arg(help="Folder to write to.")]
+Model = Annotated[Path | None, arg(help="Model folder; default: the bundled model.")]
 Seed = Annotated[int, arg(help="Equal seeds give equal results.")]
+Workers = Annotated[int, arg(help="Processes that work at the same time.")]
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
+Devices = Annotated[tuple[str, ...], arg(name="device", help="cpu, cuda:0, or several: cuda:0,cuda:1.")]
 DryRun = Annotated[bool, arg(help="Say what would be done, and do nothing.")]
 
 
-def names_in(text: str) -> list[str]:
-    """From "a, b" the list of "a" and "b"."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+def names(text: str) -> tuple[str, ...]:
+    """From "a, b" the names "a" and "b"."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def chosen(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The names, if all are known."""
-    wanted, allowed = list(names), list(known)
+def chosen(kind: str, wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """The wanted names, if all are known; raises UserError with the known ones."""
+    wanted, allowed = tuple(wanted), tuple(known)
     if unknown := [name for name in wanted if name not in allowed]:
         raise UserError(f"Unknown {kind} '{unknown[0]}': choose from {', '.join(allowed)}.")
     return wanted
 
 
 def modalities(text: str) -> tuple[Modality, ...]:
-    """Parts of a study."""
-    return tuple(map(Modality.parse, names_in(text)))
+    """Parts of a study, in any letter case."""
+    return tuple(map(Modality.parse, names(text)))
+
+
+def views(text: str) -> tuple[View, ...]:
+    """ViewPosition codes, in any letter case."""
+    return tuple(map(View, chosen("view", names(text.upper()), View)))
 
 
 def findings(text: str) -> tuple[Finding, ...]:
-    """In any letter case."""
-    return tuple(map(Finding, chosen("finding", (n.title() for n in names_in(text)), Finding)))
+    """CheXpert findings, in any letter case."""
+    return tuple(map(Finding, chosen("finding", names(text.title()), Finding)))
 
 
-def between(name: str, text: str) -> tuple[float, float] | None:
+def tasks(text: str) -> tuple[Task, ...]:
+    """Tasks; "all" is empty, which a config takes for every task that there is."""
+    return () if text == "all" else tuple(map(Task.parse, names(text)))
+
+
+def between(text: str) -> tuple[float, float] | None:
     """The two ends of "60-80" (of "60": both 60); None for no text."""
     if not text.strip():
         return None
@@ -47,17 +66,49 @@ def between(name: str, text: str) -> tuple[float, float] | None:
     try:
         return float(first), float(last or first)
     except ValueError:
-        raise UserError(f"'{text}' does not say from where to where: write --{name} like 60-80 or 0.2-0.8.") from None
+        raise UserError(f"'{text}' does not say from where to where: write it like 60-80.") from None
 
 
-def views(text: str) -> tuple[View, ...]:
-    """ViewPosition codes in any letter case."""
-    return tuple(map(View, chosen("view", (n.upper() for n in names_in(text)), View)))
-
-
-def pairs(name: str, text: str) -> dict[str, str]:
+def pairs(text: str) -> dict[str, str]:
     """From "a=b, c=d" a dictionary."""
-    split = [part.partition("=") for part in names_in(text)]
+    split = [part.partition("=") for part in names(text)]
     if wrong := [key for key, equals, value in split if not (equals and value.strip())]:
-        raise UserError(f"'{wrong[0]}' has no value: write --{name} like {wrong[0]}=VALUE.")
+        raise UserError(f"'{wrong[0]}' has no value: write {wrong[0]}=VALUE.")
     return {key.strip(): value.strip() for key, _, value in split}
+
+
+def _range_text(ends: tuple[float, float] | None) -> str:
+    return "-".join(f"{end:g}" for end in ends) if ends else ""
+
+
+def _pairs_text(values: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in values.items())
+
+
+RULES: dict[Any, tuple[str, Callable[[str], Any], Callable[[Any], str]]] = {
+    Task: ("GIVEN->GENERATED", Task.parse, str),
+    tuple[Task, ...]: ("TASK,TASK,...", tasks, lambda value: ",".join(map(str, value)) or "all"),
+    tuple[Modality, ...]: ("PART,PART,...", modalities, ",".join),
+    tuple[View, ...]: ("VIEW,VIEW,...", views, ",".join),
+    tuple[Finding, ...]: ("FINDING,FINDING,...", findings, ",".join),
+    tuple[str, ...]: ("NAME,NAME,...", names, ",".join),
+    tuple[float, float] | None: ("FROM-TO", between, _range_text),
+    dict[str, str]: ("NAME=VALUE,...", pairs, _pairs_text),
+}
+"""Type => how the help calls its text, how the text is read, and how a default is written."""
+REGISTRY = ConstructorRegistry()
+
+
+@REGISTRY.primitive_rule
+def _rule_of(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Tyro's form of a row of RULES; None leaves all other types to tyro."""
+    if info.type not in RULES:
+        return None
+    metavar, read, write = RULES[info.type]
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda texts: read(texts[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [write(value)],
+    )

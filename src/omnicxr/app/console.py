@@ -36,6 +36,7 @@ class Bar:
         self.progress.update(self.task, completed=done, total=total, description=description or self.title)
 
     def training(self, stage: str, step: int, steps: int, figures: dict[str, float]) -> None:
+        """A report of the training loop: the bar on a terminal, a line anywhere else."""
         shown = " ".join(
             f"{k} {figures[k]:.4g}" for k in ("loss", "psnr", "accuracy", "lr", "per_second") if k in figures
         )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from omnicxr.app.page import Page
 from omnicxr.data.files import check_writable, write_json, write_text
 from omnicxr.models.folder import model_hash
 from omnicxr.pipeline import AnyToAnyPipeline
@@ -27,9 +24,23 @@ SENTENCES = (
     "Large consolidation in the right upper lobe.",
     "Large right pneumothorax.",
 )
-SEEDS_PER_SENTENCE = 2
+RESULTS = 2
+"""Studies for each sentence, and from nothing."""
 SCALE = 2
 """Enlargement of the pictures on the page."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sentence, or nothing, and what was generated from it."""
+
+    sentence: str
+    pictures: list[Image.Image]
+    """Frontal and lateral view of every result."""
+    report: str
+    """Written from the first two views; of a study from nothing, generated with them."""
+    turned: list[Image.Image]
+    """The lateral view from the first frontal view alone."""
 
 
 def run_demo(
@@ -39,111 +50,79 @@ def run_demo(
     start = time.monotonic()
     pipe = AnyToAnyPipeline.from_pretrained(model)
     check_writable(out)
-    stages = 4
-
-    def done(n: int) -> None:
-        if progress:
-            progress(n, stages)
-
-    both = pipe(report=list(SENTENCES), generate=("frontal", "lateral"), num=SEEDS_PER_SENTENCE, seed=seed)
-    assert both.frontal and both.lateral
-    done(1)
-    first = slice(None, None, SEEDS_PER_SENTENCE)
-    written = pipe(frontal=both.frontal[first], lateral=both.lateral[first], generate=("report",), seed=seed)
-    done(2)
-    turned = pipe(frontal=both.frontal[first], generate=("lateral",), seed=seed + 1)
-    done(3)
-    nothing = pipe(generate=("frontal", "lateral", "report"), num=2, seed=seed)
-    done(4)
-    assert written.report and turned.lateral and nothing.frontal and nothing.lateral and nothing.report
-
-    rows, entries = [], []
-    for i, sentence in enumerate(SENTENCES):
-        pair = [
-            p
-            for k in range(SEEDS_PER_SENTENCE)
-            for p in (both.frontal[i * SEEDS_PER_SENTENCE + k], both.lateral[i * SEEDS_PER_SENTENCE + k])
-        ]
-        rows.append(np.stack([np.asarray(p) for p in (*pair, turned.lateral[i])]))
-        entries.append(
-            {
-                "sentence": sentence,
-                "report_from_views": written.report[i],
-                "pictures": _save(pair, out, f"sentence{i}"),
-                "lateral_from_frontal": _save([turned.lateral[i]], out, f"turned{i}"),
-            }
-        )
-    save_grid(rows, out / "contact_sheet.png")
-    free = [
-        {"pictures": _save([nothing.frontal[k], nothing.lateral[k]], out, f"nothing{k}"), "report": nothing.report[k]}
-        for k in range(2)
-    ]
-    write_json(
-        out / "demo.json",
-        {
-            "seed": seed,
-            "model_hash": model_hash(model),
-            "image_size": pipe.image_size,
-            "sampling": asdict(pipe.sampling),
-            "seconds": round(time.monotonic() - start, 1),
-            "sentences": entries,
-            "from_nothing": free,
-        },
+    sentences, free = _generate(pipe, seed, progress or (lambda done, total: None))
+    save_grid(
+        [np.stack([np.asarray(p) for p in (*e.pictures, *e.turned)]) for e in sentences], out / "contact_sheet.png"
     )
-    page = out / "index.html"
-    write_text(page, _page(entries, free, out))
-    return page
+    record = {
+        "seed": seed,
+        "model_hash": model_hash(model),
+        "image_size": pipe.image_size,
+        "sampling": asdict(pipe.sampling),
+        "seconds": round(time.monotonic() - start, 1),
+        "sentences": [
+            {
+                "sentence": e.sentence,
+                "report_from_views": e.report,
+                "pictures": _save(e.pictures, out, f"sentence{i}"),
+                "lateral_from_frontal": _save(e.turned, out, f"turned{i}"),
+            }
+            for i, e in enumerate(sentences)
+        ],
+        "from_nothing": [
+            {"pictures": _save(e.pictures, out, f"nothing{i}"), "report": e.report} for i, e in enumerate(free)
+        ],
+    }
+    write_json(out / "demo.json", record)
+    write_text(out / "index.html", _page(sentences, free).html())
+    return out / "index.html"
+
+
+def _generate(
+    pipe: AnyToAnyPipeline, seed: int, progress: Callable[[int, int], None]
+) -> tuple[list[Example], list[Example]]:
+    """What is shown of every sentence, and from nothing."""
+    both = pipe(report=list(SENTENCES), generate=("frontal", "lateral"), num=RESULTS, seed=seed)
+    assert both.frontal and both.lateral
+    progress(1, 4)
+    frontals, laterals = both.frontal[::RESULTS], both.lateral[::RESULTS]
+    reports = pipe(frontal=frontals, lateral=laterals, generate=("report",), seed=seed).report
+    progress(2, 4)
+    turned = pipe(frontal=frontals, generate=("lateral",), seed=seed + 1).lateral
+    progress(3, 4)
+    nothing = pipe(generate=("frontal", "lateral", "report"), num=RESULTS, seed=seed)
+    progress(4, 4)
+    assert reports and turned and nothing.frontal and nothing.lateral and nothing.report
+    pairs = list(zip(both.frontal, both.lateral, strict=True))
+    sentences = []
+    for i, sentence in enumerate(SENTENCES):
+        pictures = [view for pair in pairs[i * RESULTS : (i + 1) * RESULTS] for view in pair]
+        sentences.append(Example(sentence, pictures, reports[i], [turned[i]]))
+    studies = zip(nothing.frontal, nothing.lateral, nothing.report, strict=True)
+    return sentences, [Example("", [frontal, lateral], report, []) for frontal, lateral, report in studies]
 
 
 def _save(pictures: list[Image.Image], out: Path, stem: str) -> list[str]:
+    """The names of the pictures' files."""
     names = [f"{stem}_{k}.png" for k in range(len(pictures))]
     for name, picture in zip(names, pictures, strict=True):
         picture.save(out / name)
     return names
 
 
-def _figure(out: Path, name: str) -> str:
-    with Image.open(out / name) as picture:
-        large = picture.resize((picture.width * SCALE, picture.height * SCALE), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    large.save(buffer, format="PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{name}" width="{large.width}" height="{large.height}" src="data:image/png;base64,{data}">'
-
-
-def _page(entries: list[dict[str, Any]], free: list[dict[str, Any]], out: Path) -> str:
-    """A self-contained page."""
-    blocks = []
-    for e in entries:
-        pictures = "".join(_figure(out, n) for n in e["pictures"])
-        turned = "".join(_figure(out, n) for n in e["lateral_from_frontal"])
-        blocks.append(
-            f"<section><h2>“{html.escape(e['sentence'])}”</h2><div class=row><figure>{pictures}<figcaption>Two results,"
-            f" frontal and lateral, from the sentence alone</figcaption></figure><figure>{turned}<figcaption>Lateral"
-            " from the first frontal alone</figcaption></figure></div><p><b>Report written from the first two"
-            f" views:</b> {html.escape(e['report_from_views'])}</p></section>"
-        )
+def _page(sentences: list[Example], free: list[Example]) -> Page:
+    page = Page("OmniCXR demo", dark=True)
+    page.text(
+        "Everything on this page was generated on this computer by the bundled model, which learned from simulated"
+        " studies. For research and teaching, not for diagnosis."
+    )
+    for e in sentences:
+        page.heading(f"“{e.sentence}”")
+        page.figure(e.pictures, "Two results, frontal and lateral, from the sentence alone", scale=SCALE)
+        page.figure(e.turned, "Lateral from the first frontal alone", scale=SCALE)
+        page.text(f"Report written from the first two views: {e.report}")
     for e in free:
-        pictures = "".join(_figure(out, n) for n in e["pictures"])
-        blocks.append(
-            f"<section><h2>From nothing</h2><figure>{pictures}</figure><p>{html.escape(e['report'])}</p></section>"
-        )
-    return _TEMPLATE.replace("BLOCKS", "\n".join(blocks))
-
-
-_TEMPLATE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>OmniCXR demo</title>
-<style>
-body { font: 16px/1.5 system-ui,
-sans-serif; background: #111; color: #ddd; max-width: 1400px; margin: 2rem auto; padding: 0 1rem }
-h1, h2 { font-weight: 500; color: #fff } h2 { font-size: 1.15rem; margin-bottom: .4rem }
-section { border-top: 1px solid #333; padding: .6rem 0 1rem } .row { display: flex; flex-wrap: wrap; gap: 1rem }
-figure { margin: 0 } figcaption { color: #999; font-size: .85rem } img { margin-right: 4px }
-</style>
-<h1>OmniCXR</h1>
-<p>Everything on this page was generated on this computer by the bundled model, which learned from simulated studies.
-For research and teaching, not for diagnosis.</p>
-BLOCKS
-</html>
-"""
+        page.heading("From nothing")
+        page.figure(e.pictures, "Frontal and lateral", scale=SCALE)
+        page.text(f"Report: {e.report}")
+    return page

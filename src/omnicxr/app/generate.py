@@ -10,29 +10,35 @@ from pathlib import Path
 from typing import Any
 
 from omnicxr.data.files import check_writable, write_json
-from omnicxr.data.images import load_image
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.models.folder import model_hash
-from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 
 RECORD = "generation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """What the command line asked for."""
+    """What is generated from what."""
 
-    frontal: Path | None
-    lateral: Path | None
-    report: str | None
-    """Text, or @ and a file."""
+    frontal: Path | None = None
+    """Frontal view: PNG, JPEG, TIFF or DICOM."""
+    lateral: Path | None = None
+    """Lateral view."""
+    report: str | None = None
+    """Report text, or @FILE."""
     to: tuple[Modality, ...]
-    model: Path | None
-    num: int
-    steps: int | None
-    guidance: float | None
-    seed: int
-    device: str
+    """What to generate: frontal,lateral,report or a part of it."""
+    model: Path | None = None
+    """Model folder; default: the bundled model."""
+    num: int = 4
+    """How many different results."""
+    steps: int | None = None
+    """Sampling steps; default: the model's."""
+    guidance: float | None = None
+    """Guidance scale, 1 for none; default: the model's."""
+    seed: int = 0
+    """Equal seeds give equal results."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1, ..."""
 
 
 def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int], None] | None = None) -> None:
@@ -40,14 +46,19 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
 
     Everything is checked before anything is written. Raises UserError for inputs that cannot be used.
     """
-    files = {Modality.FRONTAL: config.frontal, Modality.LATERAL: config.lateral, Modality.REPORT: config.report}
-    task = Task(tuple(m for m, f in files.items() if f is not None), config.to)
+    from omnicxr.models.folder import model_hash
+    from omnicxr.pipeline import AnyToAnyPipeline
+
+    sources = {Modality.FRONTAL: config.frontal, Modality.LATERAL: config.lateral, Modality.REPORT: config.report}
+    task = Task(tuple(m for m, source in sources.items() if source is not None), config.to)
     if (out / RECORD).exists():
         raise UserError(f"{out} already holds results: choose another folder or delete it.")
-    given = {str(m): _read(m, files[m]) for m in task.given}
+    given: dict[str, Any] = {str(m): sources[m] for m in task.given}
+    if config.report is not None:
+        given["report"] = report_argument(config.report)
     pipe = AnyToAnyPipeline.from_pretrained(config.model, device=config.device)
     pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance)
-    output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress)  # type: ignore[arg-type]
+    output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress)
     check_writable(out)
     record = {
         "task": str(task),
@@ -55,14 +66,11 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
         "sampling": asdict(pipe.sampling),
         "model_hash": model_hash(config.model),
         "image_size": pipe.image_size,
-        "given": {str(m): str(files[m]) for m in task.given},
+        "given": {str(m): str(sources[m]) for m in task.given},
         "note": "Synthetic. For research and teaching, not for diagnosis.",
     }
-    _write(output, task, config.num, record, out)
-
-
-def _read(modality: Modality, source: Any) -> Any:
-    return load_image(source, 512) if modality.is_image else report_argument(source)
+    items = _write({m: getattr(output, m) for m in task.generate}, config.num, out)
+    write_json(out / RECORD, {**record, "items": items})
 
 
 def report_argument(source: str) -> str:
@@ -81,22 +89,19 @@ def report_argument(source: str) -> str:
     return text
 
 
-def _write(output: StudyOutput, task: Task, num: int, record: dict[str, Any], out: Path) -> None:
+def _write(parts: dict[Modality, list[Any]], num: int, out: Path) -> list[dict[str, Any]]:
+    """Write all results to `out` or none of them; returns the record's list of their files."""
     temporary = out / f".results.{os.getpid()}"
-    items = []
+    names = [{str(m): f"{i:04d}/{m}.{'png' if m.is_image else 'txt'}" for m in parts} for i in range(num)]
     try:
         for i in range(num):
-            folder = temporary / f"{i:04d}"
-            folder.mkdir(parents=True)
-            names = {}
-            for m in task.generate:
-                value = getattr(output, m)[i]
-                names[str(m)] = f"{i:04d}/{m}.png" if m.is_image else f"{i:04d}/{m}.txt"
+            (temporary / f"{i:04d}").mkdir(parents=True)
+            for m, values in parts.items():
+                path = temporary / names[i][m]
                 if m.is_image:
-                    value.save(temporary / names[str(m)], format="PNG")
+                    values[i].save(path, format="PNG")
                 else:
-                    (temporary / names[str(m)]).write_text(value + "\n", encoding="utf-8")
-            items.append({"item": i, "files": names})
+                    path.write_text(values[i] + "\n", encoding="utf-8")
         for i in range(num):
             shutil.rmtree(out / f"{i:04d}", ignore_errors=True)
             (temporary / f"{i:04d}").replace(out / f"{i:04d}")
@@ -106,4 +111,4 @@ def _write(output: StudyOutput, task: Task, num: int, record: dict[str, Any], ou
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    write_json(out / RECORD, {**record, "items": items})
+    return [{"item": i, "files": files} for i, files in enumerate(names)]

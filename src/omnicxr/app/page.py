@@ -10,42 +10,66 @@ from typing import Any
 
 from PIL import Image
 
+from omnicxr.data.images import encode_png
+
 _STYLE = """
-body { font: 16px/1.5 system-ui,
-sans-serif; background: #fff; color: #222; max-width: 1200px; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; background: #fff; color: #222 }
+body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem }
 h1, h2 { font-weight: 500 } h2 { font-size: 1.2rem; margin: 1.6rem 0 .4rem } p.note { color: #666 }
 table { border-collapse: collapse; font-size: .9rem }
 th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 table.text td { white-space: normal; text-align: left; max-width: 34rem; vertical-align: top }
 img { max-width: 100% } .scroll { overflow-x: auto; margin-bottom: 1rem }
+figure { display: inline-block; margin: 0 1rem .4rem 0 } figure img { margin-right: 4px }
+figcaption { color: #888; font-size: .85rem }
+"""
+_DARK = """
+body { background: #111; color: #ddd; max-width: 1400px }
+h1, h2 { color: #fff } h2 { border-top: 1px solid #333; padding-top: .6rem }
+"""
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>{style}</style>
+<h1>{title}</h1>
+{blocks}
+</html>
 """
 
 
 class Page:
     """Blocks in the order in which they are added."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, title: str, *, dark: bool = False) -> None:
+        """`dark`: light on black, as radiographs are looked at."""
+        self.title, self.dark = title, dark
         self.blocks: list[str] = []
 
     def heading(self, text: str) -> None:
+        """A line above what follows."""
         self.blocks.append(f"<h2>{html.escape(text)}</h2>")
 
     def text(self, text: str) -> None:
+        """A paragraph."""
         self.blocks.append(f"<p>{html.escape(text)}</p>")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, of_text: bool = False) -> None:
-        """`of_text` for cells with sentences."""
+        """Rows of one cell per column; `of_text` for cells with sentences."""
         head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
         kind = " class=text" if of_text else ""
         self.blocks.append(f"<div class=scroll><table{kind}><tr>{head}</tr>{body}</table></div>")
 
     def picture(self, picture: Image.Image, description: str) -> None:
-        buffer = io.BytesIO()
-        picture.save(buffer, format="PNG")
-        self._embed(buffer.getvalue(), description)
+        """One picture in its own size; the description is for those who cannot see it."""
+        self.blocks.append(_image(encode_png(picture), description))
+
+    def figure(self, pictures: Iterable[Image.Image], caption: str, *, scale: int = 1) -> None:
+        """Pictures beside each other above their caption, `scale` times as large as they are."""
+        large = (p.resize((p.width * scale, p.height * scale), Image.Resampling.BICUBIC) for p in pictures)
+        images = "".join(_image(encode_png(p), caption) for p in large)
+        self.blocks.append(f"<figure>{images}<figcaption>{html.escape(caption)}</figcaption></figure>")
 
     def plot(self, figure: Any, description: str) -> None:
         """A matplotlib figure, which is closed."""
@@ -54,17 +78,14 @@ class Page:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
         plt.close(figure)
-        self._embed(buffer.getvalue(), description)
-
-    def _embed(self, png: bytes, description: str) -> None:
-        data = base64.b64encode(png).decode()
-        self.blocks.append(f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">')
+        self.blocks.append(_image(buffer.getvalue(), description))
 
     def html(self) -> str:
-        title = html.escape(self.title)
-        return (
-            '<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport"'
-            f' content="width=device-width">\n<title>{title}</title>\n<style>{_STYLE}</style>\n<h1>{title}</h1>\n'
-            + "\n".join(self.blocks)
-            + "\n</html>\n"
-        )
+        """The whole page, which fetches nothing."""
+        style = _STYLE + _DARK if self.dark else _STYLE
+        return _PAGE.format(title=html.escape(self.title), style=style, blocks="\n".join(self.blocks))
+
+
+def _image(png: bytes, description: str) -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">'

@@ -33,7 +33,9 @@ class SimulationConfig:
     """What is simulated. Equal configs give equal files."""
 
     studies: int
+    """How many. About one patient in eight has two."""
     seed: int = 0
+    """Equal seeds give equal results."""
     image_size: int = 256
     """Side of the square pictures, pixels."""
     prevalence: Prevalence = field(default_factory=Prevalence)

@@ -24,6 +24,7 @@ class Gate:
     agreement: float | None = None
     """Least mean agreement of the judge's probabilities with the wished labels, 0..1."""
     tries: int = 1
+    """Draws per study at most."""
 
     def __post_init__(self) -> None:
         if self.tries < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -154,6 +154,7 @@ class Wish:
     """How many studies, and of what."""
 
     num: int
+    """Studies in all."""
     samples: int = 1
     """Different studies per prompt, one after the other."""
     balance: bool = False
@@ -162,8 +163,8 @@ class Wish:
     """Studies for each finding of `findings`, instead of `num` of any."""
     findings: tuple[Finding, ...] = ()
     """Empty: every finding that a prompt has."""
-    sex: str | None = None
-    """M or F: only prompts of such persons."""
+    sex: Literal["M", "F"] | None = None
+    """Only prompts of such persons."""
     ages: tuple[float, float] | None = None
     """Youngest and oldest, in years: only prompts of such persons."""
 

@@ -46,10 +46,14 @@ class SynthesisConfig:
     """What is generated and how. Equal configs with equal prompts and model give equal bytes."""
 
     task: Task
+    """For instance report->frontal+lateral or nothing->frontal+report."""
     wish: Wish
     seed: int = 0
+    """Equal seeds give equal results."""
     steps: int | None = None
+    """Sampling steps; None: the model's."""
     guidance: float | None = None
+    """Guidance scale, 1 for none; None: the model's."""
     gate: Gate = field(default_factory=Gate)
     keep_given: bool = False
     """Put given pictures into the data set too; off, so that it holds no patient's picture."""
