@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.measures import by_side
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.generation import ModelGenerations
 from omnicxr.evaluation.measures.clinical import right_sides
 from omnicxr.evaluation.readers.panel import Panel, truth_of

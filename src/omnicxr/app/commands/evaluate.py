@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +26,6 @@ def evaluate(
     compare: Annotated[
         tuple[Path, Path] | None, arg(help="Compare two finished evaluations instead: folders A and B.")
     ] = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    autoguidance: float | None = None,
     workers: Annotated[int | None, arg(help="Processes that generate; default: one per core, or per GPU.")] = None,
     devices: Devices = ("cpu",),
     dry_run: DryRun = False,
@@ -46,8 +42,6 @@ def evaluate(
             "Nothing to measure on: give a prepared data set with --data, or two finished evaluations with --compare"
             " A B."
         )
-    scales = {"guidance_scale": guidance, "autoguidance_scale": autoguidance}
-    config = replace(config, sampling={"num_inference_steps": steps, **scales})
     if dry_run:
         dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
         return

@@ -33,6 +33,6 @@ def study(
     if dry_run:
         dry_run_table(settings, out=out, classifiers=len(list(settings.cells())))
         return
-    whole = DownstreamStudy(settings, real, synthetic, out, device=device, mixed_precision=mixed_precision)
+    whole = DownstreamStudy(settings, real, synthetic, out=out, device=device, mixed_precision=mixed_precision)
     with progress_bar("Training classifiers") as progress:
         run_study(whole, progress)

@@ -63,6 +63,6 @@ def synthesize(
         return
     with progress_bar("Synthesizing studies") as progress:
         manifest = run(config, model or BUNDLED, out, workers=workers, devices=devices, use_ray=ray, progress=progress)
-    console.print(f"{manifest['studies']} studies in {out}; {manifest['synthetic']['below_the_gate']} below the gate")
+    console.print(f"{manifest.studies} studies in {out}; {manifest.synthetic['below_the_gate']} below the gate")
     for layout in layouts:
         export(out, to=layout, out=out.with_name(f"{out.name}-{layout}"))

@@ -11,12 +11,10 @@ from tyro.conf import Positional, arg
 
 from omnicxr.app.arguments import DryRun, Flat, Out
 from omnicxr.app.console import console, dry_run_table, progress_bar
-from omnicxr.training.config import get_preset
 from omnicxr.training.loop import LoopConfig, processes
 from omnicxr.training.origin import Origin
-
-OLD_NAMES = {"prompts": "prompt-encoders"}
-"""Former name of a stage => its name."""
+from omnicxr.training.presets import get_preset
+from omnicxr.training.stages.table import ALIASES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +25,7 @@ class LoopOptions(LoopConfig):
 
 
 STAGE = "image-autoencoder, report-autoencoder, prompt-encoders, refiner, generator, guide, judge or all."
-SET = "Other values of the preset: drop_prompt=0,optimization.generator.batch_size=64."
+SET = "Other values of the preset: generator.depth=8,optimization.generator.batch_size=64."
 FROM = "Start from this model folder's weights, or bundled; stages not trained here come from it."
 MEASURE = "With all: evaluate on so many test studies at the end, to OUT/evaluation."
 
@@ -38,7 +36,7 @@ def train(
     *,
     data: Annotated[Path, arg(help="A prepared data set.")],
     out: Out,
-    preset: Annotated[str, arg(help="nano, tiny, small or base.")] = "tiny",
+    preset: Annotated[str, arg(help="nano, tiny, small, base or published.")] = "tiny",
     steps: Annotated[int | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
     values: Annotated[dict[str, str], arg(name="set", help=SET)] = {},  # noqa: B006
     start: Annotated[str, arg(name="from", help=FROM)] = "",
@@ -52,9 +50,9 @@ def train(
     from omnicxr.app.plots import plot_losses
     from omnicxr.training.run import TrainingRun
 
-    if stage in OLD_NAMES:
-        console.print(f"The stage {stage} is called {OLD_NAMES[stage]} now.")
-        stage = OLD_NAMES[stage]
+    if stage in ALIASES:
+        console.print(f"The stage {stage} is called {ALIASES[stage]} now.")
+        stage = ALIASES[stage]
     chosen = get_preset(preset).with_values(values).with_steps(steps)
     origin = Origin.named(start)
     if dry_run:
@@ -62,7 +60,16 @@ def train(
         dry_run_table(chosen, data=data, out=out, stage=stage, start=begun, **asdict(loop))
         return
     with progress_bar("Training") as progress:
-        TrainingRun(chosen, loop, data, out, origin, report=progress.training, on_checkpoint=plot_losses).train(stage)
+        run = TrainingRun(
+            preset=chosen,
+            loop=loop,
+            data=data,
+            out=out,
+            origin=origin,
+            report=progress.training,
+            on_checkpoint=plot_losses,
+        )
+        run.train(stage)
     if processes().is_main_process:
         console.print(f"Done: {out}")
         if measure and stage == "all":
