@@ -73,7 +73,7 @@ def contrast_over_all(stage: PromptEncodersStage, step: int) -> torch.Tensor:
     embeds, negatives = [], []
     for rank in range(PROCESSES):
         torch.manual_seed(derived_seed(0, step, rank))
-        own, hard = stage.embed(stage.model, stage.data, *stage.sampler.batch(step, rank))
+        own, hard = stage.embed(stage.model, stage.data, stage.sampler.batch(step, rank))
         embeds.append(own)
         negatives.append(hard[Modality.REPORT])
     assert any(n.there.any() for n in negatives)
@@ -154,7 +154,7 @@ def test_shares_of_studies_without_some_parts(run_folder: Path, prepared: Path, 
     found = load_latents(data, tmp_path)
     for m in Modality:
         rows = data.having(m)
-        x = study_inputs(data, rows, (m,), pipe.tokenizer)[m]
+        x = study_inputs(data, rows, (m,), tokenizer=pipe.tokenizer)[m]
         with torch.no_grad():
             z = (pipe.image_autoencoder if m.is_image else pipe.report_autoencoder).encode(x)
         assert torch.allclose(found.rows(m, rows), z, atol=0.01)

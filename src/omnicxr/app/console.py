@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+if TYPE_CHECKING:  # the loop needs torch, and every command prints
+    from omnicxr.training.loop import StageProgress
+
 console = Console(width=None if sys.stdout.isatty() else 160)  # files and pipes get whole tables
 
 
@@ -31,19 +34,19 @@ class Bar:
         self.task: TaskID | None = None
 
     def __call__(self, done: int, total: int, description: str | None = None) -> None:
+        """So much of `total` is done."""
         if self.task is None:
             self.task = self.progress.add_task(self.title, total=total)
         self.progress.update(self.task, completed=done, total=total, description=description or self.title)
 
-    def training(self, stage: str, step: int, steps: int, figures: dict[str, float]) -> None:
-        """A report of the training loop: the bar on a terminal, a line anywhere else."""
-        shown = " ".join(
-            f"{k} {figures[k]:.4g}" for k in ("loss", "psnr", "accuracy", "lr", "per_second") if k in figures
-        )
+    def training(self, progress: StageProgress) -> None:
+        """A line of training: on the bar of a terminal, else printed."""
+        names = ("loss", "psnr", "accuracy", "lr", "per_second")
+        shown = " ".join(f"{k} {progress.figures[k]:.4g}" for k in names if k in progress.figures)
         if self.progress.console.is_terminal:
-            self(step, steps, f"{stage}  {shown}")
+            self(progress.step, progress.steps, f"{progress.stage}  {shown}")
         else:
-            self.progress.console.print(f"{stage} {step}/{steps} {shown}")
+            self.progress.console.print(f"{progress.stage} {progress.step}/{progress.steps} {shown}")
 
 
 @contextmanager

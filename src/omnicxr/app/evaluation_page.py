@@ -69,7 +69,7 @@ def _settings(result: Evaluation) -> list[tuple[str, Any]]:
 def _headlines(result: Evaluation) -> Any:
     """A dot with its interval per task and part, the held-out studies as a line."""
     parts = [m for m in Modality if result.held_out.part(m)]
-    figure, (axes,) = new_figure(4.4 * len(parts), 3.6, 1, len(parts))
+    figure, (axes,) = new_figure(4.4 * len(parts), 3.6, columns=len(parts))
     for axis, part in zip(axes, parts, strict=True):
         shown = [(str(task), _headline(s, part)) for task, s in result.tasks.items() if part in task.generate]
         _dots(axis, f"{part}: {'AUROC, macro' if part.is_image else 'F1, micro, by labeler'}", shown)
@@ -105,7 +105,7 @@ def _dots(axis: Any, title: str, shown: list[tuple[str, Estimate]]) -> None:
 def _findings(result: Evaluation) -> Any:
     """Each finding once per task that generates one part: AUROC on held-out pictures across, on generated ones up."""
     views = [m for m in IMAGE_MODALITIES if m in result.held_out.views]
-    figure, (axes,) = new_figure(4.5 * max(len(views), 1), 4.4, 1, max(len(views), 1))
+    figure, (axes,) = new_figure(4.5 * max(len(views), 1), 4.4, columns=max(len(views), 1))
     for axis, view in zip(axes, views, strict=False):
         across = list(result.held_out.views[view].auroc.by_finding.values())
         for task, scores in result.tasks.items():

@@ -9,7 +9,7 @@ from typing import Any
 from omnicxr.data.files import whole_file
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+def new_figure(width: float, height: float, *, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
     """A figure of some inches and its axes [rows, columns]."""
     import matplotlib
 
@@ -33,7 +33,7 @@ def plot_losses(folder: Path) -> None:
         return  # no line logged yet
     columns = 3
     height = -(-len(names) // columns)
-    figure, axes = new_figure(4 * columns, 2.6 * height, height, columns)
+    figure, axes = new_figure(4 * columns, 2.6 * height, rows=height, columns=columns)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes.flat, names, strict=False):

@@ -29,7 +29,7 @@ def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
         yield from map(function, jobs)
         return
     try:
-        with worker_pool(workers, _no_set_up, function, ("cpu",)) as pool:
+        with worker_pool(workers, _no_set_up, function) as pool:
             for future in as_completed([pool.submit(function, job) for job in jobs]):
                 yield future.result()
     except BrokenProcessPool:
@@ -41,7 +41,7 @@ def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
 
 @contextmanager
 def worker_pool(
-    workers: int, set_up: Callable[[Any, Any], None], job: Any, devices: tuple[str, ...]
+    workers: int, set_up: Callable[[Any, Any], None], job: Any, *, devices: tuple[str, ...] = ("cpu",)
 ) -> Iterator[ProcessPoolExecutor]:
     """Worker processes that begin with `set_up(job, queue)`; the queue gives each its device, the next one in turn.
     What has not begun at the end, as after an error such as a full disk, is not tried."""

@@ -188,7 +188,7 @@ def generate_with_processes(
     """
     longest_first = sorted(tasks, key=lambda t: -len(t.generate))
     try:
-        with worker_pool(workers, _set_up, job, devices) as pool:
+        with worker_pool(workers, _set_up, job, devices=devices) as pool:
             for future in as_completed([pool.submit(_generate, task) for task in longest_first]):
                 yield future.result()
     except BrokenProcessPool:

@@ -72,15 +72,17 @@ class GuidedGenerator:
 
     def velocity(self, modality: Modality, config: SamplingConfig) -> Velocity:
         """The velocity that sampling follows, guidance included. Raises UserError for autoguidance without a guide."""
-        own = self._of(self.generator, modality, self.given, self.prompt_embeds)
-        nothing = self._of(self.generator, modality, {}, None) if self.given and config.guidance_scale != 1 else None
+        own = self._of(self.generator, modality, given=self.given, prompt_embeds=self.prompt_embeds)
+        nothing = None
+        if self.given and config.guidance_scale != 1:
+            nothing = self._of(self.generator, modality, given={}, prompt_embeds=None)
         worse = None
         if config.autoguidance_scale != 1:
             if self.guide is None:
                 raise UserError(
                     "This model has no guide: leave autoguidance_scale at 1, or train one (`omnicxr train guide`)."
                 )
-            worse = self._of(self.guide, modality, self.given, self.prompt_embeds)
+            worse = self._of(self.guide, modality, given=self.given, prompt_embeds=self.prompt_embeds)
 
         def velocity(x: Tensor, t: float) -> Tensor:
             v = guided = own(x, t)
@@ -93,7 +95,7 @@ class GuidedGenerator:
 
         return velocity
 
-    def _of(self, network: Generator, modality: Modality, given: Latents, prompt_embeds: Tensor | None) -> Velocity:
+    def _of(self, network: Generator, modality: Modality, *, given: Latents, prompt_embeds: Tensor | None) -> Velocity:
         prompt = network.prompt_or_null(prompt_embeds, self.batch)
         cache = network.given_cache(given, prompt)
 

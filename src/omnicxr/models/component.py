@@ -28,6 +28,7 @@ class Component(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return next(self.parameters()).device
 
     def save(self, folder: Path, *, half: bool = False) -> None:

@@ -42,7 +42,11 @@ class Judge(Component):
         super().__init__(config)
         self.images = nn.ModuleDict({m: ImageTrunk(config.image_channels, config.image_size) for m in IMAGE_MODALITIES})
         self.text = TextTrunk(
-            config.vocab_size, config.max_tokens, config.text_width, config.text_depth, config.text_heads
+            vocab_size=config.vocab_size,
+            max_tokens=config.max_tokens,
+            width=config.text_width,
+            depth=config.text_depth,
+            heads=config.text_heads,
         )
         widths = {m: config.image_channels[-1] if m.is_image else config.text_width for m in Modality}
         outputs = len(Finding) + len(MEASURES)

@@ -22,6 +22,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Features => features."""
         return x + self.body(x)
 
 
@@ -39,7 +40,8 @@ class RMSNorm(nn.RMSNorm):
     def __init__(self, width: int) -> None:
         super().__init__(width, eps=torch.finfo(torch.float32).eps)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """The last axis divided by its root mean square, times the weight."""
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
@@ -64,6 +66,7 @@ class TransformerLayer(nn.Module):
         self.mlp = MLP(width)
 
     def forward(self, x: Float[Tensor, "b n d"], mask: Tensor | None = None) -> Float[Tensor, "b n d"]:
+        """Tokens => tokens; mask [b, 1, 1, n]: which tokens are seen, None for all."""
         q, k, v = (split_heads(p, self.heads) for p in self.qkv(self.norm1(x)).chunk(3, -1))
         x = x + self.out(attend(q, k, v, causal=self.causal, mask=mask))
         return x + self.mlp(self.norm2(x))
@@ -72,7 +75,7 @@ class TransformerLayer(nn.Module):
 class TextTrunk(nn.Module):
     """Token ids => one feature per token: embedding, learned positions, bidirectional transformer."""
 
-    def __init__(self, vocab_size: int, max_tokens: int, width: int, depth: int, heads: int) -> None:
+    def __init__(self, *, vocab_size: int, max_tokens: int, width: int, depth: int, heads: int) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocab_size, width)
         self.position = nn.Parameter(0.02 * torch.randn(max_tokens, width))
@@ -112,6 +115,7 @@ class ImageTrunk(nn.Module):
         self.stages = nn.Sequential(*stages, nn.GroupNorm(8, channels[-1]), nn.SiLU())
 
     def forward(self, x: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b c"]:
+        """Pictures => features, averaged over the picture."""
         times = x.shape[-1] // self.image_size if self.image_size else 1
         return self.stages(F.avg_pool2d(x, times) if times > 1 else x).mean((2, 3))
 

@@ -105,6 +105,7 @@ class ModulatedBlock(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Float[Tensor, "b c h w"], condition: Float[Tensor, "b c"]) -> Float[Tensor, "b c h w"]:
+        """Features and what they are conditioned on => features."""
         scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, 1)
         h = self.norm2(self.conv1(F.silu(self.norm1(x)))) * (1 + scale) + shift
         return x + self.conv2(F.silu(h))

@@ -47,7 +47,13 @@ class ReportAutoencoder(Component):
     def __init__(self, config: ReportAutoencoderConfig) -> None:
         super().__init__(config)
         w, k, c = config.width, config.latent_tokens, config.latent_channels
-        self.trunk = TextTrunk(config.vocab_size, config.max_tokens, w, config.encoder_depth, config.heads)
+        self.trunk = TextTrunk(
+            vocab_size=config.vocab_size,
+            max_tokens=config.max_tokens,
+            width=w,
+            depth=config.encoder_depth,
+            heads=config.heads,
+        )
         self.queries = nn.Parameter(0.5 * torch.randn(k, w))
         self.key_value = nn.Linear(w, 2 * w)
         self.to_moments = nn.Linear(w, 2 * c)

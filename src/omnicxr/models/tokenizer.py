@@ -24,6 +24,7 @@ class ReportTokenizer:
 
     @classmethod
     def train(cls, reports: Iterable[str], *, vocab_size: int, max_tokens: int) -> ReportTokenizer:
+        """A vocabulary of at most `vocab_size` byte pairs, from the training reports."""
         tokenizer = Tokenizer(models.BPE())
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])  # type: ignore[assignment]
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
@@ -41,6 +42,7 @@ class ReportTokenizer:
 
     @property
     def vocab_size(self) -> int:
+        """Number of tokens."""
         return self.tokenizer.get_vocab_size()
 
     def encode(self, reports: Sequence[str]) -> Tensor:
@@ -57,11 +59,13 @@ class ReportTokenizer:
         return [" ".join(text.split()) for text in self.tokenizer.decode_batch(rows)]
 
     def save(self, folder: Path) -> None:
+        """Write FOLDER/tokenizer.json."""
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(str(folder / "tokenizer.json"))
 
     @classmethod
     def load(cls, folder: Path, *, max_tokens: int) -> ReportTokenizer:
+        """What `save` wrote. Raises UserError for a missing or damaged file."""
         path = folder / "tokenizer.json"
         try:
             return cls(Tokenizer.from_str(path.read_text(encoding="utf-8")), max_tokens)

@@ -207,7 +207,7 @@ def _with_processes(job: _Job, todo: list[Shard], *, workers: int, devices: tupl
     while todo:
         finished = 0
         try:
-            with worker_pool(min(workers, len(todo)), _set_up, job, devices) as pool:
+            with worker_pool(min(workers, len(todo)), _set_up, job, devices=devices) as pool:
                 for future in as_completed([pool.submit(_write, items, path) for items, path in todo]):
                     count = future.result()
                     finished += 1

@@ -27,7 +27,7 @@ def has_room(device: torch.device, size: int) -> bool:
 
 
 def study_inputs(
-    data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], tokenizer: ReportTokenizer
+    data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], *, tokenizer: ReportTokenizer
 ) -> dict[Modality, Tensor]:
     """Network inputs of some studies, see `network_input`."""
     return {m: network_input(m, part, tokenizer) for m, part in data.parts(rows, modalities).items()}
@@ -46,6 +46,7 @@ class EpochSampler:
         return np.random.default_rng([self.seed, epoch]).permutation(self.n)
 
     def batch(self, step: int, rank: int = 0) -> np.ndarray:
+        """Indices of the micro-batch of a process in a step."""
         first = (step * self.world_size + rank) * self.batch_size
         places = np.arange(first, first + self.batch_size)
         return np.array([self.order(int(p // self.n))[p % self.n] for p in places])

@@ -27,7 +27,7 @@ class Reached:
 
 
 def save_checkpoint(
-    folder: Path, reached: Reached, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer
+    folder: Path, reached: Reached, *, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer
 ) -> None:
     """Write `folder/step-N`, then remove older ones."""
     step = reached.step
@@ -53,7 +53,7 @@ def save_checkpoint(
             shutil.rmtree(other)
 
 
-def load_checkpoint(folder: Path, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer) -> Reached:
+def load_checkpoint(folder: Path, *, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer) -> Reached:
     """Restore the newest checkpoint in place; returns how far it is (nowhere if there is none)."""
     found = sorted(folder.glob("step-*"), key=lambda p: int(p.name.removeprefix("step-")))
     if not found:

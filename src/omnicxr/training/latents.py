@@ -28,6 +28,7 @@ class Latents:
     """[n, prompt_dim], length 1"""
 
     def rows(self, modality: Modality, rows: np.ndarray) -> Tensor:
+        """Latents [b, ...] of some studies, float32."""
         return self.latents[modality][torch.from_numpy(rows)].float()
 
     def prompt(self, modalities: tuple[Modality, ...], rows: np.ndarray) -> Tensor | None:
@@ -51,7 +52,7 @@ def encode_share(data: PreparedDataset, pipe: AnyToAnyPipeline, folder: Path, *,
         outputs: list[list[Tensor]] = [[], []]
         for i in range(0, len(rows), CHUNK):
             chosen = rows[i : i + CHUNK]
-            x = study_inputs(data, chosen, (modality,), pipe.tokenizer)[modality].to(autoencoder.device)
+            x = study_inputs(data, chosen, (modality,), tokenizer=pipe.tokenizer)[modality].to(autoencoder.device)
             outputs[0].append(autoencoder.encode(x).half().cpu())
             outputs[1].append(pipe.prompt_encoders.embed(modality, x).half().cpu())
         for path, values in zip(parts, outputs, strict=True):

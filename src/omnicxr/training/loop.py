@@ -41,7 +41,9 @@ class Stage(Protocol):
     name: str
 
     @property
-    def model(self) -> Component: ...
+    def model(self) -> Component:
+        """What is trained."""
+        ...
 
     def losses(self, model: Any, step: int, rank: int) -> Losses:
         """The losses of one micro-batch; anything random comes from torch's global generator, seeded by the loop."""
@@ -76,8 +78,17 @@ class LoopConfig:
     is 0 at the end either way; such a run ends in weights that depend on the machine's speed."""
 
 
-Report = Callable[[str, int, int, dict[str, float]], None]
-"""(stage, step, steps, figures) for a live progress line."""
+@dataclass(frozen=True)
+class StageProgress:
+    """How far a stage is, for a live line."""
+
+    stage: str
+    step: int
+    steps: int
+    figures: dict[str, float]
+
+
+Report = Callable[[StageProgress], None]
 
 
 class _WithLoss(nn.Module):
@@ -128,7 +139,7 @@ def train_stage(
         figures = run.step(step, spent, last=last)
         if figures and report:
             steps = config.steps if spent == 0 else min(config.steps, round((step + 1) / spent))
-            report(stage.name, step + 1, steps, figures)
+            report(StageProgress(stage.name, step + 1, steps, figures))
         if run.log and (last or run.is_checkpoint_due()):
             run.checkpoint(step, last=last)
             if on_checkpoint:
@@ -159,7 +170,7 @@ class _Loop:
             weight_decay=WEIGHT_DECAY,
             fused=accelerator.device.type == "cuda",
         )
-        self.reached = load_checkpoint(folder, stage.model, self.ema, optimizer)
+        self.reached = load_checkpoint(folder, model=stage.model, ema=self.ema, optimizer=optimizer)
         self.clock = _Clock(accelerator, self.reached.seconds, loop.budget_minutes)
         if loop.compile:
             compile_blocks(stage.model)
@@ -197,7 +208,8 @@ class _Loop:
         """Save, measure on held-out studies and show, with the averaged weights."""
         assert self.log is not None
         model = self.stage.model
-        save_checkpoint(self.folder, Reached(step + 1, self.clock.seconds, last), model, self.ema, self.optimizer)
+        reached = Reached(step + 1, self.clock.seconds, last)
+        save_checkpoint(self.folder, reached, model=model, ema=self.ema, optimizer=self.optimizer)
         with _averaged(self.params, self.ema, model), uncompiled(self.loop.compile):
             torch.manual_seed(derived_seed(self.loop.seed, 0, 0))  # the same noise every time
             self.log.add_held_out(step, self.stage.held_out_losses(model))

@@ -109,7 +109,7 @@ class GeneratorStage:
     def losses(self, model: Any, step: int, rank: int) -> Losses:
         """Of one micro-batch: its task is the same on every process."""
         (task, _), rows = self.sampler.batch(step, rank)
-        return self.task_losses(model, self.latents, task, rows, step=step)
+        return self.task_losses(model, self.latents, task, rows=rows, step=step)
 
     def held_out_losses(self, model: Any) -> list[Losses]:
         """Tasks come up as in training, apart from chance."""
@@ -117,11 +117,11 @@ class GeneratorStage:
             return []
         batches = [self.held_out_sampler.batch(step) for step in range(HELD_OUT_BATCHES)]
         return [
-            self.task_losses(model, self.held_out_latents, task, rows, step=step)
+            self.task_losses(model, self.held_out_latents, task, rows=rows, step=step)
             for step, ((task, _), rows) in enumerate(batches)
         ]
 
-    def task_losses(self, model: Any, latents: Latents, task: Task, rows: np.ndarray, *, step: int) -> Losses:
+    def task_losses(self, model: Any, latents: Latents, task: Task, *, rows: np.ndarray, step: int) -> Losses:
         """Of some studies; whether what is given is dropped follows from the step."""
         given, tokens_only = self.dropped(task, step)
         (modality,) = task.generate
@@ -189,7 +189,7 @@ class PublishedStage(GeneratorStage):
     def set_statistics(self, context: StageContext) -> None:
         """Nothing: it knows none."""
 
-    def task_losses(self, model: Any, latents: Latents, task: Task, rows: np.ndarray, *, step: int) -> Losses:
+    def task_losses(self, model: Any, latents: Latents, task: Task, *, rows: np.ndarray, step: int) -> Losses:
         """Of some studies; what is given counts by its prompt embedding alone."""
         given, _ = self.dropped(task, step)
         x_0 = {m: latents.rows(m, rows).to(model.device) for m in task.generate}

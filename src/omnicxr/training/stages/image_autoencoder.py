@@ -49,9 +49,11 @@ class ImageAutoencoderStage:
         return self._input(self.pictures[chosen])
 
     def losses(self, model: ImageAutoencoder, step: int, rank: int) -> Losses:
+        """Of one micro-batch of training."""
         return self._losses(model, self._pixels(self.sampler.batch(step, rank)))
 
     def held_out_losses(self, model: ImageAutoencoder) -> list[Losses]:
+        """Of held-out micro-batches, always the same ones."""
         return [self._losses(model, self._input(x)) for x in held_out_pictures(self.held_out)]
 
     def _losses(self, model: ImageAutoencoder, x: Tensor) -> Losses:

@@ -51,20 +51,23 @@ class JudgeStage:
         )
 
     def losses(self, model: Judge, step: int, rank: int) -> Losses:
-        return self._losses(model, self.data, *self.sampler.batch(step, rank))
+        """Of one micro-batch of training."""
+        return self._losses(model, self.data, self.sampler.batch(step, rank))
 
     def held_out_losses(self, model: Judge) -> list[Losses]:
+        """Of held-out micro-batches, always the same ones."""
         groups = studies_by_parts(self.held_out, at_least=1)
         return [
-            self._losses(model, self.held_out, parts, rows[evenly(len(rows), HELD_OUT_STUDIES)])
+            self._losses(model, self.held_out, (parts, rows[evenly(len(rows), HELD_OUT_STUDIES)]))
             for parts, rows in groups.items()
         ]
 
-    def _losses(self, model: Judge, data: PreparedDataset, parts: Modalities, rows: np.ndarray) -> Losses:
+    def _losses(self, model: Judge, data: PreparedDataset, batch: tuple[Modalities, np.ndarray]) -> Losses:
+        parts, rows = batch
         labels = torch.from_numpy(data.labels[rows]).to(model.device)
         measures = self._standardised(data, rows)
         out: Losses = {"loss": torch.zeros((), device=model.device)}
-        for modality, x in study_inputs(data, rows, parts, self.tokenizer).items():
+        for modality, x in study_inputs(data, rows, parts, tokenizer=self.tokenizer).items():
             x = jitter(x).to(model.device) if modality.is_image else x.to(model.device)
             logits, read = model(modality, x)
             loss = finding_loss(logits, labels)
@@ -85,10 +88,10 @@ class JudgeStage:
         return torch.from_numpy((data.measures[rows] - mean) / std).to(self.model.device)
 
     def finish(self) -> None:
-        pass
+        """Nothing."""
 
     def sample_sheet(self, path: Path) -> None:
-        pass
+        """Nothing to see."""
 
 
 def finding_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from omnicxr.models.prompt_encoders import (
     symmetric_contrastive_loss,
 )
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, by_size, studies_by_parts, study_inputs
+from omnicxr.training.batches import GroupSampler, Modalities, by_size, studies_by_parts, study_inputs
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
 from omnicxr.training.stages.context import StageContext
@@ -64,7 +64,8 @@ class PromptEncodersStage:
         )
 
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
-        embeds, negatives = self.embed(model, self.data, *self.sampler.batch(step, rank))
+        """Of one micro-batch of training."""
+        embeds, negatives = self.embed(model, self.data, self.sampler.batch(step, rank))
         embeds = {m: gather(e) for m, e in embeds.items()}
         negatives = {m: HardNegatives(gather(n.embeds), gather(n.there)) for m, n in negatives.items()}
         loss = symmetric_contrastive_loss(embeds, model.logit_scale, negatives)
@@ -73,17 +74,18 @@ class PromptEncodersStage:
     def held_out_losses(self, model: PromptEncoders) -> list[Losses]:
         """Of a micro-batch of this process for each set of parts that studies have."""
         groups = {parts: rows[: self.batch_size] for parts, rows in studies_by_parts(self.held_out, at_least=2).items()}
-        embedded = [self.embed(model, self.held_out, parts, rows) for parts, rows in groups.items() if len(rows) > 1]
+        embedded = [self.embed(model, self.held_out, (parts, rows)) for parts, rows in groups.items() if len(rows) > 1]
         return [
             {"loss": symmetric_contrastive_loss(embeds, model.logit_scale, negatives)} for embeds, negatives in embedded
         ]
 
     def embed(
-        self, model: PromptEncoders, data: PreparedDataset, parts: tuple[Modality, ...], rows: np.ndarray
+        self, model: PromptEncoders, data: PreparedDataset, batch: tuple[Modalities, np.ndarray]
     ) -> tuple[dict[Modality, Tensor], dict[Modality, HardNegatives]]:
-        """Embeddings of some studies, and those of their mirrored reports."""
+        """Embeddings of a micro-batch, and those of its mirrored reports."""
+        parts, rows = batch
         mirror = Modality.REPORT in parts
-        inputs = study_inputs(data, rows, tuple(m for m in parts if m.is_image or not mirror), self.tokenizer)
+        inputs = study_inputs(data, rows, tuple(m for m in parts if m.is_image or not mirror), tokenizer=self.tokenizer)
         if not mirror:
             return model({m: x.to(model.device) for m, x in inputs.items()}), {}
         reports = [data.reports[i] for i in rows]
@@ -97,7 +99,7 @@ class PromptEncodersStage:
         return embeds, {Modality.REPORT: HardNegatives(wrong, there)}
 
     def finish(self) -> None:
-        pass
+        """Nothing."""
 
     def sample_sheet(self, path: Path) -> None:
         """Similarity of every modality with every other over 24 held-out studies: bright diagonals are right
@@ -106,7 +108,7 @@ class PromptEncodersStage:
         rows = self.held_out.having(*modalities)[:24]
         if len(rows) < 2:
             return
-        inputs = study_inputs(self.held_out, rows, modalities, self.tokenizer)
+        inputs = study_inputs(self.held_out, rows, modalities, tokenizer=self.tokenizer)
         embeds = self.model({m: x.to(self.model.device) for m, x in inputs.items()})
         pairs = [(embeds[a] @ embeds[b].T).cpu().numpy() for a, b in combinations(modalities, 2)]
         save_grid(

@@ -56,9 +56,11 @@ class RefinerStage:
         self.model.missing.copy_((squares / len(chosen)).sqrt())
 
     def losses(self, model: Refiner, step: int, rank: int) -> Losses:
+        """Of one micro-batch of training."""
         return self._losses(model, self.pictures[self.sampler.batch(step, rank)])
 
     def held_out_losses(self, model: Refiner) -> list[Losses]:
+        """Of held-out micro-batches, always the same ones."""
         return [self._losses(model, x) for x in held_out_pictures(self.held_out)]
 
     def _losses(self, model: Refiner, uint8: Tensor) -> Losses:

@@ -63,6 +63,7 @@ class ReportAutoencoderStage:
         )
 
     def losses(self, model: ReportAutoencoder, step: int, rank: int) -> Losses:
+        """Of one micro-batch of training."""
         return self._losses(
             model, recombine([self.reports[i] for i in self.sampler.batch(step, rank)], torch.default_generator)
         )
