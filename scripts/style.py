@@ -82,16 +82,18 @@ def figures(folder: Path) -> list[tuple[str, str]]:
         text=True,
         check=False,
     )
+    shares = [100 * count / len(every) for count in (annotated, documented)]
+    messages, loops = 1000 * len(lint.stdout.splitlines()) / len(lines), cycles(paths, folder)
     over = [100 * sum(len(line) > width for line in lines) / len(lines) for width in (100, 120)]
     largest = max((len(t.splitlines()), p.name) for p, t in texts.items())
     return [
         ("lines / files", f"{len(lines):,} / {len(paths)}"),
         ("largest file; longest function", f"{largest[0]} ({largest[1]}); {max(lengths)[0]} ({max(lengths)[1]})"),
         ("functions over 50 lines; with more than 3 positional", f"{sum(n > 50 for n, _ in lengths)}; {len(many)}"),
-        ("functions annotated / documented, %", f"{100 * annotated / len(every):.0f} / {100 * documented / len(every):.0f}"),
-        ("lint per 1,000 lines; cycles", f"{1000 * len(lint.stdout.splitlines()) / len(lines):.1f}; {cycles(paths, folder)}"),
+        ("functions annotated / documented, %", f"{shares[0]:.0f} / {shares[1]:.0f}"),
+        ("lint per 1,000 lines; cycles", f"{messages:.1f}; {loops}"),
         ("lines over 100 / 120 characters, %", f"{over[0]:.1f} / {over[1]:.1f}"),
-    ]  # fmt: skip
+    ]
 
 
 def concepts(folder: Path) -> str:

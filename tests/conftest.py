@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
+
+install_import_hook([f"omnicxr.{name}" for name in ("models", "flow", "baselines", "training")], "beartype.beartype")
 
 import omnicxr.evaluation.measures.metrics as metrics
 import omnicxr.evaluation.measures.uncertainty as uncertainty
@@ -17,7 +20,7 @@ from omnicxr.training.loop import LoopConfig
 from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # one for each process that runs tests
 STUDIES = 80
 
 

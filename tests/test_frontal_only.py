@@ -9,7 +9,8 @@ from omnicxr.app.evaluation_page import write_page, write_tables
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.selection import Selection
 from omnicxr.domain import Modality, View
-from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
+from omnicxr.evaluation.config import EvaluationConfig
+from omnicxr.evaluation.evaluate import evaluate
 from omnicxr.training.loop import LoopConfig
 from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun

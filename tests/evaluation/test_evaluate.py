@@ -12,7 +12,8 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.comparison import compare_evaluations
-from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
+from omnicxr.evaluation.config import EvaluationConfig
+from omnicxr.evaluation.evaluate import evaluate
 from omnicxr.evaluation.generation import GenerationJob, generate_with_processes, load_parts, task_name
 from omnicxr.evaluation.layout import latex, markdown
 from omnicxr.evaluation.readers.panel import held_out_noun

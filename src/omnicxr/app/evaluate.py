@@ -12,7 +12,8 @@ from omnicxr.app.evaluation_page import write_page, write_tables
 from omnicxr.data.files import write_json, write_text
 from omnicxr.domain import Modality
 from omnicxr.evaluation.comparison import compare_evaluations
-from omnicxr.evaluation.evaluate import EvaluationConfig, evaluate
+from omnicxr.evaluation.config import EvaluationConfig
+from omnicxr.evaluation.evaluate import evaluate
 from omnicxr.evaluation.layout import Table, markdown, number
 from omnicxr.evaluation.results import Autoencoders, Evaluation
 from omnicxr.evaluation.tables import comparison_table, tables

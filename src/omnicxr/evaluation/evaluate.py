@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.data.files import check_writable, claim, sha256, whole_file
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation import comparison, sides
+from omnicxr.evaluation.config import EvaluationConfig
 from omnicxr.evaluation.generation import (
     GenerationJob,
     ModelGenerations,
@@ -36,7 +36,7 @@ from omnicxr.evaluation.readers.radgraph import RadGraphScorer
 from omnicxr.evaluation.readers.xrv import XrvClassifier
 from omnicxr.evaluation.references import NAMES, UNCONDITIONAL, References
 from omnicxr.evaluation.results import About, Evaluation, Share, TaskScores, write_metrics
-from omnicxr.evaluation.suite import SUITES, Suite, SuiteSize
+from omnicxr.evaluation.suite import Suite
 from omnicxr.evaluation.typed_json import to_json
 from omnicxr.models.component import WEIGHTS
 from omnicxr.models.folder import model_hash, model_provenance
@@ -47,50 +47,6 @@ Progress = Callable[[int, int, str], None]
 """(done, total, what is being done)."""
 CLAIMED = ("model_hash", "data_manifest", "split", "studies", "seed", "sampling", "generated")
 """What decides the generated studies: the fields of `About` that a folder is kept for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """What is measured, on the same studies for every task."""
-
-    tasks: tuple[Task, ...] = ()
-    """Tasks like report->frontal,frontal+report->lateral; by default all that the data set's studies allow."""
-    suite: Literal["quick", "full"] = "quick"
-    """How much is measured: quick takes 100 studies; full takes 2000, with more extractors and samples."""
-    num: int | None = None
-    """Studies of the split at most; by default the suite's number."""
-    split: Literal["test", "validate"] = "test"
-    """The split to measure on: validate is for choosing settings such as guidance, test for figures to report."""
-    extractors: tuple[str, ...] = ()
-    """Feature extractors for the look of pictures; by default the suite's."""
-    classifier: Literal["judge", "xrv-densenet121"] = "judge"
-    """Who reads the findings of frontal views."""
-    labeler: Literal["rules", "chexbert"] = "rules"
-    """Who reads the findings of reports."""
-    radgraph: bool = False
-    """Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md)."""
-    sides: bool = False
-    """Also generate frontal views from every report of the split with a lesion on one side, and see if it is there."""
-    steps: int | None = None
-    """Sampling steps; by default the model's."""
-    guidance: float | None = None
-    """Guidance scale, 1 for none; by default the model's."""
-    autoguidance: float | None = None
-    """Scale of guidance by the model's guide, 1 for none; by default the model's."""
-    seed: int = 0
-    """The same seed gives the same result."""
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(EvaluationConfig)
-        for name in ("suite", "split", "classifier", "labeler"):
-            if getattr(self, name) not in (choices := get_args(hints[name])):
-                raise UserError(f"Unknown {name} '{getattr(self, name)}': choose from {', '.join(choices)}.")
-
-    @property
-    def size(self) -> SuiteSize:
-        """The suite with what was asked for instead."""
-        suite = SUITES[self.suite]
-        return replace(suite, studies=self.num or suite.studies, extractors=self.extractors or suite.extractors)
 
 
 def evaluate(

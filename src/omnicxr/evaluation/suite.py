@@ -4,7 +4,7 @@ reason, not left out."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.evaluation.config import SuiteSize
 from omnicxr.evaluation.measures import clinical, consistency, diversity, metrics, reconstruction, text
 from omnicxr.evaluation.measures.fidelity import MIN_SAMPLES, distances, frechet_distance
 from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
@@ -37,28 +38,6 @@ from omnicxr.evaluation.results import (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuiteSize:
-    """How much is measured."""
-
-    studies: int
-    """Held-out studies at most."""
-    extractors: tuple[str, ...]
-    training: int
-    """Training studies that generated ones are compared with for copies, at most."""
-    prompts: int
-    """Studies for which several samples are drawn, to measure diversity."""
-    samples: int
-
-
-SUITES = {
-    "quick": SuiteSize(studies=100, extractors=("efficientnet-lite0",), training=2000, prompts=8, samples=3),
-    "full": SuiteSize(
-        studies=2000, extractors=("efficientnet-lite0", "prompts", "judge"), training=20_000, prompts=50, samples=4
-    ),
-}
 
 
 def measured(figure: Callable[[], T]) -> T | Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from omnicxr.domain import UserError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+C = TypeVar("C", bound="Component")
 
 
 class Component(nn.Module):
@@ -46,7 +48,7 @@ class Component(nn.Module):
         return config, weights
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls: type[C], folder: Path) -> C:
         """Read a network in float32, ready for use. Raises UserError naming the file that is missing or damaged."""
         config, state = cls.from_older(read_json(folder / CONFIG), read_weights(folder / WEIGHTS), folder)
         model = cls(cls.config_class(**known_settings(config, cls.config_class, folder / CONFIG)))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -35,6 +35,7 @@ Losses = dict[str, Tensor]
 """Name => scalar; "loss" is what is minimised, the others are only logged."""
 
 
+@runtime_checkable
 class Stage(Protocol):
     """What the loop needs of a stage."""
 
@@ -68,14 +69,15 @@ class LoopConfig:
     """How the loop runs, apart from what is optimised."""
 
     seed: int = 0
+    """Equal seeds give equal results."""
     checkpoint_minutes: float = 4.0
+    """Time between checkpoints, from which an interrupted stage goes on."""
     compile: bool = False
-    """Compile the blocks that a network repeats (`compiling.py`): slow at the start, other roundings; for GPUs."""
-    mixed_precision: str = "no"
-    """"no", "bf16" or "fp16", as accelerate takes it."""
+    """Compile the networks' blocks: slow at the start, other roundings; for GPUs."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     budget_minutes: float | None = None
-    """End a stage after so much time, or after its steps, whichever comes first. The learning rate follows, so that it
-    is 0 at the end either way; such a run ends in weights that depend on the machine's speed."""
+    """Time for the stage, or for all of them together; none: the preset's steps. The learning rate is 0 at the end
+    either way; such a run ends in weights that depend on the machine's speed."""
 
 
 @dataclass(frozen=True)

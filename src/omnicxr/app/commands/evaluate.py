@@ -10,7 +10,7 @@ from tyro.conf import arg
 from omnicxr.app.arguments import CPUS, Devices, DryRun, Flat, Model, Out
 from omnicxr.app.console import dry_run_table, progress_bar
 from omnicxr.domain import UserError
-from omnicxr.evaluation.evaluate import EvaluationConfig
+from omnicxr.evaluation.config import EvaluationConfig
 
 
 def evaluate(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from tyro.conf import Positional, arg
@@ -16,14 +16,6 @@ from omnicxr.training.origin import Origin
 from omnicxr.training.presets import get_preset
 from omnicxr.training.stages.table import ALIASES
 
-
-@dataclass(frozen=True, kw_only=True)
-class LoopOptions(LoopConfig):
-    """Only the precisions that accelerate knows."""
-
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-
-
 STAGE = "image-autoencoder, report-autoencoder, prompt-encoders, refiner, generator, guide, judge or all."
 SET = "Other values of the preset: generator.depth=8,optimization.generator.batch_size=64."
 FROM = "Start from this model folder's weights, or bundled; stages not trained here come from it."
@@ -32,7 +24,7 @@ MEASURE = "With all: evaluate on so many test studies at the end, to OUT/evaluat
 
 def train(
     stage: Positional[Annotated[str, arg(help=STAGE)]],
-    loop: Flat[LoopOptions],
+    loop: Flat[LoopConfig],
     *,
     data: Annotated[Path, arg(help="A prepared data set.")],
     out: Out,
@@ -79,7 +71,7 @@ def train(
 def _measure(run: Path, data: Path, *, num: int, seed: int) -> None:
     """Evaluate the model of a finished run on `num` test studies, on every GPU that there is."""
     from omnicxr.app.commands.evaluate import evaluate
-    from omnicxr.evaluation.evaluate import EvaluationConfig
+    from omnicxr.evaluation.config import EvaluationConfig
 
     devices = tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())) or ("cpu",)
     config = EvaluationConfig(num=num, seed=seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
 
 from omnicxr.domain import Modality, UserError
 
@@ -32,7 +31,7 @@ class GeneratorSizes:
         if self.local_channels % 8 or self.local_channels < 8:
             raise UserError(f"local_channels is {self.local_channels}: choose a multiple of 8.")
 
-    def for_guide(self) -> Self:
+    def for_guide(self) -> GeneratorSizes:
         """Sizes of the guide: half as wide, two thirds as deep. It is to have the generator's faults, and more of them
         (Karras et al. 2024)."""
         return replace(
