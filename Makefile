@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Each process that runs tests has one thread; those that wait give way.
+TESTS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup demo test e2e lint types bench clean
+.PHONY: setup demo test check lint types e2e bench style clean
 
 setup: $(READY)
 
@@ -17,23 +19,31 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/omnicxr demo --out demo
 
+# Everything.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(TESTS)
 
-e2e: $(READY)
-	bash runs/tiny.sh nano 300 64 runs-out/e2e
+# What is quick enough to run before every commit.
+check: lint types
+	$(TESTS) -m "not slow"
 
 lint: $(READY)
-	$(BIN)/ruff check . && $(BIN)/lint-imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 types: $(READY)
 	$(BIN)/pyright
+
+e2e: $(READY)
+	bash runs/tiny.sh nano 300 64 runs-out/e2e
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/synthesis.py 200 500
+
+style: $(READY)
+	$(BIN)/python scripts/style.py
 
 clean:
 	rm -rf $(VENV) demo runs-out

@@ -120,6 +120,7 @@ def unet_ratio(preset: str) -> tuple[float, float, float]:
 def main() -> None:
     print(f"{os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads")
     pipe = AnyToAnyPipeline.from_pretrained()
+    assert isinstance(pipe.generator, Generator)
     for text in ("report->frontal", "frontal+lateral->report", "frontal+report->lateral"):
         print(f"given-token caching, {text}: {caching(pipe.generator, Task.parse(text)):.2f}x faster than without")
     print(f"20 steps against 50, sentence to both views: {steps_ratio(pipe):.2f}x faster")

