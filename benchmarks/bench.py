@@ -93,7 +93,7 @@ def compiled_ratio(config: GeneratorConfig, batch: int = 16) -> float:
 def unet_ratio(preset: str) -> tuple[float, float, float]:
     """U-Net time for both views over ours for both views, per guided denoising step at 256 px; and both sizes in
     millions."""
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel  # pyright: ignore[reportMissingImports]
 
     unet = UNet2DConditionModel(sample_size=32, in_channels=4, out_channels=4, cross_attention_dim=768).eval()
     latent, text = torch.randn(2, 4, 32, 32), torch.randn(2, 77, 768)  # conditional and unconditional together

@@ -78,11 +78,13 @@ def main() -> None:
     hu, labels = hu.astype(np.float32), labels.astype(np.uint8)
     lung = np.isin(labels, LUNGS)
     filled_lung = filled(lung)
-    wide_lung = ndimage.binary_closing(lung, np.ones((3, 15, 15))) & (filled_lung | ~np.isin(labels, BONES))
+    wide_lung = np.asarray(ndimage.binary_closing(lung, np.ones((3, 15, 15))), bool) & (
+        filled_lung | ~np.isin(labels, BONES)
+    )
 
     hu = remove_mass(hu, wide_lung & ~np.isin(labels, (51, 52, 53)), spacing)
     body = body_mask(hu)
-    bone_zone = ndimage.binary_dilation(np.isin(labels, BONES), np.ones((3, 3, 3)), iterations=2)
+    bone_zone = np.asarray(ndimage.binary_dilation(np.isin(labels, BONES), np.ones((3, 3, 3)), iterations=2), bool)
     bone = bone_zone & (hu > BONE_MIN_HU) & ~np.isin(labels, BLOOD) & ~lung
     smooth = ndimage.median_filter(hu, (1, 3, 3))
     soft = np.where(lung, hu.clip(max=0), smooth.clip(-1000, SOFT_MAX_HU))
