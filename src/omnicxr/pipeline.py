@@ -289,10 +289,10 @@ class AnyToAnyPipeline:
         return StudyOutput(**out)
 
     def _pictures(self, z: Tensor, rngs: Sequence[torch.Generator]) -> list[Image.Image]:
-        noise, size = self.refiner.config.generated_noise, self._at_once
+        size = self._at_once
         rows = [slice(i, i + size) for i in range(0, len(z), size)]
         pictures = [
-            uint8_from_pixels(refined(self.image_autoencoder, self.refiner, z[r], noise, rngs[r])).cpu() for r in rows
+            uint8_from_pixels(refined(self.image_autoencoder, self.refiner, z[r], rngs=rngs[r])).cpu() for r in rows
         ]
         return [Image.fromarray(x) for x in torch.cat(pictures).numpy()]
 

@@ -17,36 +17,29 @@ def draw(
     refiner: Refiner,
     mean: Float[Tensor, "b 1 s s"],
     latents: Float[Tensor, "b c h w"],
-    noise_level: float,
+    *,
     noise: Float[Tensor, "b 1 s s"],
 ) -> Float[Tensor, "b 1 s s"]:
-    """The decoder's mean of some latents with noise of `noise_level` on them, and standard normal noise => pictures in
-    -1..1."""
-    level = torch.full((len(mean),), noise_level, device=mean.device)
+    """The decoder's mean of some latents, and standard normal noise => pictures in -1..1."""
 
     def velocity(u: Tensor, t: float) -> Tensor:
-        return refiner(u, torch.full_like(level, t), mean, latents, level)
+        return refiner(u, torch.full((len(u),), t, device=u.device), mean=mean, latents=latents)
 
-    u = heun(velocity, noise, timesteps(refiner.config.steps))
-    return (mean + refiner.spread(level) * u).clamp(-1, 1)
+    return (mean + refiner.spread * heun(velocity, noise, timesteps(refiner.config.steps))).clamp(-1, 1)
 
 
 def refined(
     autoencoder: ImageAutoencoder,
     refiner: Refiner,
     latents: Float[Tensor, "b c h w"],
-    noise_level: float,
-    generators: Sequence[torch.Generator],
+    *,
+    rngs: Sequence[torch.Generator],
 ) -> Float[Tensor, "b 1 s s"]:
-    """Latents => pictures in -1..1: noise of `noise_level` on the latents, decoded, and drawn on from there.
+    """Latents => pictures in -1..1: decoded, and drawn on from there.
 
-    Random numbers are drawn on the CPU, by one generator for each picture, or by one for all of them.
+    Random numbers are drawn on the CPU, by one random generator for each picture, or by one for all of them.
     """
-
-    def normal(like: Tensor) -> Tensor:
-        share = len(like) // len(generators)
-        return torch.cat([torch.randn(share, *like.shape[1:], generator=g) for g in generators]).to(like)
-
-    noised = latents + noise_level * normal(latents)
-    mean = autoencoder.decode(noised)
-    return draw(refiner, mean, noised, noise_level, normal(mean))
+    mean = autoencoder.decode(latents)
+    share = len(mean) // len(rngs)
+    noise = torch.cat([torch.randn(share, *mean.shape[1:], generator=rng) for rng in rngs]).to(mean)
+    return draw(refiner, mean, latents, noise=noise)

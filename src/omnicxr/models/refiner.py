@@ -4,15 +4,13 @@ The decoder gives the mean of all pictures that have the same latents, which is 
 are where they may be, a little. A picture is x = mean + spread * u, and u is drawn by a rectified flow that sees the
 mean and the latents (diffusion as a decoder: Shi et al. 2022; here only for what is missing). Its network works at a
 quarter of the resolution, so that it costs about as much as the decoder.
-
-Latents that were generated are those of no picture. The flow therefore also learns from latents with noise on them,
-told how much (conditioning augmentation, Ho et al. 2022), and generated ones can be given `generated_noise`, under
-which their faults are less plain.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +19,8 @@ from torch import Tensor, nn
 
 from omnicxr.models.component import Component
 from omnicxr.models.layers import timestep_embedding
+from omnicxr.models.older import without_retired
 
-MAX_NOISE = 0.2
-"""Standard deviation of the strongest noise on latents, of variance 1, in training."""
 FACTOR = 4
 """Pixels per cell of the network along each side."""
 
@@ -37,11 +34,7 @@ class RefinerConfig:
     """A multiple of 8."""
     blocks: int = 4
     steps: int = 4
-    """Heun's, of two evaluations each, one in the last. Few are for refiners that saw few pictures: more of theirs
-    bring detail of the right power in the wrong places (docs/ablations.md)."""
-    generated_noise: float = 0.0
-    """On generated latents, 0 to MAX_NOISE: 0.05 helped generators that were worse than the present ones
-    (docs/ablations.md)."""
+    """Heun's, of two evaluations each, one in the last (docs/decisions.md, "Refiner steps")."""
 
 
 class Refiner(Component):
@@ -49,41 +42,54 @@ class Refiner(Component):
 
     config_class = RefinerConfig
     config: RefinerConfig
-    missing: Tensor
+    spread: Tensor
+    """Standard deviation of what the mean lacks, over training pictures."""
 
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__(config)
         c = config.channels
         self.first = nn.Conv2d(2 * FACTOR**2 + config.latent_channels, c, 3, padding=1)
-        self.embed = nn.Sequential(nn.Linear(2 * c, c), nn.SiLU(), nn.Linear(c, c), nn.SiLU())
+        self.embed = nn.Sequential(nn.Linear(c, c), nn.SiLU(), nn.Linear(c, c), nn.SiLU())
         self.blocks = nn.ModuleList(ModulatedBlock(c) for _ in range(config.blocks))
         self.last = nn.Sequential(
             nn.GroupNorm(8, c), nn.SiLU(), nn.Conv2d(c, 128, 3, padding=1), nn.PixelShuffle(2),
             nn.SiLU(), nn.Conv2d(32, 4, 3, padding=1), nn.PixelShuffle(2),
         )  # fmt: skip
         nn.init.zeros_(self.last[-2].weight)  # type: ignore[arg-type]
-        self.register_buffer("missing", torch.tensor([0.03, 0.05]))
+        self.register_buffer("spread", torch.tensor(0.03))
 
-    def spread(self, noise_level: Float[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
-        """Standard deviation of what the mean lacks: `missing` is it for latents as they are and with MAX_NOISE, and
-        its square goes linearly with that of the noise."""
-        least, most = self.missing.square()
-        return (least + (most - least) * (noise_level / MAX_NOISE) ** 2).sqrt()[:, None, None, None]
+    @classmethod
+    def from_older(
+        cls, config: dict[str, Any], weights: dict[str, Tensor], folder: Path
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Folders of format 2: the network was also told how much noise was on the latents, which was always none in
+        sampling; what it made of "none" goes into the bias of the first layer of the conditioning."""
+        config = without_retired(config, {"generated_noise": 0.0}, folder)
+        if "missing" not in weights:
+            return config, weights
+        weights = {k: v.float() for k, v in weights.items()}
+        first, width = weights["embed.0.weight"], config["channels"]
+        none = timestep_embedding(torch.zeros(1), width)[0]
+        weights |= {
+            "embed.0.weight": first[:, :width].contiguous(),
+            "embed.0.bias": weights["embed.0.bias"] + first[:, width:] @ none,
+            "spread": weights.pop("missing")[0],
+        }
+        return config, weights
 
     def forward(
         self,
         u_t: Float[Tensor, "b 1 s s"],
         t: Float[Tensor, " b"],
+        *,
         mean: Float[Tensor, "b 1 s s"],
         latents: Float[Tensor, "b c h w"],
-        noise_level: Float[Tensor, " b"],
     ) -> Float[Tensor, "b 1 s s"]:
         """u at time t, the decoder's mean, and the latents it comes from => velocity of u.
 
         Counted from the best guess for white u of variance 1, (2t - 1) / (t^2 + (1 - t)^2) u_t.
         """
-        width = self.config.channels
-        condition = self.embed(torch.cat([timestep_embedding(t, width), timestep_embedding(noise_level, width)], 1))
+        condition = self.embed(timestep_embedding(t, self.config.channels))
         seen = [F.pixel_unshuffle(u_t, FACTOR), F.pixel_unshuffle(mean, FACTOR)]
         x = self.first(torch.cat([*seen, F.interpolate(latents, size=seen[0].shape[-2:])], 1))
         for block in self.blocks:

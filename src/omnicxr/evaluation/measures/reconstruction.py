@@ -29,7 +29,7 @@ def through_autoencoder(
     for start in range(0, len(pictures), CHUNK):
         z = pipe.image_autoencoder.encode(pipe.network_input(view, list(pictures[start : start + CHUNK])))
         mean = pipe.image_autoencoder.decode(z)
-        pixels = refined(pipe.image_autoencoder, pipe.refiner, z, 0.0, [rng]) if refine else mean
+        pixels = refined(pipe.image_autoencoder, pipe.refiner, z, rngs=[rng]) if refine else mean
         back.append(uint8_from_pixels(pixels).cpu().numpy())
     return np.concatenate(back)
 

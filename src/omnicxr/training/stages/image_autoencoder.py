@@ -22,7 +22,7 @@ from omnicxr.training.stages.context import StageContext
 
 SSIM_WEIGHT, EDGE_WEIGHT, SCALE_WEIGHT = 0.1, 0.5, 0.5
 KL_WEIGHT = 5e-7
-"""Of the nats of a picture's latents; docs/decisions.md, "KL weight of the image autoencoder"."""
+"""Of the nats of a picture's latents; docs/decisions.md, "Image latents"."""
 STATISTICS_IMAGES, EFFECT_BATCHES, EFFECT_STEP = 1024, 4, 0.3
 
 

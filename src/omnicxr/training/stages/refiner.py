@@ -10,15 +10,12 @@ from torch import Tensor
 from omnicxr.flow.path import add_noise, sample_times, velocity_target
 from omnicxr.flow.refining import refined
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8, uint8_from_pixels
-from omnicxr.models.refiner import MAX_NOISE, Refiner, RefinerConfig
+from omnicxr.models.refiner import Refiner, RefinerConfig
 from omnicxr.training.batches import EpochSampler, Pictures, evenly, held_out_pictures
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_reconstructions
 from omnicxr.training.stages.context import StageContext
 
-CLEAN_SHARE = 0.5
-"""Of the pictures whose latents are learned from as they are; the others get noise of a strength from 0 to
-MAX_NOISE."""
 TIME_SHIFT, TIME_SPREAD = 0.3, 1.2
 STATISTICS_IMAGES = 256
 
@@ -43,17 +40,13 @@ class RefinerStage:
 
     @torch.no_grad()
     def _measure(self) -> None:
-        """How much is missing, with and without noise on the latents."""
-        noise, squares = torch.Generator().manual_seed(0), torch.zeros(2, device=self.autoencoder.device)
-        chosen = evenly(len(self.pictures), STATISTICS_IMAGES)
+        """How much is missing."""
+        chosen, total = evenly(len(self.pictures), STATISTICS_IMAGES), 0.0
         for i in range(0, len(chosen), 32):
-            x = pixels_from_uint8(self.pictures[chosen[i : i + 32]]).to(squares.device)
-            latents = self.autoencoder.encode(x)
-            noised = latents + MAX_NOISE * torch.randn(latents.shape, generator=noise).to(x)
-            squares += torch.stack(
-                [(x - self.autoencoder.decode(z)).square().mean((1, 2, 3)).sum() for z in (latents, noised)]
-            )
-        self.model.missing.copy_((squares / len(chosen)).sqrt())
+            x = pixels_from_uint8(self.pictures[chosen[i : i + 32]]).to(self.autoencoder.device)
+            lost = x - self.autoencoder.decode(self.autoencoder.encode(x))
+            total += float(lost.square().mean((1, 2, 3)).sum())
+        self.model.spread.fill_((total / len(chosen)) ** 0.5)
 
     def losses(self, model: Refiner, step: int, rank: int) -> Losses:
         """Of one micro-batch of training."""
@@ -65,15 +58,12 @@ class RefinerStage:
 
     def _losses(self, model: Refiner, uint8: Tensor) -> Losses:
         x = pixels_from_uint8(uint8).to(model.device)
-        level = MAX_NOISE * torch.rand(len(x), device=x.device)
-        level[: round(CLEAN_SHARE * len(x))] = 0
         with torch.no_grad():
             latents = self.autoencoder.encode(x)
-            latents = latents + level[:, None, None, None] * torch.randn_like(latents)
             mean = self.autoencoder.decode(latents).float()
-            u = (x - mean) / model.spread(level)
+            u = (x - mean) / model.spread
         t, noise = sample_times(len(x), shift=TIME_SHIFT, spread=TIME_SPREAD, device=x.device), torch.randn_like(u)
-        error = model(add_noise(u, noise, t), t, mean, latents, level) - velocity_target(u, noise)
+        error = model(add_noise(u, noise, t), t, mean=mean, latents=latents) - velocity_target(u, noise)
         return {"loss": error.float().square().mean()}
 
     def finish(self) -> None:
@@ -86,6 +76,6 @@ class RefinerStage:
 
         def reconstruct(uint8: Tensor) -> Tensor:
             latents = self.autoencoder.encode(pixels_from_uint8(uint8).to(self.model.device))
-            return uint8_from_pixels(refined(self.autoencoder, self.model, latents, 0.0, [noise]))
+            return uint8_from_pixels(refined(self.autoencoder, self.model, latents, rngs=[noise]))
 
         save_reconstructions(self.held_out, reconstruct, path)
