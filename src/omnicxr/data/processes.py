@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -28,10 +28,15 @@ def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
     if workers <= 1:
         yield from map(function, jobs)
         return
+    with worker_pool(workers, _no_set_up, function) as pool:
+        yield from results([pool.submit(function, job) for job in jobs])
+
+
+def results(futures: Sequence[Future[Result]]) -> Iterator[Result]:
+    """What workers return, as they are done. Raises what they raise, and UserError where one dies."""
     try:
-        with worker_pool(workers, _no_set_up, function) as pool:
-            for future in as_completed([pool.submit(function, job) for job in jobs]):
-                yield future.result()
+        for future in as_completed(futures):
+            yield future.result()
     except BrokenProcessPool:
         raise UserError(
             "A worker died, most likely because memory ran out. What is done is kept: run the same command with fewer"

@@ -8,8 +8,6 @@ study_id, with `frontal.png`, `lateral.png`, `report.txt` for what the task gene
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -22,16 +20,14 @@ from omnicxr.data.dataset import Parts, PreparedDataset, take
 from omnicxr.data.exchange import TABLE, read_chexgenbench
 from omnicxr.data.files import whole_file
 from omnicxr.data.images import load_image
-from omnicxr.data.processes import end_with_parent, worker_pool
+from omnicxr.data.processes import results, worker_pool
 from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import SamplingConfig
-from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.pipeline import TURNS, AnyToAnyPipeline
 
 CHUNK = 64
 """Studies that are handed to the pipeline at once; how many go through a network together is its own choice."""
-TURNS = (Modality.REPORT, Modality.FRONTAL, Modality.LATERAL)
-"""The order in which the pipeline generates the parts of a study."""
 EVERY_TASK = (*Task.all(), *(Task((), some) for n in (3, 2, 1) for some in combinations(Modality, n)))
 SUFFIX = {
     Modality.FRONTAL: ("png", "jpg", "jpeg", "dcm"),
@@ -166,8 +162,6 @@ _worker: tuple[ModelGenerations, GenerationJob] | None = None
 
 def _set_up(job: GenerationJob, devices: Any) -> None:
     global _worker
-    end_with_parent()
-    torch.set_num_threads(1)
     _worker = job.generations(devices.get()), job
 
 
@@ -187,15 +181,8 @@ def generate_with_processes(
     Raises UserError where a worker dies; what is done is kept.
     """
     longest_first = sorted(tasks, key=lambda t: -len(t.generate))
-    try:
-        with worker_pool(workers, _set_up, job, devices=devices) as pool:
-            for future in as_completed([pool.submit(_generate, task) for task in longest_first]):
-                yield future.result()
-    except BrokenProcessPool:
-        raise UserError(
-            "A worker died, most likely because memory ran out. What is done is kept: run the same command with fewer"
-            " --workers."
-        ) from None
+    with worker_pool(workers, _set_up, job, devices=devices) as pool:
+        yield from results([pool.submit(_generate, task) for task in longest_first])
 
 
 class FolderGenerations:

@@ -12,30 +12,20 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnicxr.domain import IMAGE_MODALITIES, Modality
-from omnicxr.models.component import Component
-from omnicxr.models.layers import ImageTrunk, TextTrunk
-from omnicxr.models.tokenizer import PAD
+from omnicxr.domain import Modality
+from omnicxr.models.trunks import TrunkConfig, Trunks
 
 MAX_LOGIT_SCALE = math.log(100)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptEncodersConfig:
+class PromptEncodersConfig(TrunkConfig):
     """Sizes of the prompt encoders."""
 
-    vocab_size: int
-    max_tokens: int = 96
     dim: int = 192
-    image_channels: tuple[int, ...] = (32, 64, 128, 192)
-    image_size: int = 128
-    """Side at which pictures are seen: those of a whole multiple of it are averaged down."""
-    text_width: int = 128
-    text_depth: int = 3
-    text_heads: int = 4
 
 
-class PromptEncoders(Component):
+class PromptEncoders(Trunks):
     """One encoder per modality into the shared space."""
 
     config_class = PromptEncodersConfig
@@ -43,22 +33,12 @@ class PromptEncoders(Component):
 
     def __init__(self, config: PromptEncodersConfig) -> None:
         super().__init__(config)
-        self.images = nn.ModuleDict({m: ImageTrunk(config.image_channels, config.image_size) for m in IMAGE_MODALITIES})
-        self.text = TextTrunk(
-            vocab_size=config.vocab_size,
-            max_tokens=config.max_tokens,
-            width=config.text_width,
-            depth=config.text_depth,
-            heads=config.text_heads,
-        )
-        widths = {m: config.image_channels[-1] if m.is_image else config.text_width for m in Modality}
-        self.project = nn.ModuleDict({m: nn.Linear(widths[m], config.dim) for m in Modality})
+        self.project = nn.ModuleDict({m: nn.Linear(config.width(m), config.dim) for m in Modality})
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def embed(self, modality: Modality, x: Tensor) -> Float[Tensor, "b d"]:
         """Pictures [b, 1, s, s] in -1..1, or token ids [b, n] => prompt embeddings of length 1."""
-        features = self.images[modality](x) if modality.is_image else self.text.pooled(x, PAD)
-        return F.normalize(self.project[modality](features), dim=-1)
+        return F.normalize(self.project[modality](self.features(modality, x)), dim=-1)
 
     def forward(self, inputs: dict[Modality, Tensor]) -> dict[Modality, Tensor]:
         """`embed` of several modalities."""
