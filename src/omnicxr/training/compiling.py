@@ -1,6 +1,6 @@
 """Compiled blocks: the parts that a network repeats, each by itself.
 
-A whole network would be compiled anew for each of the generator's tasks; a block sees a handful of shapes, and all of
+A whole network would be compiled again for each of the generator's tasks; a block sees a handful of shapes, and all of
 its kind share what was compiled.
 """
 
