@@ -26,8 +26,6 @@ SENTENCES = (
 )
 RESULTS = 2
 """Studies for each sentence, and from nothing."""
-SCALE = 2
-"""Enlargement of the pictures on the page."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,11 @@ def _page(sentences: list[Example], free: list[Example]) -> Page:
     )
     for e in sentences:
         page.heading(f"“{e.sentence}”")
-        page.figure(e.pictures, "Two results, frontal and lateral, from the sentence alone", scale=SCALE)
-        page.figure(e.turned, "Lateral from the first frontal alone", scale=SCALE)
+        page.figure(e.pictures, "Two results, frontal and lateral, from the sentence alone")
+        page.figure(e.turned, "Lateral from the first frontal alone")
         page.text(f"Report written from the first two views: {e.report}")
     for e in free:
         page.heading("From nothing")
-        page.figure(e.pictures, "Frontal and lateral", scale=SCALE)
+        page.figure(e.pictures, "Frontal and lateral")
         page.text(f"Report: {e.report}")
     return page

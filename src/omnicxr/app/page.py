@@ -65,10 +65,9 @@ class Page:
         """One picture in its own size; the description is for those who cannot see it."""
         self.blocks.append(_image(encode_png(picture), description))
 
-    def figure(self, pictures: Iterable[Image.Image], caption: str, *, scale: int = 1) -> None:
-        """Pictures beside each other above their caption, `scale` times as large as they are."""
-        large = (p.resize((p.width * scale, p.height * scale), Image.Resampling.BICUBIC) for p in pictures)
-        images = "".join(_image(encode_png(p), caption) for p in large)
+    def figure(self, pictures: Iterable[Image.Image], caption: str) -> None:
+        """Pictures beside each other above their caption; figures stand beside each other where there is room."""
+        images = "".join(_image(encode_png(p), caption) for p in pictures)
         self.blocks.append(f"<figure>{images}<figcaption>{html.escape(caption)}</figcaption></figure>")
 
     def plot(self, figure: Any, description: str) -> None:
