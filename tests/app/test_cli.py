@@ -250,7 +250,7 @@ def test_evaluation_and_comparison(
     assert "| report->frontal+lateral |" in (a / "tables.md").read_text()
     assert omnicxr(f"evaluate --compare {a} {b} --out {both}") == 0
     compared = json.loads((both / "comparison.json").read_text())
-    assert [compared[k]["num_inference_steps"] for k in "ab"] == [1, 2]
+    assert [compared[k]["sampling"]["num_inference_steps"] for k in "ab"] == [1, 2]
     assert "frontal: AUROC, macro" in capsys.readouterr().out
     assert omnicxr(f"evaluate --out {tmp_path / 'none'}") == 2
     assert "--data" in capsys.readouterr().err

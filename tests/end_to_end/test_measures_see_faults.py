@@ -11,11 +11,12 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.domain import Finding, Modality, Task
 from omnicxr.domain.measures import MEASURES
+from omnicxr.evaluation.config import SUITES
 from omnicxr.evaluation.measures.clinical import truth_errors, view_findings
 from omnicxr.evaluation.readers.panel import Panel, Reading
 from omnicxr.evaluation.references import References, derangement
 from omnicxr.evaluation.results import Fidelity, Refused, Variety
-from omnicxr.evaluation.suite import SUITES, Suite
+from omnicxr.evaluation.suite import Suite
 from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline

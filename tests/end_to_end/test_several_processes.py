@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality
+from omnicxr.models.folder import component_folder
 from omnicxr.models.prompt_encoders import HardNegatives, symmetric_contrastive_loss
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.batches import study_inputs
@@ -56,7 +57,7 @@ def train_with_processes(stage: str, data: Path, out: Path) -> None:
 
 
 def weights(out: Path, stage: str) -> dict[str, torch.Tensor]:
-    return load_file(out / "model" / stage.replace("-", "_") / "model.safetensors")
+    return load_file(component_folder(out / "model", stage.replace("-", "_")) / "model.safetensors")
 
 
 def mean_loss(stage: Stage, step: int) -> torch.Tensor:

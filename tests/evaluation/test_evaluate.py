@@ -9,8 +9,8 @@ import pytest
 import omnicxr.evaluation.measures.metrics as metrics
 import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.measures import by_side
 from omnicxr.domain import Modality, Task, UserError
-from omnicxr.domain.measures import by_side
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.config import EvaluationConfig
 from omnicxr.evaluation.evaluate import evaluate

@@ -124,8 +124,9 @@ def test_beginnings_are_the_same_bytes(
     assert reusing.path(whole).exists() and not own.path(whole).exists()
     samples = [g.samples(task, prompts=2, each=2)[part] for g in (reusing, own)]
     assert_same(*samples)
-    assert len(samples[0]) == 4 and len({np.array(s).tobytes() for s in samples[0]}) > 1
-    monkeypatch.setattr(pipe, "in_turn", False, raising=False)
+    assert len(samples[0]) == 4
+    assert not part.is_image or len({np.array(s).tobytes() for s in samples[0]}) > 1
+    monkeypatch.setattr(AnyToAnyPipeline, "in_turn", False)
     assert not ModelGenerations(pipe, held_out, tmp_path, seed=3, tasks=EVERY).wholes
 
 

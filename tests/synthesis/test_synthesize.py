@@ -189,7 +189,7 @@ def test_folder_that_holds_something_else(synthetic: Path, model_folder: Path, p
     slower = Path(shutil.copytree(model_folder, tmp_path / "slower"))  # the same weights and other defaults of sampling
     index = json.loads((slower / "model_index.json").read_text())
     (slower / "model_index.json").write_text(
-        json.dumps(index | {"sampling": index["sampling"] | {"order": "together"}})
+        json.dumps(index | {"sampling": index["sampling"] | {"num_inference_steps": 19}})
     )
     with pytest.raises(UserError, match="another sampling"):
         synthesize(CONFIG, slower, synthetic)

@@ -41,7 +41,7 @@ def test_compiled_blocks_give_the_same_gradients_and_share_what_was_compiled(
     compiled = deepcopy(plain)
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
-    blocks = compile_blocks(compiled, backend=counter)  # pyright: ignore[reportArgumentType]
+    blocks = compile_blocks(compiled, backend=counter)
     with uncompiled(True):
         step(compiled)
     assert counter.frame_count == 0

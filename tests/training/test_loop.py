@@ -97,8 +97,8 @@ def test_run_folder_holds_what_the_docs_say(run_folder: Path) -> None:
         assert held_out[-1]["step"] == trained[-1]["step"]
         assert set(held_out[-1]) <= {name for line in trained for name in line}
         if stage == "generator":  # after so few steps nothing is known by heart
-            before = [line["velocity_frontal"] for line in trained if "velocity_frontal" in line]
-            assert held_out[-1]["velocity_frontal"] == pytest.approx(before[-1], rel=0.4)
+            before = [line["velocity_report"] for line in trained if "velocity_report" in line]
+            assert held_out[-1]["velocity_report"] == pytest.approx(before[-1], rel=0.4)
         assert len(list((run_folder / stage).glob("step-*"))) == 1
     assert list((run_folder / "generator").glob("samples-*.png"))
     assert list((run_folder / "image-autoencoder").glob("samples-*.png"))
@@ -182,7 +182,7 @@ def test_budget_ends_a_stage_early_and_whole(prepared: Path, tmp_path: Path) -> 
     after = load_file(tmp_path / "model" / "prompts" / "model.safetensors")
     assert all(torch.equal(before[k], after[k]) for k in before)
     TrainingRun(
-        preset=get_preset("nano"), loop=LoopConfig(budget_minutes=100), data=prepared, out=tmp_path / "long"
+        preset=get_preset("nano"), loop=LoopConfig(budget_minutes=100.0), data=prepared, out=tmp_path / "long"
     ).train("image-autoencoder")
     assert [p.name for p in (tmp_path / "long" / "image-autoencoder").glob("step-*")] == ["step-30"]
     assert sum(spec.budget_share for spec in STAGES.values()) == pytest.approx(1)

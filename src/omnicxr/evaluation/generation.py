@@ -81,8 +81,7 @@ class ModelGenerations:
         self, pipe: AnyToAnyPipeline, held_out: Parts, folder: Path, *, seed: int, tasks: Iterable[Task] = ()
     ) -> None:
         self.pipe, self.held_out, self.folder, self.seed = pipe, held_out, folder, seed
-        in_turn = getattr(pipe, "in_turn", True)
-        self.wholes = {t: whole for t in tasks if in_turn and (whole := whole_of(t, tasks))}
+        self.wholes = {t: whole for t in tasks if pipe.in_turn and (whole := whole_of(t, tasks))}
         """Task => the task that it is the beginning of."""
 
     def path(self, task: Task) -> Path:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +26,7 @@ METHODS: dict[type[nn.Module], tuple[str, ...]] = {
 }
 
 
-def compile_blocks(model: nn.Module, *, backend: str = "inductor") -> int:
+def compile_blocks(model: nn.Module, *, backend: str | Callable[..., Any] = "inductor") -> int:
     """Compile every repeated block of a network in place, for the shapes that it meets; returns how many methods.
     Weights stay where they are.
 

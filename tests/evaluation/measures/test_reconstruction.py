@@ -50,7 +50,7 @@ class Swap:
 
 def pipe(**components: Any) -> Any:
     """Stands in for a pipeline of these components."""
-    tokenizer = components.get("tokenizer")
+    tokenizer = components.get("tokenizer") or ReportTokenizer.train(["clear"], vocab_size=300, max_tokens=8)
     return SimpleNamespace(network_input=lambda m, part: network_input(m, part, tokenizer), **components)
 
 
