@@ -206,6 +206,7 @@ def test_broken_shard(
     assert "damaged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_studies")
 def test_training_everything_ends_in_an_evaluation(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(run_folder, tmp_path / "run"))
@@ -234,6 +235,7 @@ def test_inspect_notices_a_changed_shard(capsys: pytest.CaptureFixture[str], pre
     assert "hash" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_studies")
 def test_evaluation_and_comparison(
     capsys: pytest.CaptureFixture[str], prepared: Path, model_folder: Path, tmp_path: Path

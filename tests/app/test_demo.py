@@ -2,11 +2,13 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from omnicxr.app.demo import SENTENCES, run_demo
 
 
+@pytest.mark.slow
 def test_demo_of_a_small_model(model_folder: Path, tmp_path: Path) -> None:
     page = run_demo(tmp_path / "demo", model=model_folder).read_text()
     record = json.loads((tmp_path / "demo" / "demo.json").read_text())

@@ -93,6 +93,7 @@ def test_loss_is_one_where_nothing_is_predicted() -> None:
     assert float(found["loss"].detach()) > 1, "the contrastive term"
 
 
+@pytest.mark.slow
 def test_it_is_trained_saved_and_sampled(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("generator", "guide", "judge", "model_index.json")
     shutil.copytree(run_folder / "model", tmp_path / "model", ignore=ignored)

@@ -16,6 +16,7 @@ from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_studies")
 def test_train_and_evaluate(simulated: Path, tmp_path: Path) -> None:
     data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "evaluation"

@@ -101,6 +101,7 @@ def train_alone(stage: Stage, loss, name: str) -> dict[str, torch.Tensor]:  # ty
     return average
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["image-autoencoder", "prompt-encoders"])
 def test_two_processes_take_the_steps_of_one_with_both_batches(prepared: Path, tmp_path: Path, name: str) -> None:
     train_with_processes(name, prepared, tmp_path / "run")
@@ -122,6 +123,7 @@ def test_two_processes_take_the_steps_of_one_with_both_batches(prepared: Path, t
     )
 
 
+@pytest.mark.slow
 def test_all_stages_with_two_processes(prepared: Path, tmp_path: Path) -> None:
     """What the first process alone writes is there, once."""
     train_with_processes("all", prepared, tmp_path)

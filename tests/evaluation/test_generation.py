@@ -130,6 +130,7 @@ def test_beginnings_are_the_same_bytes(
     assert not ModelGenerations(pipe, held_out, tmp_path, seed=3, tasks=EVERY).wholes
 
 
+@pytest.mark.slow
 def test_a_task_is_what_the_pipeline_gives(data: PreparedDataset, pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
     task, held_out = Task.parse("report->frontal+lateral"), data.parts(data.having(*Modality)[:3])
     generated = ModelGenerations(pipe, held_out, tmp_path, seed=5).task(task)

@@ -14,6 +14,7 @@ def tree(root: Path) -> dict[str, str]:
     return {str(p.relative_to(root)): sha256(p) for p in root.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_workers_and_interruptions_do_not_change_a_byte(tmp_path: Path) -> None:
     config = SimulationConfig(studies=45, seed=2, image_size=32)
     simulate(config, tmp_path / "one")

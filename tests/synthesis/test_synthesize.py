@@ -73,16 +73,19 @@ def test_provenance_in_every_picture(synthetic: Path, model_folder: Path) -> Non
             assert provenance["sampling"]["num_inference_steps"] == CONFIG.steps
 
 
+@pytest.mark.slow
 def test_number_of_workers_does_not_change_a_byte(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     synthesize(CONFIG, model_folder, tmp_path, workers=2)
     assert content(tmp_path) == content(synthetic)
 
 
+@pytest.mark.slow
 def test_ray_does_not_change_a_byte(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     synthesize(CONFIG, model_folder, tmp_path, workers=2, use_ray=True)
     assert content(tmp_path) == content(synthetic)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     """The whole command is killed, its main process alone (workers go with it), then a worker; in the end not a byte
     differs."""
@@ -129,6 +132,7 @@ def children(pid: int) -> list[int]:
     )
 
 
+@pytest.mark.slow
 def test_workers_that_keep_dying(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("x")
     shards = [(range(6), tmp_path / "train-0.parquet")]
@@ -156,6 +160,7 @@ class FullDisk:
         raise UserError(f"Cannot write {path}: No space left on device.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [_with_processes, _with_ray])
 def test_an_error_ends_the_run_at_once(tmp_path: Path, run: Callable[..., Iterator[int]]) -> None:
     todo = [(range(i, i + 1), tmp_path / f"train-{i}.parquet") for i in range(100)]
@@ -164,6 +169,7 @@ def test_an_error_ends_the_run_at_once(tmp_path: Path, run: Callable[..., Iterat
     assert len(list(tmp_path.iterdir())) < 10
 
 
+@pytest.mark.slow
 def test_full_disk(synthetic: Path, model_folder: Path, tmp_path: Path) -> None:
     """To a program, a limit on the size of its files is much like a full disk."""
     limit = min(p.stat().st_size for p in synthetic.glob("*.parquet")) - 1
@@ -189,7 +195,7 @@ def test_folder_that_holds_something_else(synthetic: Path, model_folder: Path, p
     slower = Path(shutil.copytree(model_folder, tmp_path / "slower"))  # the same weights and other defaults of sampling
     index = json.loads((slower / "model_index.json").read_text())
     (slower / "model_index.json").write_text(
-        json.dumps(index | {"sampling": index["sampling"] | {"num_inference_steps": 19}})
+        json.dumps(index | {"sampling": index["sampling"] | {"guidance_scale": 2.5}})
     )
     with pytest.raises(UserError, match="another sampling"):
         synthesize(CONFIG, slower, synthetic)
@@ -201,6 +207,7 @@ def test_folder_that_holds_something_else(synthetic: Path, model_folder: Path, p
         synthesize(CONFIG, model_folder, prepared)
 
 
+@pytest.mark.slow
 def test_from_pictures_without_keeping_them(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, task=Task.parse("frontal->lateral+report"), wish=Wish(num=2), data=prepared, split="test")
     synthesize(config, model_folder, tmp_path / "without")
@@ -222,6 +229,7 @@ def test_from_nothing_labels_come_from_the_report(model_folder: Path, tmp_path: 
     assert data.available.all()
 
 
+@pytest.mark.slow
 def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None:
     """A condition that nothing meets: every try is used, the best draw is kept, and the account says so."""
     config = replace(CONFIG, wish=Wish(num=3), gate=Gate(alignment=1.1, tries=3))

@@ -47,6 +47,7 @@ def train_command(data: Path, out: Path, stage: str, steps: int) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "steps"), [("image-autoencoder", 60), ("judge", 40)])
 def test_killed_and_started_again_gives_the_same_weights(
     prepared: Path, tmp_path: Path, stage: str, steps: int
@@ -79,6 +80,7 @@ def test_killed_and_started_again_gives_the_same_weights(
     assert last == of_whole
 
 
+@pytest.mark.slow
 def test_losses_fall(run_folder: Path, prepared: Path, tmp_path: Path) -> None:
     TrainingRun(preset=get_preset("nano").with_steps(150), loop=LoopConfig(), data=prepared, out=tmp_path).train(
         "image-autoencoder"
@@ -166,6 +168,7 @@ def test_learning_rate_follows_the_budget() -> None:
     assert learning_rate(900, config, spent=0.1) == learning_rate(900, config)
 
 
+@pytest.mark.slow
 def test_budget_ends_a_stage_early_and_whole(prepared: Path, tmp_path: Path) -> None:
     """With next to no time every stage ends after one step, and the run is complete; with much, after its steps.
     Finished stages stay finished."""

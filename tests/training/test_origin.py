@@ -45,6 +45,7 @@ def test_parameters_of_the_same_shape_are_taken_over_and_statistics_are_not(mode
     assert not torch.equal(theirs["latent_mean"], same.latent_mean), "or the test above says nothing"
 
 
+@pytest.mark.slow
 def test_one_command_fine_tunes_the_generator(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     """Everything else comes from the model as it is, and one step at a small rate leaves the generator near it."""
     run = TrainingRun(

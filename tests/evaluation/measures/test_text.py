@@ -21,6 +21,7 @@ GENERATED = [
 ]
 
 
+@pytest.mark.slow
 def test_bleu_agrees_with_pycocoevalcap() -> None:
     ours = text_scores(GENERATED, REFERENCES)
     theirs, _ = Bleu(4).compute_score(

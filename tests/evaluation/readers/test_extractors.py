@@ -12,6 +12,7 @@ from omnicxr.evaluation.readers.efficientnet import EfficientNetLite0, fuse_norm
 from omnicxr.evaluation.readers.extractors import frechet_name, load_extractor
 
 
+@pytest.mark.slow
 def test_default_extractor_sees_pictures() -> None:
     extract = load_extractor("efficientnet-lite0")
     rng = np.random.default_rng(0)

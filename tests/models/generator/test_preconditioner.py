@@ -57,6 +57,7 @@ def test_alone_it_samples_the_gaussian_of_its_statistics() -> None:
     assert torch.allclose(x.std(0), std, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_with_all_axes_it_samples_correlated_latents_and_moves_their_mean_with_the_prompt() -> None:
     part, mean, covariance = correlated(SIZE)
     noise, prompt = torch.randn(20_000, *SHAPE), torch.randn(PROMPT)
