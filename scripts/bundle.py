@@ -18,7 +18,7 @@ def main() -> None:
     """Read the folder named on the command line and write the bundled model."""
     folder = Path(sys.argv[1])
     trained = AnyToAnyPipeline.from_pretrained(folder)
-    # put together anew: sampled by the defaults of this version, not of the one that trained it
+    # put together again: sampled by the defaults of this version, not of the one that trained it
     pipe = AnyToAnyPipeline(**trained.components(), tokenizer=trained.tokenizer, image_size=trained.image_size)  # type: ignore[arg-type]
     pipe.save_pretrained(BUNDLED, half=True, provenance=model_provenance(folder))
     Judge.load(folder / "judge").save(BUNDLED / "judge", half=True)
