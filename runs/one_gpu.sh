@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A quarter of an hour of one GPU, the recipe of the bundled model: many processes simulate at 256 px on it;
 # after a third of the studies the autoencoder begins beside them; then generator, refiner and guide learn side by side, none of which fills such a card alone.
-# bash runs/one_gpu.sh runs-out/gpu bundled: with a model folder's report autoencoder and prompt encoders, beginning at its image autoencoder (of 8 or 16
-# pixels per latent), refiner and generator (of as many layers or fewer).
+# bash runs/one_gpu.sh runs-out/gpu bundled: with a model folder's report autoencoder and prompt encoders, beginning at its image autoencoder, refiner and
+# generator, which must have the sizes of the preset small.
 # The model is runs-out/gpu/run/model, with a judge of its own for `omnicxr evaluate`.
 # STUDIES, MINUTES (of the generator), WORKERS (2.2 GB of the GPU's memory each) and DEVICE change what is written below. Run again to go on.
 set -euo pipefail
