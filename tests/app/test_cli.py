@@ -321,6 +321,7 @@ def test_former_name_of_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(shown)["stage"] == "prompt-encoders"
 
 
+@pytest.mark.slow
 def test_exit_status_of_the_installed_command(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "omnicxr.app.cli", "prepare", "mars", str(tmp_path), "--out", str(tmp_path / "o")],

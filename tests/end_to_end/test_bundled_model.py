@@ -16,6 +16,8 @@ from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.render import render
 from omnicxr.simulation.report import write_report
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundled() -> AnyToAnyPipeline:
@@ -51,7 +53,6 @@ def test_all_tasks(bundled: AnyToAnyPipeline, study: dict[Modality, Any], task: 
         assert np.asarray(value).std() > 20 if m.is_image else len(value) > 5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sentence", "finding"),
     [("Large left pleural effusion.", Finding.PLEURAL_EFFUSION), ("Severe cardiomegaly.", Finding.CARDIOMEGALY)],
@@ -69,7 +70,6 @@ def test_pictures_show_what_the_sentence_said(
         assert with_it.mean() > without.mean() + 0.3
 
 
-@pytest.mark.slow
 def test_side_of_an_effusion(bundled: AnyToAnyPipeline) -> None:
     """Fluid whitens the lower outer lung of its own side; the patient's left is on the right of the picture."""
     left, right = (
@@ -86,7 +86,6 @@ def test_side_of_an_effusion(bundled: AnyToAnyPipeline) -> None:
     assert difference[rows, int(0.15 * n) : int(0.38 * n)].mean() < -15
 
 
-@pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
     page = run_demo(tmp_path)
     assert page.stat().st_size > 100_000

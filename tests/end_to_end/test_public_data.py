@@ -42,6 +42,7 @@ def test_sections_survive_free_text(openi: Path) -> None:
     assert seen["IMPRESSION"] > 50
 
 
+@pytest.mark.slow
 def test_counts_of_the_tables(openi: Path, tmp_path: Path) -> None:
     account = prepare(PrepareConfig(kind="openi"), openi, tmp_path / "out", dry_run=True)
     assert account.studies_seen == 3851

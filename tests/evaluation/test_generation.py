@@ -106,6 +106,7 @@ def test_tasks_that_are_the_beginning_of_another() -> None:
     assert whole_of(Task.parse("report->frontal"), [Task.parse("report->frontal")]) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["frontal->report", "report->frontal"])
 def test_beginnings_are_the_same_bytes(
     data: PreparedDataset, pipe: AnyToAnyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

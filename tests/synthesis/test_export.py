@@ -201,6 +201,7 @@ def test_what_cannot_be_exported(synthetic: Path, prepared: Path, tmp_path: Path
         export(synthetic, "dicom", tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_given_pictures_are_not_exported(model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     task = Task.parse("frontal->lateral")
     config = SynthesisConfig(task=task, wish=Wish(num=2), steps=1, data=prepared, split="test", keep_given=True)

@@ -221,6 +221,7 @@ def test_from_pictures_without_keeping_them(model_folder: Path, prepared: Path, 
     assert "omnicxr" not in Image.open(io.BytesIO(kept.table.column("frontals")[0][0]["bytes"].as_py())).info
 
 
+@pytest.mark.slow
 def test_from_nothing_labels_come_from_the_report(model_folder: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, task=Task.from_nothing(), wish=Wish(num=2))
     synthesize(config, model_folder, tmp_path)
@@ -260,6 +261,7 @@ def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None
         replace(CONFIG, task=Task.from_nothing(), gate=Gate(alignment=0.1))
 
 
+@pytest.mark.slow
 def test_balanced_set_has_rare_findings(model_folder: Path, tmp_path: Path) -> None:
     rare = (Finding.PNEUMOTHORAX, Finding.FRACTURE)
     synthesize(replace(CONFIG, wish=Wish(num=0, per_finding=3, findings=rare)), model_folder, tmp_path)

@@ -61,6 +61,7 @@ def test_untrained_it_has_the_loss_of_white_noise(stage: RefinerStage) -> None:
     assert np.mean(losses) == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.slow
 def test_what_is_drawn_is_as_strong_as_what_is_missing() -> None:
     """White noise in many steps stays white noise of variance 1, times the spread; pictures stay within -1..1."""
     refiner = without_bias(Refiner(RefinerConfig(latent_channels=4, channels=8, blocks=1, steps=200)))
