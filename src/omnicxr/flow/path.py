@@ -6,6 +6,7 @@ t = 0 is data, t = 1 is noise:  x_t = (1 - t) x_0 + t eps,  target velocity v = 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -14,23 +15,29 @@ def _like(t: Tensor | float, x: Tensor) -> Tensor | float:
     return t.reshape(-1, *[1] * (x.ndim - 1)) if isinstance(t, Tensor) else t
 
 
-def add_noise(x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """x_t for t [b] in 0..1."""
+def add_noise(
+    x_0: Float[Tensor, " b *latent"], noise: Float[Tensor, " b *latent"], t: Float[Tensor, " b"]
+) -> Float[Tensor, " b *latent"]:
+    """x_t for t in 0..1."""
     share = _like(t, x_0)
     return (1 - share) * x_0 + share * noise
 
 
-def velocity_target(x_0: Tensor, noise: Tensor) -> Tensor:
+def velocity_target(x_0: Float[Tensor, " *shape"], noise: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """d x_t / d t."""
     return noise - x_0
 
 
-def data_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor | float) -> Tensor:
+def data_from_velocity(
+    x_t: Float[Tensor, " *shape"], velocity: Float[Tensor, " *shape"], t: Float[Tensor, " b"] | float
+) -> Float[Tensor, " *shape"]:
     """x_0 = x_t - t v."""
     return x_t - _like(t, x_t) * velocity
 
 
-def noise_from_velocity(x_t: Tensor, velocity: Tensor, t: Tensor | float) -> Tensor:
+def noise_from_velocity(
+    x_t: Float[Tensor, " *shape"], velocity: Float[Tensor, " *shape"], t: Float[Tensor, " b"] | float
+) -> Float[Tensor, " *shape"]:
     """eps = x_t + (1 - t) v."""
     return x_t + (1 - _like(t, x_t)) * velocity
 
@@ -42,7 +49,6 @@ def sample_times(
     spread: float = 1.0,
     generator: torch.Generator | None = None,
     device: torch.device | None = None,
-) -> Tensor:
-    """Training times [batch] in 0..1, logit-normal (Esser et al. 2024, eq. 19): sigmoid(spread n + shift), n standard
-    normal."""
+) -> Float[Tensor, " b"]:
+    """Training times in 0..1, logit-normal (Esser et al. 2024, eq. 19): sigmoid(spread n + shift), n normal."""
     return torch.sigmoid(spread * torch.randn(batch, generator=generator, device=device) + shift)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from omnicxr.flow.path import noise_from_velocity
@@ -21,7 +22,7 @@ def timesteps(steps: int) -> list[float]:
     return torch.linspace(1, 0, steps + 1).tolist()
 
 
-def euler(velocity: Velocity, noise: Tensor, times: list[float]) -> Tensor:
+def euler(velocity: Velocity, noise: Float[Tensor, " *shape"], times: list[float]) -> Float[Tensor, " *shape"]:
     """First-order steps: one evaluation each."""
     x = noise
     for t, following in pairwise(times):
@@ -31,12 +32,12 @@ def euler(velocity: Velocity, noise: Tensor, times: list[float]) -> Tensor:
 
 def ancestral(
     velocity: Velocity,
-    noise: Tensor,
+    noise: Float[Tensor, " *shape"],
     times: list[float],
     *,
     fresh: Callable[[], Tensor],
     fresh_below: float = FRESH_BELOW,
-) -> Tensor:
+) -> Float[Tensor, " *shape"]:
     """Euler steps, of which those below `fresh_below` replace part of the noise by new noise, which `fresh` draws.
 
     Then eps = x_t + (1 - t) v becomes, at t' after t, sqrt(1 - s^2) eps + s fresh with s^2 = 1 - SNR(t) / SNR(t'),
@@ -54,7 +55,7 @@ def ancestral(
     return x
 
 
-def heun(velocity: Velocity, noise: Tensor, times: list[float]) -> Tensor:
+def heun(velocity: Velocity, noise: Float[Tensor, " *shape"], times: list[float]) -> Float[Tensor, " *shape"]:
     """Second-order steps (trapezoid): two evaluations each, one in the last."""
     x = noise
     for t, following in pairwise(times):

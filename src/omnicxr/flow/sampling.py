@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from omnicxr.domain import Modality, UserError
@@ -108,7 +109,7 @@ class GuidedGenerator:
 
 def sample(
     guided: GuidedGenerator, modality: Modality, config: SamplingConfig, *, noise: Callable[[], Tensor]
-) -> Tensor:
+) -> Float[Tensor, " b *latent"]:
     """Latents of one modality; `noise` draws standard normal latents, each study's from its own random generator."""
     velocity = guided.velocity(modality, config)
     return ancestral(velocity, noise(), timesteps(config.num_inference_steps), fresh=noise)
