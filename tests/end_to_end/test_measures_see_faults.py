@@ -1,7 +1,9 @@
 """The suite, on pictures that are spoilt on purpose: what is worse must score worse, what is shuffled must score like
 chance."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,18 +30,21 @@ STUDIES = 140
 EFFUSION = list(Finding).index(Finding.PLEURAL_EFFUSION)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+def suite(once: Callable[[str, Callable[[Path], object]], Path]) -> Suite:
     """Simulated studies at the size at which the judge sees them, every other one with an effusion: the first 100 to
     score, the rest for training."""
-    root = tmp_path_factory.mktemp("sanity")
-    simulate(
-        SimulationConfig(studies=STUDIES, seed=11, image_size=128, prevalence=Prevalence(normal=0.3, effusion=0.6)),
-        root / "simulated",
+    config = SimulationConfig(studies=STUDIES, seed=11, image_size=128, prevalence=Prevalence(normal=0.3, effusion=0.6))
+    simulated = once("many-effusions", lambda out: simulate(config, out))
+    prepared = once(
+        "many-effusions-prepared",
+        lambda out: prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=128), simulated, out),
     )
-    prepare(PrepareConfig(kind="mimic-cxr-jpg", image_size=128), root / "simulated", root / "prepared")
     pipe = AnyToAnyPipeline.from_pretrained()
-    every = PreparedDataset(root / "prepared", "train")
+    every = PreparedDataset(prepared, "train")
     panel = Panel(pipe, Judge.load(BUNDLED / "judge"), every)
     rows = every.having(*Modality)
     suite = Suite(panel, every, rows[:100], modalities=tuple(Modality), training=every, size=SUITES["quick"])

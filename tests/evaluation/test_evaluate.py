@@ -91,6 +91,7 @@ def test_too_few_for_a_distance_is_said(finished: Path) -> None:
     assert isinstance(look, Refused) and "at least 50 are needed" in look.refused
 
 
+@pytest.mark.slow
 def test_same_bytes_twice_and_scoring_alone(finished: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     text = (finished / "metrics.json").read_text()
     evaluate(CONFIG, model_folder, prepared, out=tmp_path)
@@ -103,6 +104,7 @@ def test_same_bytes_twice_and_scoring_alone(finished: Path, model_folder: Path, 
     assert kept.stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_worker_processes_generate_the_same(finished: Path, model_folder: Path, prepared: Path, tmp_path: Path) -> None:
     """Up to roundings: workers have one thread each, this process has several."""
     said: list[str] = []

@@ -34,6 +34,7 @@ def step(model_folder: Path) -> Callable[[Generator], dict[str, torch.Tensor]]:
     return gradients
 
 
+@pytest.mark.slow
 def test_compiled_blocks_give_the_same_gradients_and_share_what_was_compiled(
     model_folder: Path, step: Callable[[Generator], dict[str, torch.Tensor]]
 ) -> None:
