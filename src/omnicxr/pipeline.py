@@ -51,6 +51,11 @@ ImageInput = Image.Image | np.ndarray | str | Path
 T = TypeVar("T")
 
 
+def component_types(design: str) -> dict[str, type[Component]]:
+    """Name of a network => its class, in a model of that design."""
+    return COMPONENT_TYPES | {"generator": DESIGNS[design]}
+
+
 @dataclass(frozen=True)
 class StudyOutput:
     """What was generated, one entry per study; None for modalities that were not asked for."""
@@ -121,7 +126,7 @@ class AnyToAnyPipeline:
         """
         root = Path(folder) if folder is not None else BUNDLED
         index = read_index(root)
-        types = COMPONENT_TYPES | {"generator": DESIGNS[index.design]}
+        types = component_types(index.design)
         components = {name: types[name].load(component_folder(root, name)) for name in components_of(root)}
         max_tokens = components["report_autoencoder"].config.max_tokens
         tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)

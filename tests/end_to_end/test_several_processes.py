@@ -24,32 +24,15 @@ from omnicxr.training.run import TrainingRun
 from omnicxr.training.stages.context import StageContext
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
 from omnicxr.training.stages.prompt_encoders import PromptEncodersStage
+from tests.training.test_loop import train_arguments
 
 STEPS, PROCESSES = 4, 2
 PRESET = get_preset("nano").with_steps(STEPS)
 
 
 def train_with_processes(stage: str, data: Path, out: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        str(PROCESSES),
-        "-m",
-        "omnicxr.app.cli",
-        "train",
-        stage,
-        "--preset",
-        "nano",
-        "--data",
-        str(data),
-        "--out",
-        str(out),
-        "--steps",
-        str(STEPS),
-    ]
+    launcher = f"-m torch.distributed.run --standalone --nproc_per_node {PROCESSES}".split()
+    command = [sys.executable, *launcher, *train_arguments(stage, data, out, steps=STEPS)]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300
     )

@@ -27,24 +27,14 @@ from omnicxr.training.stages.table import STAGES
 from omnicxr.training.throughput import FIRST, Throughput
 
 
+def train_arguments(stage: str, data: Path, out: Path, *, steps: int) -> list[str]:
+    """What python or a launcher is given to train a stage of the preset nano."""
+    command = ["-m", "omnicxr.app.cli", "train", "--preset", "nano"]
+    return [*command, stage, "--data", str(data), "--out", str(out), "--steps", str(steps)]
+
+
 def train_command(data: Path, out: Path, stage: str, steps: int) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "omnicxr.app.cli",
-        "train",
-        stage,
-        "--preset",
-        "nano",
-        "--data",
-        str(data),
-        "--out",
-        str(out),
-        "--steps",
-        str(steps),
-        "--checkpoint-minutes",
-        "0.001",
-    ]
+    return [sys.executable, *train_arguments(stage, data, out, steps=steps), "--checkpoint-minutes", "0.001"]
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.models.component import Component
 from omnicxr.models.generator.config import GeneratorConfig
 from omnicxr.models.generator.network import Latents
-from omnicxr.models.generator.stream import StreamLayer, TokenStream
+from omnicxr.models.generator.stream import StreamLayer, TokenStream, prompt_or_null
 from omnicxr.models.layers import attend
 from omnicxr.models.prompt_encoders import symmetric_contrastive_loss
 
@@ -81,9 +81,7 @@ class PublishedGenerator(Component):
     def forward(self, x_t: Latents, t: Float[Tensor, " b"], prompt_embeds: Float[Tensor, "b p"] | None) -> Predicted:
         """Noise in the latents of every part at times t; prompt_embeds: of what is given, None for nothing."""
         streams = {m: cast(TokenStream, self.streams[m]) for m in x_t}
-        prompt = self.null_embeds.expand(len(t), -1)
-        if prompt_embeds is not None:
-            prompt = prompt_embeds * prompt_embeds.shape[-1] ** 0.5
+        prompt = prompt_or_null(prompt_embeds, self.null_embeds, len(t))
         vectors = {m: s.vector(t, prompt) for m, s in streams.items()}  # [b, d] each
         modulation = {m: s.modulation(vectors[m]) for m, s in streams.items()}  # [b, 6, d] each
         features = {m: s.features(x_t[m]) for m, s in streams.items()}

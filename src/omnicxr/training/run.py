@@ -23,7 +23,7 @@ from omnicxr.domain import Modality, UserError
 from omnicxr.models.component import WEIGHTS, Component
 from omnicxr.models.folder import component_folder
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.pipeline import DESIGNS, AnyToAnyPipeline
+from omnicxr.pipeline import DESIGNS, AnyToAnyPipeline, component_types
 from omnicxr.training.config import Preset
 from omnicxr.training.latents import Latents, encode_share, join_shares, load_latents
 from omnicxr.training.loop import LoopConfig, Report, Stage, processes, train_stage
@@ -194,9 +194,7 @@ class TrainingRun:
     def _trained(self, component: str) -> Any:
         """A network that this run, or else the origin, has trained."""
         folder = self._folder(component)
-        kind = next(spec.network for spec in STAGES.values() if spec.component == component)
-        if component == "generator":
-            kind = DESIGNS[self.preset.design]
+        kind = component_types(self.preset.design)[component]
         if self.origin and not (folder / WEIGHTS).exists():
             self.origin.component(component, kind).save(folder)
         if not (folder / WEIGHTS).exists():

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from omnicxr.domain import Modality
 from omnicxr.models.component import Component
 from omnicxr.models.generator.config import GeneratorConfig
-from omnicxr.models.generator.stream import Stream, StreamLayer, StreamState
+from omnicxr.models.generator.stream import Stream, StreamLayer, StreamState, prompt_or_null
 from omnicxr.models.layers import attend
 from omnicxr.models.older import without_retired
 
@@ -98,9 +98,7 @@ class Generator(Component):
 
     def prompt_or_null(self, prompt_embeds: Float[Tensor, "g p"] | None, batch: int) -> Float[Tensor, "batch p"]:
         """Prompt embeddings in the scale that streams see, or what stands for none."""
-        if prompt_embeds is None:
-            return self.null_embeds.expand(batch, -1)
-        return prompt_embeds * prompt_embeds.shape[-1] ** 0.5
+        return prompt_or_null(prompt_embeds, self.null_embeds, batch)
 
     def given_cache(self, given: Latents, prompt: Float[Tensor, "b p"]) -> GivenCache:
         """Run the given streams (t = 0) through all layers, once per sample; `prompt` as `prompt_or_null` gives it."""

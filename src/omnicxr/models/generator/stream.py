@@ -24,6 +24,13 @@ def modulate(
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
 
+def prompt_or_null(prompt_embeds: Float[Tensor, "g p"] | None, null: Float[Tensor, " p"], batch: int) -> Tensor:
+    """Prompt embeddings of length 1 in the scale that streams see, or what stands for none: [batch, p]."""
+    if prompt_embeds is None:
+        return null.expand(batch, -1)
+    return prompt_embeds * prompt_embeds.shape[-1] ** 0.5
+
+
 def start_at_zero(layer: nn.Module) -> None:
     """A layer that says nothing before training."""
     for parameter in layer.parameters():

@@ -16,6 +16,7 @@ from omnicxr.domain import Modality, Task
 from omnicxr.flow.path import add_noise, sample_times, velocity_target
 from omnicxr.models.generator.network import Generator
 from omnicxr.models.generator.statistics import PromptedRows, latent_statistics
+from omnicxr.models.generator.stream import prompt_or_null
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 from omnicxr.training.batches import GroupSampler, evenly, studies_by_task, task_weights
 from omnicxr.training.latents import Latents
@@ -66,16 +67,15 @@ class GeneratorStage:
         self.seed, self.held_out = context.seed, context.held_out
         self.latents, self.held_out_latents = latents
         self.set_statistics(context)
-        batch_size = context.batch_size(name)
-        self.sampler = self._sampler(context, batch_size, held_out=False)
-        there = studies_by_task(context.held_out, self.tasks)
-        self.held_out_sampler = self._sampler(context, HELD_OUT_BATCH_SIZE, held_out=True) if there else None
+        self.sampler = self._sampler(
+            studies_by_task(context.data, self.tasks), context.batch_size(name), world_size=context.world_size
+        )
+        held_out = studies_by_task(context.held_out, self.tasks)
+        self.held_out_sampler = self._sampler(held_out, HELD_OUT_BATCH_SIZE) if held_out else None
 
-    def _sampler(self, context: StageContext, batch_size: int, *, held_out: bool) -> GroupSampler[Any]:
-        groups = studies_by_task(context.held_out if held_out else context.data, self.tasks)
+    def _sampler(self, groups: dict[Any, np.ndarray], batch_size: int, *, world_size: int = 1) -> GroupSampler[Any]:
         weights = task_weights(groups, self.kind_shares, self.kind)
-        world_size = 1 if held_out else context.world_size
-        return GroupSampler(groups, batch_size, seed=context.seed, world_size=world_size, weights=weights)
+        return GroupSampler(groups, batch_size, seed=self.seed, world_size=world_size, weights=weights)
 
     def kind(self, task: Task) -> Hashable:
         """Tasks of a kind come up equally often, kinds by `kind_shares`."""
@@ -102,7 +102,7 @@ class GeneratorStage:
             embeds = self.latents.prompt(given, rows[there]) if there.any() else None
             if embeds is not None:
                 null = self.pipe.generator.null_embeds.detach().cpu()
-                prompts = embeds.cpu() * embeds.shape[-1] ** 0.5 - null
+                prompts = prompt_or_null(embeds.cpu(), null, len(embeds)) - null
                 out.append(PromptedRows(rows=torch.from_numpy(there), prompts=prompts))
         return out
 

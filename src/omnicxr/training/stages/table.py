@@ -7,13 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnicxr.domain import UserError
-from omnicxr.models.component import Component
-from omnicxr.models.generator.network import Generator
-from omnicxr.models.image_autoencoder import ImageAutoencoder
-from omnicxr.models.judge import Judge
-from omnicxr.models.prompt_encoders import PromptEncoders
-from omnicxr.models.refiner import Refiner
-from omnicxr.models.report_autoencoder import ReportAutoencoder
 from omnicxr.training.stages.generator import GeneratorStage
 from omnicxr.training.stages.image_autoencoder import ImageAutoencoderStage
 from omnicxr.training.stages.judge import JudgeStage
@@ -27,7 +20,6 @@ class StageSpec:
     """One stage: what it trains, with what, and for how long."""
 
     name: str
-    network: type[Component]
     stage: Callable[..., Any]
     """Class of the stage; its arguments are a StageContext and what `needs` names."""
     needs: str
@@ -51,29 +43,15 @@ class StageSpec:
 STAGES = {
     spec.name: spec
     for spec in (
-        StageSpec(
-            name="image-autoencoder", network=ImageAutoencoder, stage=ImageAutoencoderStage, needs="", budget_share=0.22
-        ),
-        StageSpec(
-            name="report-autoencoder",
-            network=ReportAutoencoder,
-            stage=ReportAutoencoderStage,
-            needs="tokenizer",
-            budget_share=0.1,
-        ),
-        StageSpec(
-            name="prompt-encoders",
-            network=PromptEncoders,
-            stage=PromptEncodersStage,
-            needs="tokenizer",
-            budget_share=0.07,
-        ),
-        StageSpec(name="refiner", network=Refiner, stage=RefinerStage, needs="image_autoencoder", budget_share=0.1),
-        StageSpec(name="generator", network=Generator, stage=GeneratorStage, needs="pipe", budget_share=0.4),
+        StageSpec(name="image-autoencoder", stage=ImageAutoencoderStage, needs="", budget_share=0.22),
+        StageSpec(name="report-autoencoder", stage=ReportAutoencoderStage, needs="tokenizer", budget_share=0.1),
+        StageSpec(name="prompt-encoders", stage=PromptEncodersStage, needs="tokenizer", budget_share=0.07),
+        StageSpec(name="refiner", stage=RefinerStage, needs="image_autoencoder", budget_share=0.1),
+        StageSpec(name="generator", stage=GeneratorStage, needs="pipe", budget_share=0.4),
         StageSpec(  # to be worse than the generator, it begins from chance
-            name="guide", network=Generator, stage=GeneratorStage, needs="pipe", budget_share=0.04, from_chance=True
+            name="guide", stage=GeneratorStage, needs="pipe", budget_share=0.04, from_chance=True
         ),
-        StageSpec(name="judge", network=Judge, stage=JudgeStage, needs="tokenizer", budget_share=0.07),
+        StageSpec(name="judge", stage=JudgeStage, needs="tokenizer", budget_share=0.07),
     )
 }
 ALIASES = {"prompts": "prompt-encoders"}
