@@ -1,8 +1,15 @@
-"""What the rules must get right whatever the words around: one case per rule of `lexicon` and `labeler`."""
+"""What the rules must get right whatever the words around: one case per rule of `lexicon` and `labeler`, and a list of
+sentences of every kind that has been got wrong."""
+
+import json
+from pathlib import Path
 
 import pytest
 
-from omnicxr.data.labeler import find_mentions, label_report
+from omnicxr.data.labeler import combine, find_mentions, label_report
+from omnicxr.data.language import is_english
+from omnicxr.data.spelling import mend_word
+from omnicxr.data.statements import find_statements
 from omnicxr.domain import Finding, LabelState
 
 F = Finding
@@ -97,3 +104,88 @@ def test_every_label_names_its_phrase() -> None:
 )
 def test_odd_text_does_not_fail(text: str) -> None:
     label_report(text)
+
+
+SENTENCES = [json.loads(line) for line in (Path(__file__).parent / "sentences.jsonl").read_text("utf-8").splitlines()]
+"""Kind, text, and finding => states that are right (null: not mentioned)."""
+
+
+@pytest.mark.parametrize("kind", sorted({s["kind"] for s in SENTENCES}))
+def test_sentences(kind: str) -> None:
+    wrong = [
+        (sentence["text"], finding, labels[Finding(finding)])
+        for sentence in SENTENCES
+        if sentence["kind"] == kind
+        for labels in [label_report(sentence["text"])]
+        for finding, right in sentence["right"].items()
+        if labels[Finding(finding)] not in right
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Derrame pleural izquierdo. No se observa neumotorax.",
+        "Kein Erguss, kein Pneumothorax. Herz normal gross.",
+        "Pas d'épanchement pleural. Coeur normal.",
+        "Não há derrame pleural. Coração de tamanho normal.",
+        "Versamento pleurico destro.",
+        "胸部X線 異常なし",
+        "",
+        "...",
+    ],
+)
+def test_what_is_not_english_has_no_labels(text: str) -> None:
+    assert not is_english(text)
+    assert set(label_report(text).values()) == {None}
+
+
+def test_no_finding_needs_words_about_a_film() -> None:
+    assert combine([], described=False)[F.NO_FINDING] is None
+    assert label_report("The doctor was paged at 11:20 am.")[F.NO_FINDING] is None
+    assert label_report("Hyperexpanded lungs.")[F.NO_FINDING] is P
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("effussion", "effusion"),  # a letter too many
+        ("consoldation", "consolidation"),  # a letter left out
+        ("pnuemothorax", "pneumothorax"),  # two letters swapped
+        ("cardiomegally", "cardiomegaly"),
+        ("pneumo-thorax", "pneumothorax"),
+        ("effusions", "effusions"),
+        ("infections", "infections"),
+        ("injection", "injection"),
+        ("infusion", "infusion"),
+        ("module", "module"),
+    ],
+)
+def test_typing_errors(word: str, meant: str) -> None:
+    assert mend_word(word) == meant
+
+
+def test_statements() -> None:
+    wrapped = "There is no evidence of focal consolidation, pleural effusion or\npneumothorax. Heart\nnormal"
+    assert find_statements(wrapped).text.split("\n") == [
+        "there is no evidence of focal consolidation, pleural effusion or pneumothorax.",
+        "heart normal",
+    ]
+    listed = "NO PNEUMOTHORAX\nSMALL EFFUSION; 1) Edema"
+    assert [s.strip() for s in find_statements(listed).text.split("\n")] == [
+        "no pneumothorax", "small effusion;", "1)", "edema",
+    ]  # fmt: skip
+
+
+def test_other_sections_end_where_the_report_goes_on() -> None:
+    assert label_report("TECHNIQUE: AP portable. There is a right pneumothorax.")[F.PNEUMOTHORAX] is P
+    text = "HISTORY: Effusion. Old pneumonia.\n\nFINDINGS: Clear.\n\nCOMPARISON: Effusion then. And edema."
+    assert {label_report(text)[f] for f in (F.PLEURAL_EFFUSION, F.PNEUMONIA, F.EDEMA)} == {None}
+
+
+def test_places_of_mentions_survive_mended_spelling() -> None:
+    text = "HISTORY: cough.\n\nCardiomegally with  small plural effussion."
+    found = {m.finding: (text[m.start :][: len(m.phrase)], m.phrase) for m in find_mentions(text)}
+    assert found[F.CARDIOMEGALY] == ("Cardiomegally",) * 2
+    assert found[F.PLEURAL_EFFUSION] == ("plural effussion",) * 2

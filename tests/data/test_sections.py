@@ -1,6 +1,7 @@
 import pytest
 
-from omnicxr.data.sections import clean_text, header_kind, split_sections, study_text
+from omnicxr.data.headings import header_kind
+from omnicxr.data.sections import clean_text, split_sections, study_text
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)
@@ -131,3 +132,53 @@ def test_choice_of_text() -> None:
     assert [study_text(sections, t) for t in ("auto", "findings", "impression", "both")] == ["I.", "F.", "I.", "F. I."]
     assert study_text({"findings": "F."}, "both") == "F."
     assert study_text({"findings": "F."}, "impression") == ""
+
+
+@pytest.mark.parametrize(
+    ("report", "findings", "text"),
+    [
+        # headings in mixed case, without a colon, deep, inside a line
+        ("Findings: Small effusion.\n\nImpression: Effusion.", "Small effusion.", "Effusion."),
+        ("FINDINGS\nSmall effusion.\n\nIMPRESSION\nEffusion.", "Small effusion.", "Effusion."),
+        ("      FINDINGS: Small effusion.\n      IMPRESSION: Effusion.", "Small effusion.", "Effusion."),
+        ("HISTORY: Fall. FINDINGS: Fracture. IMPRESSION: Rib fracture.", "Fracture.", "Rib fracture."),
+        ("FINDINGS - Fracture.\nIMPRESSION - Rib fracture.", "Fracture.", "Rib fracture."),
+        # parts of the body belong to the findings
+        ("FINDINGS:\nLUNGS: Clear.\nHeart: Big.\n", "LUNGS: Clear. Heart: Big.", "LUNGS: Clear. Heart: Big."),
+        ("TECHNIQUE: PA.\nLUNGS: Clear.\nHEART: Big.\n", "LUNGS: Clear. HEART: Big.", "LUNGS: Clear. HEART: Big."),
+        # an impression that points elsewhere gives way
+        ("FINDINGS: Consolidation.\n\nIMPRESSION: None.", "Consolidation.", "Consolidation."),
+        ("FINDINGS: Consolidation.\n\nIMPRESSION: See above.", "Consolidation.", "Consolidation."),
+        ("FINDINGS: Consolidation.\n\nIMPRESSION: As above", "Consolidation.", "Consolidation."),
+        # items of a list are sentences
+        ("FINDINGS:\n - No effusion\n - Big heart\n", "No effusion. Big heart", "No effusion. Big heart"),
+        ("FINDINGS:\nNo effusion\nBig heart\n", "No effusion. Big heart", "No effusion. Big heart"),
+        # what stands below the report is not the report
+        ("CHEST\n\n There is a pneumothorax.\n\n WET READ: 9 PM\n  No pneumothorax.\n", "", "There is a pneumothorax."),
+        ("Chest film.\n\n Pneumothorax.\n\n Dr. ___ was paged at 11:20 am.\n", "", "Pneumothorax."),
+        ("FINDINGS: Pneumothorax.\n\nDictated by: A. B., M.D.\n", "Pneumothorax.", "Pneumothorax."),
+        ("INDICATION: Cough.\n", "", ""),
+    ],
+)  # fmt: skip
+def test_reports_as_they_are_written(report: str, findings: str, text: str) -> None:
+    sections = split_sections(report)
+    assert study_text(sections, "findings") == findings
+    assert study_text(sections) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("A ___ x ___ mm nodule.", "A nodule."),
+        ("ET tube is ___ cm above the carina.", "ET tube is above the carina."),
+        ("Nodule of ___ mm; compare with ___ CT.", "Nodule; compare with CT."),
+        ("Right effusion since ___.", "Right effusion."),
+        ("Compared to ___, effusion is smaller.", "Compared to the prior study, effusion is smaller."),
+        ("The lungs are XXXX.", ""),
+        ("Findings were telephoned to ___ on ___ at 10:15 am.", "Findings were telephoned at 10:15 am."),
+        ("Follow up in ___ weeks.", "Follow up."),
+        ("Fracture of the ___th rib.", "Fracture of the rib."),
+    ],
+)
+def test_marks_leave_nothing_hanging(raw: str, clean: str) -> None:
+    assert clean_text(raw) == clean
