@@ -45,7 +45,7 @@ def test_page_gives_nothing_away(config: ReaderStudyConfig, tmp_path: Path) -> N
     key = read_key(tmp_path / "key.csv")
     assert sorted(i.truth for i in key) == [GENERATED] * NUM + [SIMULATED] * NUM
     assert not any(i.study_id in page for i in key)
-    study = json.loads(page.split('type="application/json">')[1].split("</script>")[0].replace("<\\/", "</"))
+    study = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
     assert [set(entry) for entry in study["items"]] == [{"item", "views", "report"}] * 2 * NUM
     assert all(entry["report"] and set(entry["views"]) == {"frontal", "lateral"} for entry in study["items"])
     assert "real " not in page and "simulated" in page, "the studies are not of patients"

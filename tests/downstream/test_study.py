@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -205,6 +206,24 @@ def test_figures_against_scikit_learn() -> None:
     assert synthetic.minus_real
     assert synthetic.minus_real.value == pytest.approx(synthetic.auroc_macro.value - whole.auroc_macro.value)
     assert synthetic.minus_real.high < 0 and synthetic.minus_real.p_value < 0.1
+
+
+def test_a_study_without_a_defined_figure_has_a_page(prepared: Path, tmp_path: Path) -> None:
+    """No finding has test studies with it and without it."""
+    spec = replace(SPEC, imbalance=ImbalanceSpec(findings=(Finding.EDEMA,), keep=(2,)))
+    none, scores = np.zeros((6, 14), bool), np.random.default_rng(0).random((6, 14))
+    cells = {cell: CellResult(scores, scores > 0.5, 9) for cell in spec.cells()}
+    study = SimpleNamespace(
+        spec=spec,
+        out=tmp_path,
+        run=lambda progress: None,
+        real={"test": PreparedDataset(prepared, "test")},
+        results=lambda view: Results(none, np.arange(6), cells),
+    )
+    with progress_bar("") as bar:
+        run_study(study, bar)  # pyright: ignore[reportArgumentType]
+    assert "no finding has enough held-out simulated test studies" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "metrics.json").read_text())["views"]["frontal"]["scarcity"]
 
 
 def test_networks_of_torchvision(tmp_path: Path) -> None:

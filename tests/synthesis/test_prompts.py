@@ -6,6 +6,8 @@ import pytest
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.simulation.population import sample_truth
+from omnicxr.simulation.report import write_report
 from omnicxr.synthesis.prompts import Prompts, Wish, choose, composed, from_table, prompts_for
 
 INDEX = {f: i for i, f in enumerate(Finding)}
@@ -120,3 +122,10 @@ def test_composed_sentences_are_varied_and_labelled() -> None:
     assert len(set(found.reports)) > 30
     assert 0.1 < (found.labels[:, INDEX[Finding.NO_FINDING]] == 1).mean() < 0.6
     assert composed(60, 3).reports == found.reports
+
+
+def test_composed_sentences_are_not_those_of_simulated_studies() -> None:
+    """Else a model would be asked for the studies that it is tested on, in their order."""
+    simulated = [write_report(sample_truth(0, i)).impression for i in range(60)]
+    same = [a == b for a, b in zip(composed(60, 0).reports, simulated, strict=True)]
+    assert np.mean(same) < 0.3, "only normal studies are told in the same words"

@@ -23,7 +23,8 @@ from rich.progress import (
 if TYPE_CHECKING:  # the loop needs torch, and every command prints
     from omnicxr.training.loop import StageProgress
 
-console = Console(width=None if sys.stdout.isatty() else 160)  # files and pipes get whole tables
+console = Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
+"""Files and pipes get whole tables; names and paths are printed as they are, "[/b]" and ":x:" too."""
 
 
 class Bar:

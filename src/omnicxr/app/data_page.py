@@ -26,9 +26,9 @@ def data_page(splits: dict[str, PreparedDataset]) -> Page:
     page.table(("studies", "count"), account_rows(manifest))
     page.heading("Pictures left out")
     page.table(("reason", "count"), list(manifest.images_left_out.items()) or [("none", 0)])
-    copies = manifest.copies_across_splits
-    page.text(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
-    if copies["listed"]:
+    if copies := manifest.copies_across_splits:
+        page.text(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
+    if copies and copies["listed"]:
         page.table(
             ("one study", "the other", "differing bits of 256"),
             [(*c["studies"], c["differing_bits"]) for c in copies["listed"]],
@@ -132,7 +132,7 @@ def _together(splits: dict[str, PreparedDataset]) -> Any:
 
 def _histogram(words: list[int]) -> Any:
     figure, ((axis,),) = new_figure(8, 2.6)
-    axis.hist(words, bins=min(60, max(words)))
+    axis.hist(words, bins=min(60, max(*words, 1)))
     axis.set_xlabel("words per report")
     axis.set_ylabel("studies")
     return figure

@@ -34,7 +34,10 @@ def run_study(study: DownstreamStudy, progress: Bar) -> StudyFigures:
     page.text(headline(result))
     for view, figures in views.items():
         page.heading(f"{view}: AUROC over the share of real data")
-        page.plot(_curves(figures, result.held_out), f"AUROC of every regime, {view} views")
+        if any(np.isfinite(f.auroc_macro.value) for f in figures.scarcity):
+            page.plot(_curves(figures, result.held_out), f"AUROC of every regime, {view} views")
+        else:
+            page.text(f"Not measured: no finding has enough {result.held_out} test studies with it and without it.")
     for table in found:
         page.heading(table.title)
         page.text(table.note)
@@ -63,6 +66,8 @@ def _curves(figures: ViewFigures, noun: str) -> Any:
         for f in shown:
             axis.plot([f.real_share] * len(f.auroc_of_seeds), f.auroc_of_seeds, ".", markersize=2, color=colour)
     axis.set_xscale("log")
+    real = [f.real_share for f in figures.scarcity if f.real_share is not None]
+    axis.set_xlim(min(real, default=0.5) / 1.1, 1.1)  # not from what is drawn, which may be a line across alone
     axis.set_xlabel("share of the training patients that synthetic ones are added to")
     axis.set_ylabel(f"macro AUROC on {noun} test studies")
     axis.grid(alpha=0.3)

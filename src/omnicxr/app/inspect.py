@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from rich.table import Table
 from omnicxr.app.console import console
 from omnicxr.app.data_page import account_rows, data_page, label_rows, view_rows
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, sha256, write_text
+from omnicxr.data.files import check_writable, write_text
 from omnicxr.data.labeler import combine, find_mentions
 from omnicxr.data.manifest import Manifest
-from omnicxr.domain import SPLITS, UserError
+from omnicxr.domain import IMAGE_MODALITIES, SPLITS, UserError
 
 
 def manifest_tables(manifest: Manifest) -> None:
@@ -48,31 +49,24 @@ def label_tables(text: str) -> None:
 
 
 def inspect_dataset(data: Path, out: Path, *, verify: bool) -> None:
-    """Tables on the console and OUT/data.html; with `verify` every shard is read and compared with the manifest first.
+    """Tables on the console and OUT/data.html; with `verify` every picture is decoded first.
 
-    Raises UserError naming the first shard that is missing or whose bytes are not those of the manifest.
+    Raises UserError naming the first shard that is missing, damaged or not the one of the manifest, or the first
+    picture that cannot be decoded.
     """
-    splits = {s: PreparedDataset(data, s) for s in SPLITS if any(data.glob(f"{s}-*.parquet"))}
+    manifest = Manifest.read(data)
+    splits = {s: PreparedDataset(data, s) for s in SPLITS if manifest.shards_of(s)}
     if not splits:
-        raise UserError(f"{data} is not a prepared data set: run `omnicxr prepare` first.")
-    manifest = next(iter(splits.values())).manifest
+        raise UserError(f"{data} has no studies: see what `omnicxr prepare` printed, or prepare other data.")
     if verify:
-        verify_shards(data, manifest)
+        for split, m in product(splits.values(), IMAGE_MODALITIES):
+            for row in split.having(m):
+                split.image(int(row), m)
         console.print(f"All {len(manifest.shards)} shards are whole.")
+    page = data_page(splits).html()
     manifest_tables(manifest)
     _print(("finding", "positive", "negative", "uncertain", "not mentioned"), label_rows(splits), title="Labels")
     _print(("view", *splits), view_rows(splits), title="Pictures")
     check_writable(out)
-    write_text(out / "data.html", data_page(splits).html())
+    write_text(out / "data.html", page)
     console.print(f"Open {out / 'data.html'}")
-
-
-def verify_shards(data: Path, manifest: Manifest) -> None:
-    """Compare the hash of every shard with the manifest; raises UserError for the first that differs or is missing."""
-    for name, expected in manifest.shards.items():
-        if not (data / name).is_file():
-            raise UserError(f"The shard {data / name} is missing: run `omnicxr prepare` again.")
-        if sha256(data / name) != expected:
-            raise UserError(
-                f"The shard {data / name} is damaged (its hash differs): delete it and run `omnicxr prepare` again."
-            )

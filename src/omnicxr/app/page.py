@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -83,6 +84,11 @@ class Page:
         """The whole page, which fetches nothing."""
         style = _STYLE + _DARK if self.dark else _STYLE
         return _PAGE.format(title=html.escape(self.title), style=style, blocks="\n".join(self.blocks))
+
+
+def script_json(value: Any) -> str:
+    """JSON that can stand in a <script> element: no "<" in it, which could end the element or begin a comment."""
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _image(png: bytes, description: str) -> str:

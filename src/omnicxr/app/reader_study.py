@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from omnicxr.app.evaluate import print_table
-from omnicxr.app.page import Page
+from omnicxr.app.page import Page, script_json
 from omnicxr.app.plots import new_figure
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, write_json, write_text
@@ -75,7 +75,6 @@ class ReaderStudyConfig:
 def make_reader_study(config: ReaderStudyConfig, out: Path) -> Path:
     """Write the page for readers, the key and the settings; returns the page. Raises UserError for a folder that holds
     a reader study already."""
-    check_writable(out)
     if (out / KEY).exists():
         raise UserError(f"{out} holds a reader study (see {KEY}): choose another folder.")
     others, generated = PreparedDataset(config.real, config.split), PreparedDataset(config.generated, "train")
@@ -93,8 +92,9 @@ def make_reader_study(config: ReaderStudyConfig, out: Path) -> Path:
         " told."
     )
     shown = [_shown(item, data[item.truth], config.parts) for item in items]
-    study = json.dumps({"id": name, "kind": kind, "about": about, "items": shown}).replace("</", "<\\/")
+    study = script_json({"id": name, "kind": kind, "about": about, "items": shown})
     page = TEMPLATE.read_text(encoding="utf-8").replace("__KIND__", kind).replace("__STUDY__", study)
+    check_writable(out)
     write_text(out / PAGE, page)
     write_key(items, out / KEY)
     hashes = {f"{kind}_manifest": d.manifest_hash for kind, d in data.items()}
@@ -166,12 +166,24 @@ def _ratings(other: str, votes: Sequence[Vote], truth: dict[str, str]) -> Any:
 def _most_fooling(page: Page, out: Path, fooling: list[Fooling]) -> None:
     """Pictures of the generated studies that readers took for others most often, where their data set is still
     there."""
-    settings = json.loads((out / SETTINGS).read_text())
+    settings = _read_settings(out / SETTINGS)
     views = [m for m in map(Modality, settings["parts"]) if m.is_image]
     folder = Path(settings["generated"])
     if not fooling or not views or not folder.is_dir():
         return
     data, rows = PreparedDataset(folder, "train"), {i.item: i.row for i in read_key(out / KEY)}
+    if data.manifest_hash != settings[f"{GENERATED}_manifest"]:
+        page.text(f"{folder} holds other studies by now: those that fooled readers most often cannot be shown.")
+        return
     page.heading("Generated studies that were not called generated most often")
     page.text(", ".join(f"study {f.item}: {f.share:.0%} of {f.votes}" for f in fooling))
     page.picture(grid([np.stack([data.image(rows[f.item], m) for f in fooling for m in views])]), "the studies")
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """What `make_reader_study` wrote beside the key."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: found[name] for name in ("parts", "generated", f"{GENERATED}_manifest")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is missing or damaged ({error}): get it again, or make the study again.") from error

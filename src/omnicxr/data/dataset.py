@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from omnicxr.data.checks import checked_shard
 from omnicxr.data.files import sha256
-from omnicxr.data.images import decode_image
 from omnicxr.data.manifest import MANIFEST, Manifest
-from omnicxr.data.shards import LABEL_COLUMNS, read_shard
+from omnicxr.data.shards import LABEL_COLUMNS, decode_picture
 from omnicxr.domain import Modality, UserError
 from omnicxr.domain.measures import MEASURES
 
@@ -30,16 +30,22 @@ def take(parts: Parts, rows: np.ndarray) -> Parts:
 class PreparedDataset:
     """One split of a prepared data set, rows in a fixed order, pictures decoded when they are asked for.
 
-    Raises UserError for a folder that is not a prepared data set, a split that has no studies, or a damaged shard.
+    Raises UserError for a folder that is not a prepared data set, a split that has no studies, and a shard that is
+    missing, damaged or another data set's.
     """
 
     def __init__(self, root: Path | str, split: str) -> None:
         self.root, self.split = Path(root), split
         self.manifest = Manifest.read(self.root)
-        shards = [read_shard(self.root / name) for name in self.manifest.shards_of(split)]
+        shards = [checked_shard(self.root, name, self.manifest) for name in self.manifest.shards_of(split)]
         if not shards:
             raise UserError(f"{self.root} has no studies in the split '{split}'.")
         self.table = pa.concat_tables(shards, promote_options="default")
+        if len(self) != (wanted := self.manifest.splits.get(split, 0)):
+            raise UserError(
+                f"{self.root} has {len(self)} studies in the split '{split}', its manifest says {wanted}: delete"
+                f" {MANIFEST} and run the command that made the data set again."
+            )
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -55,8 +61,10 @@ class PreparedDataset:
         return sha256(self.root / MANIFEST)
 
     def image(self, index: int, modality: Modality) -> np.ndarray:
-        """uint8 [size, size]: the first picture of that view."""
-        return decode_image(self.table.column(f"{modality}s")[index][0]["bytes"].as_py())
+        """uint8 [size, size]: the first picture of that view. Raises UserError for one that cannot be decoded."""
+        where = f"{self.root}, study '{self.table.column('study_id')[index]}', {modality}"
+        picture = self.table.column(f"{modality}s")[index][0]["bytes"].as_py()
+        return decode_picture(picture, self.image_size, where=where)
 
     def images(self, modality: Modality, indices: np.ndarray | None = None) -> np.ndarray:
         """uint8 [n, size, size] of the studies that have the view."""
@@ -93,12 +101,17 @@ class PreparedDataset:
     @cached_property
     def measures(self) -> np.ndarray | None:
         """float32 [n, measures]: the simulator's continuous truth (`MEASURES`), NaN for real studies; None where no
-        study is simulated."""
+        study is simulated. Raises UserError for studies of a simulator that did not know all measures."""
         column = self.table.column("truth").to_pylist()
         if not any(column):
             return None
         unknown = dict.fromkeys(MEASURES, np.nan)
-        found = (json.loads(t)["measures"] if t else unknown for t in column)
+        found = [json.loads(t)["measures"] if t else unknown for t in column]
+        if missing := set(MEASURES) - set.intersection(*map(set, found)):
+            raise UserError(
+                f"{self.root} has simulated studies without the measure '{min(missing)}': simulate and prepare them"
+                " again."
+            )
         return np.array([[values[name] for name in MEASURES] for values in found], np.float32)
 
     def common_parts(self, least: int) -> tuple[Modality, ...]:

@@ -6,11 +6,12 @@ It is written last, so a folder that has one is whole.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omnicxr.data.duplicates import find_copies
 from omnicxr.data.files import sha256, write_json
@@ -18,8 +19,10 @@ from omnicxr.data.shards import read_notes, read_shard
 from omnicxr.domain import IMAGE_MODALITIES, SPLITS, Modality, UserError
 
 MANIFEST = "manifest.json"
-FORMAT = 3
+FORMAT, READABLE = 3, (2, 3)
 """2 had no column `language`."""
+SHARD = re.compile(rf"(?:{'|'.join(SPLITS)})-\d+\.parquet")
+"""The name of a shard: never a path."""
 COPIES_LISTED = 200
 COUNTS = ("dropped", "sources", "modalities", "views", "images_left_out")
 """Fields that are sorted tables of counts."""
@@ -50,22 +53,34 @@ class Manifest:
     options: dict[str, Any] = field(default_factory=dict)
     """What it was prepared with."""
     shards: dict[str, str] = field(default_factory=dict)
-    """File name => SHA-256."""
+    """File name => SHA-256; "" where it was not noted."""
     synthetic: dict[str, Any] = field(default_factory=dict)
     """How a synthetic data set was generated; empty for any other."""
 
     @classmethod
     def read(cls, root: Path) -> Manifest:
-        """That of a prepared data set. Raises UserError for a folder that is none."""
+        """That of a prepared data set. Raises UserError for a folder that is none, a damaged manifest, and one of a
+        format that this version does not read."""
+        path = root / MANIFEST
         try:
-            found = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-            return cls(**{f.name: found[f.name] for f in fields(cls) if f.name in found})
-        except FileNotFoundError:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(found, dict) and found.get("format", FORMAT) not in READABLE:
+                readable = " and ".join(map(str, READABLE))
+                raise UserError(
+                    f"{path} has format {found['format']!r}, this version reads {readable}: prepare the data again,"
+                    " or use the version that made them."
+                )
+            return cls(**_checked(found))
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{root} is not a prepared data set ({MANIFEST} is missing): run `omnicxr prepare` first."
             ) from None
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"{root / MANIFEST} is damaged ({error}): run `omnicxr prepare` again.") from error
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror or error}): check its permissions.") from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}): delete it and run the command that made the data set again."
+            ) from error
 
     def write(self, root: Path) -> None:
         """Put it beside its shards."""
@@ -77,6 +92,44 @@ class Manifest:
     def shards_of(self, split: str) -> list[str]:
         """Names of the shards of a split, in order."""
         return [name for name in sorted(self.shards) if name.startswith(f"{split}-")]
+
+
+def _checked(found: Any) -> dict[str, Any]:
+    """The fields of a manifest, out of JSON. Raises ValueError saying what is not as it must be."""
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    if "format" not in found:
+        raise ValueError("it has no 'format'")
+    hints = get_type_hints(Manifest)
+    for f in fields(Manifest):
+        if f.name not in found:
+            if f.default is MISSING and f.default_factory is MISSING:
+                raise ValueError(f"it has no '{f.name}'")
+        elif not _fits(found[f.name], hints[f.name]):
+            raise ValueError(f"its '{f.name}' does not hold what it must")
+    options, copies = found.get("options", {}), found.get("copies_across_splits", {})
+    if not _fits(size := options.get("image_size"), int) or size < 1:
+        raise ValueError(f"its image_size is {size!r}")
+    if copies and not (_fits(copies.get("exact"), int) and _fits(copies.get("near"), int) and "listed" in copies):
+        raise ValueError("its 'copies_across_splits' do not hold what they must")
+    shards = found.get("shards", {})
+    if wrong := [name for name in shards if not SHARD.fullmatch(name)]:
+        raise ValueError(f"'{wrong[0]}' is not the name of a shard")
+    if unnamed := [s for s, n in found["splits"].items() if n and not any(x.startswith(f"{s}-") for x in shards)]:
+        raise ValueError(f"it names no shard of the split '{unnamed[0]}', which has studies")
+    return {name: found[name] for name in hints if name in found}
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether JSON is of a type; whole numbers are counts, from 0."""
+    inner = get_args(kind)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_fits(v, inner[1]) for v in value.values())
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_fits(v, inner[0]) for v in value)
+    if kind is int:
+        return type(value) is int and value >= 0
+    return kind is Any or isinstance(value, kind)
 
 
 def write_manifest(

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omnicxr.data.files import whole_file
+from omnicxr.data.images import decode_image
 from omnicxr.domain import Finding, UserError
 
 LABEL_COLUMNS = {f: f"label_{f}" for f in Finding}
@@ -40,6 +42,9 @@ SCHEMA = pa.schema(
 """One row is one study. `bytes` are PNG, square, 8-bit grey; a view ends in "(predicted)" where the classifier decided
 it; hashes are those of `omnicxr.data.duplicates`; labels are 1, 0, -1 or null."""
 
+LATER = ("language",)
+"""Columns that older shards do not have."""
+
 
 def label_columns(labels: Mapping[Finding, float | None]) -> dict[str, int | None]:
     """The label columns of a row: None and NaN are null."""
@@ -58,12 +63,33 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Its rows. Raises UserError for a shard that is missing or damaged."""
     try:
         return pq.read_table(path, columns=columns and list(columns), memory_map=True).replace_schema_metadata(None)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"The shard {path} is missing or damaged ({error}): delete it and run `omnicxr prepare` again."
-        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """What was noted when the shard was written: dropped studies with reasons, pictures left out."""
-    return json.loads((pq.read_schema(path).metadata or {})[b"notes"])
+    """What was noted when the shard was written: dropped studies with reasons, pictures left out. Raises as
+    `read_shard`."""
+    try:
+        return json.loads((pq.read_schema(path).metadata or {})[b"notes"])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    why = " ".join(str(error).split())  # Arrow's are of several lines
+    return UserError(
+        f"The shard {path} is missing or damaged ({why}): delete it and run the command that made it again."
+    )
+
+
+def decode_picture(data: bytes, size: int, *, where: str) -> np.ndarray:
+    """A picture of a shard => uint8 [size, size]. Raises UserError naming the study, `where`, for any other."""
+    try:
+        pixels = decode_image(data)
+    except Exception as error:  # whatever a decoder raises means that this picture cannot be read
+        raise UserError(f"{where}: the picture is damaged ({error}): make the data set again.") from error
+    if pixels.shape != (size, size):
+        found = " x ".join(map(str, pixels.shape[::-1]))
+        raise UserError(f"{where}: the picture has {found} pixels, not {size} x {size}: make the data set again.")
+    return pixels

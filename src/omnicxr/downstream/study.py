@@ -21,6 +21,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, claim, whole_file
 from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.downstream.classifier import TrainingSet, make_network, scores_of, train_classifier
+from omnicxr.downstream.leaks import check_prompts
 from omnicxr.downstream.results import CellResult, Results
 from omnicxr.downstream.spec import BOTH, FILLED, PRETRAINED, SYNTHETIC, Cell, StudySpec, spec_hash
 from omnicxr.evaluation.measures import metrics
@@ -60,6 +61,7 @@ class DownstreamStudy:
                     raise UserError(
                         f"{data.root} has no {view} views in the split '{data.split}': leave that view out."
                     )
+        check_prompts(self.synthetic, self.real)
         self._check_findings()
         make_network(spec.classifier)  # before any work is done
         check_writable(out)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
 import uuid
 from typing import Any, NamedTuple
 
@@ -30,6 +32,11 @@ VIEW_CODES = {
     Modality.LATERAL: ("399067008", "SCT", "lateral"),
 }
 
+NAME = re.compile(r"[^\\^=\x00-\x1f\x7f]{1,50}")
+"""What PatientName and PatientID can hold (PS3.5, 6.2), with "Synthetic^" before it."""
+SEXES = ("M", "F", "O")
+OLDEST = 120
+
 
 class Person(NamedTuple):
     """Nobody: an identifier, and the age and sex that the prompt had."""
@@ -44,7 +51,7 @@ def dicom_file(pixels: np.ndarray, view: Modality, *, study: str, person: Person
 
     Study and series have their own identifiers (UUID-derived, 2.25), the same for both views of a study and for every
     study of a model and seed. Dates, times and names of physicians are empty; the patient's name is the identifier of
-    the prompt's study.
+    the prompt's study, or a hash of one that a DICOM header cannot hold; an age or sex that it cannot hold is left out.
     """
     origin = json.dumps([provenance[k] for k in ("model_hash", "task", "seed")])
     dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
@@ -69,9 +76,10 @@ def _uid(*names: str) -> UID:
 def _about_study(dataset: Dataset, study: str, person: Person) -> None:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SyntheticData = "YES"
-    dataset.PatientName, dataset.PatientID = f"Synthetic^{person.name}", person.name
-    dataset.PatientBirthDate, dataset.PatientSex = "", person.sex or ""
-    if person.age is not None:
+    name = person.name if NAME.fullmatch(person.name) else hashlib.sha256(person.name.encode()).hexdigest()[:16]
+    dataset.PatientName, dataset.PatientID = f"Synthetic^{name}", name
+    dataset.PatientBirthDate, dataset.PatientSex = "", person.sex if person.sex in SEXES else ""
+    if person.age is not None and 0 <= person.age <= OLDEST:
         dataset.PatientAge = f"{round(person.age):03d}Y"
     dataset.StudyID, dataset.StudyDescription = study[:16], "Synthetic chest radiographs"
     dataset.StudyDate = dataset.StudyTime = dataset.ReferringPhysicianName = dataset.AccessionNumber = ""

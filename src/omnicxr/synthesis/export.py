@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
+from omnicxr.data.checks import check_shards
 from omnicxr.data.exchange import write_chexgenbench
 from omnicxr.data.files import check_writable, claim, sha256, whole_file, write_once, write_text
-from omnicxr.data.images import decode_image
 from omnicxr.data.manifest import MANIFEST, Manifest
 from omnicxr.data.mimic_layout import Picture, dicom_id, mimic_tables, study_folder
-from omnicxr.data.shards import LABEL_COLUMNS
+from omnicxr.data.shards import LABEL_COLUMNS, decode_picture
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, UserError, View
 from omnicxr.synthesis.dicom import Person, dicom_file
 from omnicxr.synthesis.provenance import jpeg_file, provenance_of
@@ -28,6 +30,8 @@ from omnicxr.synthesis.shards import SPLIT
 
 RECORD = "export.json"
 TABLE = "studies.csv"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A study_id that can be the name of a folder, and leads out of none."""
 FIRST_ID = 90_000_000
 """MIMIC-CXR counts patients from 10 million and studies from 50 million: synthetic ones are never mistaken for them."""
 Progress = Callable[[int, int], None]
@@ -46,6 +50,16 @@ class SyntheticStudy:
     sex: str | None
     views: dict[Modality, tuple[bytes, dict[str, Any]]]
     """PNG file and provenance."""
+    size: int
+    """Side of the pictures, pixels."""
+
+    def pixels(self, view: Modality) -> np.ndarray:
+        """uint8 [size, size]. Raises UserError for a picture that cannot be decoded."""
+        return decode_picture(self.views[view][0], self.size, where=f"Synthetic study {self.study_id}, {view}")
+
+    def jpeg(self, view: Modality) -> bytes:
+        """The view as a JPEG file with its provenance. Raises as `pixels`."""
+        return jpeg_file(self.pixels(view), self.views[view][1])
 
     def person(self) -> Person:
         """Whom the DICOM header names."""
@@ -55,8 +69,8 @@ class SyntheticStudy:
 def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None) -> int:
     """Write the studies of the synthetic data set `data` to `out` as `kind`, a name of FORMATS; returns their number.
 
-    Pictures that were given and kept are left out. Raises UserError for a data set that `synthesize` did not write, an
-    unknown kind, and a folder that holds another export or anything else.
+    Pictures that were given and kept are left out. Raises UserError for a data set that `synthesize` did not write or
+    that is damaged, an unknown kind, and a folder that holds another export or anything else.
     """
     if kind not in FORMATS:
         raise UserError(f"Unknown format '{kind}': choose from {', '.join(FORMATS)}.")
@@ -64,13 +78,14 @@ def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None
         raise UserError(
             f"{data} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote."
         )
+    _check(data, manifest)
     check_writable(out)
     if not (out / RECORD).exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: choose another folder.")
     claim(out / RECORD, {"format": kind, "manifest": sha256(data / MANIFEST)}, what="an export")
 
     def counted() -> Iterator[SyntheticStudy]:
-        for done, study in enumerate(read_studies(data, sorted(manifest.shards)), 1):
+        for done, study in enumerate(read_studies(data, manifest), 1):
             yield study
             if progress:
                 progress(done, manifest.studies)
@@ -79,26 +94,46 @@ def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None
     return manifest.studies
 
 
-def read_studies(data: Path, shards: Iterable[str]) -> Iterator[SyntheticStudy]:
-    """The studies of the shards in order, a few in memory at a time."""
-    index = 0
-    for name in shards:
+def _check(data: Path, manifest: Manifest) -> None:
+    """Before anything is written: shards are whole, pictures say where they come from, and studies, which become
+    folders and files, have names of their own that are no paths."""
+    check_shards(data, manifest)
+    seen: set[str] = set()
+    for study in read_studies(data, manifest):
+        name = study.study_id
+        if not NAME.fullmatch(name):
+            raise UserError(
+                f"{data} has the study_id {name[:80]!r}, which cannot be the name of a folder: use up to 64 letters,"
+                " digits, dashes, underscores and dots."
+            )
+        if name in seen:
+            raise UserError(f"{data} has the study_id '{name}' twice: synthesize the studies again.")
+        seen.add(name)
+
+
+def read_studies(data: Path, manifest: Manifest) -> Iterator[SyntheticStudy]:
+    """The studies of a data set in order, a few in memory at a time. Raises UserError for pictures whose provenance
+    cannot be read."""
+    index, size = 0, manifest.options["image_size"]
+    for name in sorted(manifest.shards):
         for batch in pq.ParquetFile(data / name).iter_batches(batch_size=16):
             for row in batch.to_pylist():
-                yield _study(index, row)
+                yield _study(index, row, shard=data / name, size=size)
                 index += 1
 
 
-def _study(index: int, row: dict[str, Any]) -> SyntheticStudy:
+def _study(index: int, row: dict[str, Any], *, shard: Path, size: int) -> SyntheticStudy:
     views = {}
     for m in IMAGE_MODALITIES:
         for picture in row[f"{m}s"][:1]:
-            if (provenance := provenance_of(picture["bytes"])) is not None:
+            provenance = provenance_of(picture["bytes"], where=f"{shard}, study '{row['study_id']}', {m}")
+            if provenance is not None:
                 views[m] = picture["bytes"], provenance
     return SyntheticStudy(
         index=index,
         labels={f: row[column] for f, column in LABEL_COLUMNS.items()},
         views=views,
+        size=size,
         **{name: row[name] for name in ("study_id", "subject_id", "report", "age", "sex")},
     )
 
@@ -139,13 +174,13 @@ def _png(studies: Iterator[SyntheticStudy], out: Path) -> None:
 
 
 def _jpeg(studies: Iterator[SyntheticStudy], out: Path) -> None:
-    _as_files(studies, out, suffix="jpg", encode=lambda study, m: jpeg_file(*study.views[m]))
+    _as_files(studies, out, suffix="jpg", encode=SyntheticStudy.jpeg)
 
 
 def _dicom(studies: Iterator[SyntheticStudy], out: Path) -> None:
     def encode(study: SyntheticStudy, m: Modality) -> bytes:
-        png, provenance = study.views[m]
-        return dicom_file(decode_image(png), m, study=study.study_id, person=study.person(), provenance=provenance)
+        about = {"study": study.study_id, "person": study.person(), "provenance": study.views[m][1]}
+        return dicom_file(study.pixels(m), m, **about)
 
     _as_files(studies, out, suffix="dcm", encode=encode)
 
@@ -164,10 +199,10 @@ def _mimic_cxr_jpg(studies: Iterator[SyntheticStudy], out: Path) -> None:
             number = FIRST_ID + study.index
             subject = patients.setdefault(study.subject_id, number)
             folder, pictures = study_folder(out, subject, number), []
-            for m, (png, provenance) in study.views.items():
+            for m in study.views:
                 view = View.LATERAL if m is Modality.LATERAL else ""
-                picture = Picture(dicom_id(number, m), view, len(decode_image(png)))
-                write_once(folder / f"{picture.dicom_id}.jpg", jpeg_file(png, provenance))
+                picture = Picture(dicom_id(number, m), view, study.size)
+                write_once(folder / f"{picture.dicom_id}.jpg", study.jpeg(m))
                 pictures.append(picture)
             if study.report:
                 write_once(folder.with_suffix(".txt"), f"IMPRESSION:\n\n{study.report}\n".encode())

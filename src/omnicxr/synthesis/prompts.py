@@ -11,6 +11,7 @@ import numpy as np
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.labeler import LANGUAGE, label_report
+from omnicxr.data.seeds import derived_seed
 from omnicxr.data.sources.base import sex, years
 from omnicxr.data.table_files import read_table
 from omnicxr.domain import Finding, Labels, Modality, Task, UserError
@@ -21,6 +22,8 @@ MAX_WORDS = 400
 """A longer prompt is a mistake (a file instead of a report): models read far fewer words."""
 COMPOSED = 2000
 """Sentences that are composed where no other prompts are given."""
+COMPOSED_FROM = "composed apart from simulated studies"
+"""Stands for their hash; earlier versions, whose sentences were those of `simulate`, said "composed"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +113,10 @@ def from_table(path: Path) -> Prompts:
 
 
 def composed(count: int, seed: int) -> Prompts:
-    """Impressions by the simulator's grammar, at its frequencies of findings."""
-    truths = [sample_truth(seed, i) for i in range(count)]
+    """Impressions by the simulator's grammar, at its frequencies of findings: other studies than `simulate` makes with
+    the same seed."""
+    own = derived_seed(seed, "prompts")
+    truths = [sample_truth(own, i) for i in range(count)]
     written = [write_report(t) for t in truths]
     return Prompts(
         names=[f"composed-{i}" for i in range(count)],

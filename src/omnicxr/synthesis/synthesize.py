@@ -30,7 +30,7 @@ from omnicxr.models.folder import model_hash
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.gate import Gate
-from omnicxr.synthesis.prompts import Prompts, Wish, choose, prompts_for
+from omnicxr.synthesis.prompts import COMPOSED_FROM, Prompts, Wish, choose, prompts_for
 from omnicxr.synthesis.shards import SPLIT, Recipe, ShardWriter
 
 RECORD = "synthesis.json"
@@ -135,7 +135,7 @@ def _check_size(config: SynthesisConfig, size: int) -> None:
 
 def _settings(config: SynthesisConfig, prompts: Prompts) -> dict[str, Any]:
     """What decides the bytes: of prompts their hash, wherever they lie."""
-    origin = prompts.data.manifest_hash if prompts.data else sha256(config.table) if config.table else "composed"
+    origin = prompts.data.manifest_hash if prompts.data else sha256(config.table) if config.table else COMPOSED_FROM
     return asdict(config) | {"task": str(config.task), "data": None, "table": None, "prompts": origin}
 
 

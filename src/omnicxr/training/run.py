@@ -55,8 +55,8 @@ class TrainingRun:
         specs = self.stages() if stage == "all" else [get_stage(stage)]
         if specs[0] not in self.stages():
             raise UserError(f"The preset '{self.preset.name}' has no stage '{stage}': its generator is not guided.")
-        check_writable(self.out)
         data, held_out = self._open("train"), self._open("validate")
+        check_writable(self.out)
         preset = {k: v for k, v in asdict(self.preset).items() if k != "optimization"}
         self._claim(self.out, {"preset": preset, "seed": self.loop.seed, "data": data.manifest_hash})
         for spec in specs:

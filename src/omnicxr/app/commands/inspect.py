@@ -12,7 +12,7 @@ def inspect(
     data: Positional[Annotated[Path, arg(help="A prepared data set.")]],
     *,
     out: Annotated[Path | None, arg(help="Folder for the page; default: the data folder.")] = None,
-    verify: Annotated[bool, arg(help="Read every shard and compare it with the manifest first.")] = False,
+    verify: Annotated[bool, arg(help="Decode every picture first; every shard is compared anyway.")] = False,
 ) -> None:
     """Print counts, label and view tables of a prepared data set, and write them with plots and a contact sheet to
     data.html."""
