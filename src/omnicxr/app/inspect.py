@@ -13,7 +13,8 @@ from omnicxr.app.console import console
 from omnicxr.app.data_page import account_rows, data_page, label_rows, view_rows
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, write_text
-from omnicxr.data.labeler import combine, find_mentions
+from omnicxr.data.labeler import find_mentions, label_report
+from omnicxr.data.language import is_english
 from omnicxr.data.manifest import Manifest
 from omnicxr.domain import IMAGE_MODALITIES, SPLITS, UserError
 
@@ -35,9 +36,11 @@ def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | N
 
 
 def label_tables(text: str) -> None:
-    """The findings of a report, and the words that each label comes from."""
-    mentions = find_mentions(text)
-    labels = combine(mentions, empty=not text.strip())
+    """The findings of a report, and the words that each label comes from; why there are none, where there are none."""
+    mentions, labels = find_mentions(text), label_report(text)
+    if not any(state is not None for state in labels.values()):
+        english = is_english(text)
+        console.print("The text says nothing of a film." if english else "The text does not read as English: unknown.")
     table = Table("finding", "state", "words", "because of", "at")
     for finding, state in labels.items():
         own = [m for m in mentions if m.finding == finding]
