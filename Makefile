@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Each process that runs tests has one thread; those that wait give way.
 TESTS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup demo test check lint types e2e bench style clean
+.PHONY: setup demo test check lint types e2e bench robustness style clean
 
 setup: $(READY)
 
@@ -41,6 +41,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/synthesis.py 200 500
+
+# Odd and bad inputs by the thousand, and kills at random moments: about half an hour on two cores.
+robustness: $(READY)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.robustness
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/kills.py
 
 style: $(READY)
 	$(BIN)/python scripts/style.py

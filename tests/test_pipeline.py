@@ -184,14 +184,59 @@ def test_save_and_load(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:
         ({"report": ["a", "b"], "frontal": FRONTAL, "generate": ("lateral",)}, "Different numbers"),
         ({"report": [], "generate": ("lateral",)}, "empty list"),
         ({"generate": ("lateral",), "num": 0}, "at least 1"),
-        ({"generate": ("lateral",), "guidance_scale": -1.0}, "Guidance"),
-        ({"generate": ("lateral",), "autoguidance_scale": -1.0}, "Autoguidance"),
+        ({"generate": ("lateral",), "guidance_scale": -1.0}, "guidance_scale is -1.0"),
+        ({"generate": ("lateral",), "autoguidance_scale": -1.0}, "autoguidance_scale is -1.0"),
         ({"generate": ("lateral",), "generator": [], "num": 2}, "0 random generators for 2"),
+        ({"generate": ("lateral",), "batch_size": 0}, "batch_size is 0"),
+        ({"generate": ("lateral",), "seed": -1}, "seed -1"),
+        ({"generate": ("lateral",), "seed": 2**64}, "seed 18446744073709551616"),
+        ({"generate": "lateral,teral"}, "Unknown modality 'teral'"),
+        ({"generate": ()}, "Nothing to generate"),
+        ({"frontal": np.zeros((0, 64, 64)), "generate": "lateral"}, "empty list"),
     ],
 )
 def test_bad_arguments(pipe: AnyToAnyPipeline, arguments: dict, said: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(UserError, match=said):
         pipe(**arguments)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"generate": None},
+        {"generate": 3},
+        {"generate": ["lateral", 3]},
+        {"num": 1.5},
+        {"num": True},
+        {"num": None},
+        {"progress": "x"},
+        {"num_inference_steps": "2"},
+        {"batch_size": 1.5},
+        {"seed": 0.5},
+        {"seed": "1"},
+        {"generator": 5},
+        {"generator": [None]},
+        {"frontal": 5},
+        {"report": 5},
+    ],
+    ids=str,
+)
+def test_arguments_of_a_wrong_type_are_named(pipe: AnyToAnyPipeline, argument: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=next(iter(argument))):
+        pipe(**{"generate": "lateral", **argument})
+
+
+def test_one_string_names_what_to_generate(pipe: AnyToAnyPipeline) -> None:
+    def run(generate: Any) -> StudyOutput:
+        return pipe(report="Clear lungs.", generate=generate, num_inference_steps=2)
+
+    assert same(run("frontal"), run(("frontal",)))
+    assert same(run("frontal, lateral"), run(("lateral", "frontal")))
+
+
+def test_no_seed_is_another_one_at_every_call(pipe: AnyToAnyPipeline) -> None:
+    a, b = (pipe(generate="frontal", seed=None, num_inference_steps=2) for _ in range(2))
+    assert not same(a, b)
 
 
 def test_other_format(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:

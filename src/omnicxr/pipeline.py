@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,23 +17,27 @@ from torch import Tensor
 from omnicxr.baselines import published
 from omnicxr.baselines.published import PublishedGenerator
 from omnicxr.data.files import write_json
-from omnicxr.data.images import load_image, to_square
 from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.refining import refined
 from omnicxr.flow.sampling import AUTOGUIDANCE, GuidedGenerator, SamplingConfig, sample
 from omnicxr.models.component import Component
+from omnicxr.models.devices import usable_device
 from omnicxr.models.folder import (
     BUNDLED,
     COMPONENT_TYPES,
     INDEX,
     OPTIONAL,
+    Design,
     ModelIndex,
+    check_parts,
     component_folder,
     components_of,
+    load_tokenizer,
     read_index,
 )
 from omnicxr.models.generator.network import Generator, Latents
+from omnicxr.models.given import read_given
 from omnicxr.models.image_autoencoder import ImageAutoencoder, uint8_from_pixels
 from omnicxr.models.inputs import network_input
 from omnicxr.models.prompt_encoders import PromptEncoders
@@ -42,16 +47,16 @@ from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, senten
 
 TURNS = (Modality.REPORT, Modality.FRONTAL, Modality.LATERAL)
 """In which order several parts are generated, each given to the next; docs/decisions.md, "One part at a time"."""
-DESIGNS: dict[str, type[Component]] = {"any-to-any": Generator, "published": PublishedGenerator}
+DESIGNS: dict[Design, type[Component]] = {"any-to-any": Generator, "published": PublishedGenerator}
 """`design` of a model folder => its generator."""
 GPU_BATCH = 64
 """Studies that go through a network on a GPU together, unless told otherwise."""
 
-ImageInput = Image.Image | np.ndarray | str | Path
+ImageInput = Image.Image | np.ndarray | Tensor | str | Path
 T = TypeVar("T")
 
 
-def component_types(design: str) -> dict[str, type[Component]]:
+def component_types(design: Design) -> dict[str, type[Component]]:
     """Name of a network => its class, in a model of that design."""
     return COMPONENT_TYPES | {"generator": DESIGNS[design]}
 
@@ -111,7 +116,8 @@ class AnyToAnyPipeline:
         return self.generator.device
 
     def to(self, device: torch.device | str) -> AnyToAnyPipeline:
-        """Move the networks."""
+        """Move the networks. Raises UserError for a device that is not there."""
+        device = usable_device(device)
         for component in self.components().values():
             component.to(device)
         return self
@@ -128,8 +134,8 @@ class AnyToAnyPipeline:
         index = read_index(root)
         types = component_types(index.design)
         components = {name: types[name].load(component_folder(root, name)) for name in components_of(root)}
-        max_tokens = components["report_autoencoder"].config.max_tokens
-        tokenizer = ReportTokenizer.load(root / "tokenizer", max_tokens=max_tokens)
+        tokenizer = load_tokenizer(root, max_tokens=components["report_autoencoder"].config.max_tokens)
+        check_parts(root, components, image_size=index.image_size, tokenizer=tokenizer)
         sampling = SamplingConfig.read(index.sampling, root / INDEX)
         return cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=sampling).to(device)  # type: ignore[arg-type]
 
@@ -144,9 +150,13 @@ class AnyToAnyPipeline:
         for name, component in self.components().items():
             component.save(component_folder(root, name), half=half)
         self.tokenizer.save(root / "tokenizer")
-        design = next(name for name, kind in DESIGNS.items() if isinstance(self.generator, kind))
+        design: Design = next(name for name, kind in DESIGNS.items() if isinstance(self.generator, kind))
         index = ModelIndex(
-            image_size=self.image_size, design=design, sampling=asdict(self.sampling), provenance=provenance or {}
+            image_size=self.image_size,
+            design=design,
+            tokenizer=self.tokenizer.fingerprint,
+            sampling=asdict(self.sampling),
+            provenance=provenance or {},
         )
         write_json(root / INDEX, asdict(index))
 
@@ -157,40 +167,40 @@ class AnyToAnyPipeline:
         frontal: ImageInput | Sequence[ImageInput] | None = None,
         lateral: ImageInput | Sequence[ImageInput] | None = None,
         report: str | Sequence[str] | None = None,
-        generate: Iterable[str | Modality],
+        generate: str | Iterable[str | Modality],
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         autoguidance_scale: float | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         num: int = 1,
         batch_size: int | None = None,
+        prepared: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> StudyOutput:
         """Generate the modalities named in `generate` from those given.
 
-        frontal, lateral: a PIL image, uint8 array [h, w], or path, of any size; or a list with one per study. report:
-        text, or a list with one per study. num: outputs for each study given (outputs of a study follow each other).
-        seed: study i of the output draws from its own generator, made from (seed, i); `generator` replaces them (one,
-        from which a seed is drawn for each study, or a list with one per study). batch_size: studies that go through
-        the network at once; 1 on a CPU, so that bytes never depend on it. Raises UserError for inputs that cannot be
-        used, and for a modality that is both given and to be generated.
+        frontal, lateral: a path, PIL image, array or tensor of any size and range, as `read_given` takes it; or one per
+        study, as a list or [n, h, w]. report: text, or a list with one per study. generate: names, or a string of them
+        with commas. num: outputs for each study given (outputs of a study follow each other). seed: study i of the
+        output draws from its own generator, made from (seed, i), None for other ones at every call; `generator`
+        replaces them (one, from which a seed is drawn for each study, or a list with one per study). batch_size:
+        studies that go through the network at once; 1 on a CPU, so that bytes never depend on it. prepared: pictures
+        are uint8 [h, w] of prepared data, which have been looked at. Raises UserError for inputs that cannot be used,
+        and for a modality that is both given and to be generated; TypeError for another type.
         """
         inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
-        task = Task(tuple(inputs), tuple(generate))  # type: ignore[arg-type]
-        sampling = self.sampling.changed(
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            autoguidance_scale=autoguidance_scale,
-        )
-        if num < 1:
-            raise UserError(f"Cannot generate {num} studies: ask for at least 1.")
-        listed = {m: _as_list(inputs[m], self._read_input(m)) for m in task.given}
+        task = Task(tuple(inputs), _names(generate))
+        _check_counts(num=num, **_drop_none({"num_inference_steps": num_inference_steps, "batch_size": batch_size}))
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress is {progress!r}: give a function of two numbers.")
+        scales = {"guidance_scale": guidance_scale, "autoguidance_scale": autoguidance_scale}
+        sampling = self.sampling.changed(num_inference_steps=num_inference_steps, **scales)
+        listed = {m: read_given(m, inputs[m], self.image_size, prepared=prepared) for m in task.given}
         count = _one_length(listed) * num
         rngs = _random_generators(seed, generator, count)
         known: dict[Modality, list[Any]] = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
-        turns = self.turns(task)
-        for n, turn in enumerate(turns):
+        for n, turn in enumerate(turns := self.turns(task)):
             output = self._generate(
                 turn,
                 known,
@@ -220,7 +230,10 @@ class AnyToAnyPipeline:
             latents.append(self.sample(turn, given, prompt_embeds, sampling=sampling, rngs=chosen))
             if progress:
                 progress(rows.stop)
-        return self.decode({m: torch.cat([z[m] for z in latents]) for m in turn}, rngs)
+        whole = {m: torch.cat([z[m] for z in latents]) for m in turn}
+        if not all(z.isfinite().all() for z in whole.values()):
+            raise UserError("The model gives no finite numbers: its weights are damaged, get or train it again.")
+        return self.decode(whole, rngs)
 
     def turns(self, task: Task) -> list[tuple[Modality, ...]]:
         """What is generated in which order: one part at a time, or all of them side by side."""
@@ -231,15 +244,6 @@ class AnyToAnyPipeline:
         """Studies that go through a network together: one on a CPU, so that bytes never depend on how many are asked
         for."""
         return 1 if self.device.type == "cpu" else GPU_BATCH
-
-    def _read_input(self, modality: Modality) -> Callable[[Any], Any]:
-        return self._read_image if modality.is_image else _read_report
-
-    def _read_image(self, value: ImageInput) -> np.ndarray:
-        if isinstance(value, str | Path):
-            return np.asarray(load_image(value, self.image_size))
-        picture = Image.fromarray(value) if isinstance(value, np.ndarray) else value
-        return np.asarray(to_square(picture.convert("L"), self.image_size))
 
     def encode_given(self, given: dict[Modality, list[Any]]) -> tuple[Latents, Tensor | None]:
         """Squared uint8 pictures and report texts => clean latents, and their mean prompt embedding [b, d] (None if
@@ -302,17 +306,42 @@ class AnyToAnyPipeline:
         return [Image.fromarray(x) for x in torch.cat(pictures).numpy()]
 
 
+def _names(generate: Any) -> tuple[Any, ...]:
+    names = generate.split(",") if isinstance(generate, str) else generate
+    names = list(names) if isinstance(names, Iterable) else [names]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"generate is {generate!r}: give names, such as ('frontal', 'report').")
+    return tuple(names)
+
+
+def _check_counts(**values: Any) -> None:
+    """Whole numbers from 1. Raises TypeError or UserError naming the argument."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"{name} is {value!r}: give a whole number.")
+        if value < 1:
+            raise UserError(f"{name} is {value}: ask for at least 1.")
+
+
 def _random_generators(
-    seed: int, generator: torch.Generator | Sequence[torch.Generator] | None, count: int
+    seed: int | None, generator: torch.Generator | Sequence[torch.Generator] | None, count: int
 ) -> list[torch.Generator]:
     if isinstance(generator, torch.Generator):
-        seeds = torch.randint(2**62, (count,), generator=generator).tolist()
+        seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device).tolist()
         return [torch.Generator().manual_seed(s) for s in seeds]
     if generator is not None:
+        if not isinstance(generator, Sequence) or not all(isinstance(g, torch.Generator) for g in generator):
+            raise TypeError(f"generator is {generator!r}: give a torch.Generator, or a list with one for each study.")
         if len(generator) != count:
             raise UserError(f"{len(generator)} random generators for {count} studies: give one for each.")
         return list(generator)
-    return [torch.Generator().manual_seed(derived_seed(seed, i)) for i in range(count)]
+    if seed is None:
+        seed = secrets.randbits(63)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed is {seed!r}: give a whole number.")
+    if not 0 <= seed < 2**63:
+        raise UserError(f"The seed {seed} is out of range: choose 0 to 2^63 - 1.")
+    return [torch.Generator().manual_seed(derived_seed(int(seed), i)) for i in range(count)]
 
 
 def _batches(count: int, size: int) -> Iterator[range]:
@@ -323,21 +352,11 @@ def _drop_none(values: dict[Any, T | None]) -> dict[Any, T]:
     return {k: v for k, v in values.items() if v is not None}
 
 
-def _as_list(value: Any, read: Callable[[Any], T]) -> list[T]:
-    return [read(v) for v in (value if isinstance(value, list | tuple) else [value])]
-
-
 def _one_length(listed: dict[Modality, list[Any]]) -> int:
     lengths = {m: len(v) for m, v in listed.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{n} of {m}" for m, n in lengths.items())
         raise UserError(f"Different numbers of inputs ({counts}): give one of each for every study.")
-    if 0 in lengths.values():
-        raise UserError("An empty list was given: give at least one study.")
+    if empty := [m for m, n in lengths.items() if n == 0]:
+        raise UserError(f"An empty list was given as {empty[0]}: give at least one study.")
     return next(iter(lengths.values()), 1)
-
-
-def _read_report(text: str) -> str:
-    if not text.strip():
-        raise UserError("The report is empty: write at least one sentence.")
-    return text.strip()

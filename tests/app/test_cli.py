@@ -16,7 +16,8 @@ from omnicxr.app.arguments import RULES
 from omnicxr.data.images import encode_png
 from omnicxr.models.folder import model_hash
 from omnicxr.pipeline import AnyToAnyPipeline
-from tests.data.test_images import colour, huge, truncated, write_dicom
+from tests.data.test_dicom import write_dicom
+from tests.data.test_images import colour, huge, truncated
 
 
 def omnicxr(line: str) -> int:
@@ -92,7 +93,7 @@ def test_generate_writes_items_and_record(model_folder: Path, tmp_path: Path) ->
 
 def test_generate_takes_any_picture(model_folder: Path, tmp_path: Path) -> None:
     write_dicom(tmp_path / "a.dcm", np.random.default_rng(0).integers(0, 4096, (300, 200)), photometric="MONOCHROME1")
-    Image.new("I;16", (90, 400), 1000).save(tmp_path / "b.png")
+    Image.fromarray(np.random.default_rng(0).integers(900, 9000, (400, 90), np.uint16)).save(tmp_path / "b.png")
     (tmp_path / "r.txt").write_text("Clear lungs.")
     line = f"generate --frontal {tmp_path / 'a.dcm'} --num 1 --model {model_folder} --steps 2"
     assert omnicxr(f"{line} --lateral {tmp_path / 'b.png'} --to report --out {tmp_path / 'one'}") == 0
@@ -146,13 +147,13 @@ FILES = {
         ("--frontal colour.png --to lateral", "colour"),
         ("--frontal huge.png --to lateral", "20000 x 20000"),
         ("--report @empty.txt --to lateral", "is empty"),
-        ("--report @binary.txt --to lateral", "UTF-8"),
-        ("--report @none.txt --to lateral", "Cannot read"),
+        ("--report @binary.txt --to lateral", "no text"),
+        ("--report @none.txt --to lateral", "missing"),
         ("--report '  ' --to lateral", "empty"),
         ("--report Clear. --to report", "Both given and to be generated: report"),
         ("--report Clear. --to oblique", "Unknown modality 'oblique'"),
         ("--report Clear. --to ''", "Nothing to generate"),
-        ("--report Clear. --to frontal --num 0", "at least 1"),
+        ("--report Clear. --to frontal --num 0", "num is 0: give a whole number from 1 to"),
         ("--report Clear. --to frontal --steps 0", "1 to 1000"),
         ("--report Clear. --to frontal --model no-model", "not a model folder"),
         ("--report Clear. --to frontal --model broken", "missing or damaged"),
@@ -181,6 +182,88 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert error.startswith("omnicxr: ")
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+OUT_OF_RANGE = [
+    ("simulate --studies 3 --seed -1", "seed is -1: give a whole number from 0 to"),
+    ("simulate --studies 3 --seed 9223372036854775808", "seed is 9223372036854775808"),
+    ("simulate --studies 1000000000", "studies is 1000000000"),
+    ("simulate --studies 3 --workers 0", "--workers is 0: give a whole number from 1 to 1024"),
+    ("simulate --studies 3 --device cuda:99", "There is no device 'cuda:99'"),
+    ("simulate --studies 3 --device x", "Unknown device 'x'"),
+    ("simulate --studies 3 --prevalence.nodule nan", "nodule is nan"),
+    ("prepare table none.csv --image-size 1000000", "--image-size is 1000000"),
+    ("prepare table none.csv --workers -1", "--workers is -1"),
+    ("train all --data none --preset nano --seed -1", "seed is -1"),
+    ("train all --data none --preset nano --steps 0", "--steps is 0"),
+    ("train all --data none --preset nano --budget-minutes 0", "budget_minutes is 0.0"),
+    ("train all --data none --preset nano --budget-minutes -1", "budget_minutes is -1.0"),
+    ("train all --data none --preset nano --measure -1", "--measure is -1"),
+    ("train all --data none --preset nano --set generator.width=8192,generator.depth=256", "GB to train"),
+    ("train every --data none --preset nano --dry-run", "Unknown stage 'every'"),
+    ("generate --to report --seed -1", "seed is -1"),
+    ("generate --to report --seed 18446744073709551616", "seed is 18446744073709551616"),
+    ("generate --to report --num 100000000", "num is 100000000"),
+    ("generate --to report --guidance nan", "guidance is nan"),
+    ("generate --to report --device cuda:99", "There is no device"),
+    ("generate --to lateral --report @/dev/zero", "no plain file"),
+    ("evaluate --data none --seed -1", "seed is -1"),
+    ("evaluate --data none --num 0", "num is 0"),
+    ("evaluate --data none --workers 0", "--workers is 0"),
+    ("evaluate --data none --device ''", "--device is []: give a list of 1 to"),
+    ("synthesize --seed -1", "seed is -1"),
+    ("synthesize --num 2 --workers 0", "--workers is 0"),
+    ("synthesize --num 2 --device cpu,cuda:99", "There is no device 'cuda:99'"),
+    ("synthesize --num 2 --gate-agreement nan", "agreement is nan"),
+    ("synthesize --num 2 --gate-alignment 5", "alignment is 5.0: give a number from -1 to 1"),
+    ("synthesize --per-finding -2", "per_finding is -2"),
+    ("synthesize --num 2 --shard-size 0", "shard_size is 0"),
+    ("reader-study --num 0", "--num is 0"),
+    ("reader-study --seed -1", "--seed is -1"),
+    ("demo --seed -1", "--seed is -1"),
+    ("study none.toml --real a --synthetic b --device cuda:99", "There is no device"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), OUT_OF_RANGE)
+def test_what_is_out_of_range_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert omnicxr(f"{line} --out out") == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_too_long(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert omnicxr(f"generate --to report --out {tmp_path / ('a' * 300)}") == 2
+    assert "--out is '" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (PermissionError(13, "Permission denied", "a/b"), 2, "a/b: Permission denied"),
+        (MemoryError(), 2, "Memory ran out"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "Memory ran out"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    error: Exception,
+    status: int,
+    said: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("omnicxr.app.demo.run_demo", fail)
+    assert omnicxr(f"demo --out {tmp_path / 'out'}") == status
+    assert said in capsys.readouterr().err
 
 
 def test_no_permission_and_full_disk(capsys: pytest.CaptureFixture[str], model_folder: Path, tmp_path: Path) -> None:
@@ -272,6 +355,7 @@ def test_evaluation_and_comparison(
         ("train all --data x --set drop_prompt", "write drop_prompt=VALUE"),
         ("train diffusion --data x", "Unknown stage 'diffusion'"),
         ("reader-study --real x", "give --real and --generated"),
+        ("reader-study --parts frontal,report", "give --real and --generated"),
     ],
 )
 def test_bad_value_is_one_sentence(
@@ -291,7 +375,7 @@ def test_bad_value_is_one_sentence(
         "simulate --studies 5 --out x",
         "train all --data x --out x",
         "evaluate --data x --out x",
-        "synthesize --num 5 --ages 60-80 --gate-alignment 0.2 --tries 3 --prompts t.csv --device cuda:0,cuda:1 --out x",
+        "synthesize --num 5 --ages 60-80 --gate-alignment 0.2 --tries 3 --prompts t.csv --device cpu,cpu --out x",
     ],
 )
 def test_dry_run_writes_nothing(
@@ -303,7 +387,7 @@ def test_dry_run_writes_nothing(
     assert list(tmp_path.iterdir()) == []
     if line.startswith("synthesize"):
         assert (shown["wish"]["num"], shown["wish"]["ages"], shown["gate"]["alignment"]) == (5, [60, 80], 0.2)
-        assert (shown["table"], shown["device"], shown["task"]["given"]) == ("t.csv", "cuda:0,cuda:1", ["report"])
+        assert (shown["table"], shown["device"], shown["task"]["given"]) == ("t.csv", "cpu,cpu", ["report"])
 
 
 def test_dry_run_refuses_what_training_would(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -58,3 +58,10 @@ def test_table_without_the_columns(tmp_path: Path) -> None:
     (tmp_path / TABLE).write_text("text,file\na,b\n")
     with pytest.raises(UserError, match="lacks the column 'prompt'"):
         read_chexgenbench(tmp_path / TABLE, REPORTS, IDS, image_size=32)
+
+
+def test_pictures_outside_of_the_folder_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "out.png").write_bytes(png(pictures(1)[0]))
+    for name in ("../out.png", "../../out.png", str(tmp_path / "out.png")):
+        with pytest.raises(UserError, match="neither beside it nor"):
+            read_chexgenbench(without_ids(tmp_path / "in", f"Small effusion.,{name}"), REPORTS, IDS, image_size=32)

@@ -1,22 +1,28 @@
 import gzip
 import json
+import os
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from omnicxr.data import rows
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import sha256
 from omnicxr.data.manifest import Manifest
-from omnicxr.data.prepare import PrepareConfig, prepare
+from omnicxr.data.prepare import PrepareConfig, _do_shard, _Job, prepare
 from omnicxr.data.selection import Selection
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.domain.measures import CARDIOTHORACIC_RATIO
+from tests.data.test_dicom import raw, write_dicom
 
 CONFIG = PrepareConfig(kind="mimic-cxr-jpg", image_size=64, shard_size=32)
 
@@ -70,9 +76,37 @@ def test_resumed_run_gives_the_same_bytes(simulated: Path, prepared: Path, tmp_p
     (tmp_path / "manifest.json").unlink()
     sorted(tmp_path.glob("train-*.parquet"))[1].unlink()
     (tmp_path / ".train-00001.parquet.1.part").write_bytes(b"half a shard")
+    torn = sorted(tmp_path.glob("train-*.parquet"))[0]
+    torn.write_bytes(torn.read_bytes()[:-100])
     prepare(CONFIG, simulated, tmp_path, workers=2)
-    (tmp_path / ".train-00001.parquet.1.part").unlink()
+    assert not list(tmp_path.glob(".*")), "half a shard, the index or the lock is left"
     assert hashes(tmp_path) == hashes(prepared)
+
+
+def ending(*arguments: object) -> None:
+    """A decoder that takes its process with it."""
+    os._exit(1)
+
+
+def killed_by(picture: str, _: str) -> Callable[[_Job], None]:
+    """In a worker: reading this picture ends the process."""
+
+    def do(job: _Job) -> None:
+        whole = rows.read_radiograph
+        rows.read_radiograph = lambda path, size: ending() if path.name == picture else whole(path, size)
+        _do_shard(job)
+
+    return do
+
+
+def test_a_picture_that_ends_the_process_is_unreadable(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = sorted(copy.glob("files/*/*/*/*.jpg"))[5]
+    monkeypatch.setattr("omnicxr.data.prepare._begin", partial(killed_by, picture.name))
+    manifest = prepare(CONFIG, copy, tmp_path / "out", workers=2)
+    assert manifest.images_left_out == {"unreadable": 1}
+    assert manifest.studies + sum(manifest.dropped.values()) == 80
 
 
 def test_dry_run_writes_nothing(simulated: Path, tmp_path: Path) -> None:
@@ -118,6 +152,42 @@ def test_unreadable_and_missing_files_are_counted(copy: Path, tmp_path: Path) ->
     assert manifest.images_left_out == {"file missing": 1, "unreadable": 1}
 
 
+def test_one_bad_picture_costs_itself_and_is_named(tmp_path: Path) -> None:
+    """Whatever is wrong with it: a table of DICOM files of which some are no films, or of views that are not used."""
+    pixels = np.random.default_rng(0).integers(0, 4096, (64, 64))
+    pictures = {
+        "good": {},
+        "lateral": {"ViewPosition": "RL"},
+        "swimmers": {"ViewPosition": "SWIMMERS"},
+        "axial": {"ViewPosition": "AP AXIAL"},
+        "ct": {"Modality": "CT"},
+        "slope": {"changes": (raw(0x00281053, "DS", b"much"),)},
+        "blank": {"PixelData": bytes(64 * 64 * 2)},
+    }
+    for name, fields in pictures.items():
+        write_dicom(tmp_path / f"{name}.dcm", pixels, *fields.pop("changes", ()), **fields)
+    Image.new("L", (12_000, 20)).save(tmp_path / "wide.dcm", format="PNG")
+    names = [*pictures, "wide"]
+    table = "".join(f"{name},{name}.dcm,Clear lungs.\n" for name in names)
+    (tmp_path / "t.csv").write_text("study,image,report\n" + table)
+    columns = {c: c for c in ("study", "image", "report")}
+    config = PrepareConfig(kind="table", image_size=64, columns=columns)
+    manifest = prepare(config, tmp_path / "t.csv", tmp_path / "out")
+    assert manifest.studies + sum(manifest.dropped.values()) == len(names)
+    assert sum(manifest.views.values()) == 2
+    assert manifest.views["LATERAL"] == 1
+    assert manifest.images_left_out == {
+        "blank or placeholder": 1,
+        "modality CT": 1,
+        "unreadable": 2,
+        "view AP AXIAL": 1,
+        "view SWIMMERS": 1,
+    }
+    unreadable = {note["study_id"]: note["error"] for note in manifest.unreadable}
+    assert set(unreadable) == {"blank", "ct", "slope", "wide"}
+    assert all(f"{name}.dcm" in error for name, error in unreadable.items())
+
+
 def test_missing_modality_is_data(copy: Path, tmp_path: Path) -> None:
     edit(copy / "mimic-cxr-2.0.0-metadata.csv.gz", lambda t: t.replace("LATERAL", "XTABLE").replace("LL", "XTABLE"))
     prepare(CONFIG, copy, tmp_path / "out")
@@ -133,11 +203,12 @@ def test_table_without_a_column(copy: Path, tmp_path: Path) -> None:
         prepare(CONFIG, copy, tmp_path / "out")
 
 
-def test_study_with_a_value_that_is_no_label_is_counted(copy: Path, tmp_path: Path) -> None:
+def test_a_value_that_is_no_label_is_left_blank_and_counted(copy: Path, tmp_path: Path) -> None:
     edit(copy / "mimic-cxr-2.0.0-chexpert.csv.gz", lambda t: t.replace(",1.0", ",7.0", 1))
     manifest = prepare(CONFIG, copy, tmp_path / "out")
-    assert manifest.dropped == {"label outside 1, 0, -1 and blank": 1}
-    assert manifest.studies == 79
+    ((reason, count),) = manifest.noticed.items()
+    assert reason.endswith("'7.0' is none of 1, 0, -1 (left blank)")
+    assert (count, manifest.studies) == (1, 80)
 
 
 def test_byte_order_mark_and_windows_line_ends(copy: Path, tmp_path: Path, prepared: Path) -> None:

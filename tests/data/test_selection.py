@@ -22,3 +22,11 @@ def test_a_described_study_has_an_english_sentence() -> None:
     assert selected is not None
     assert selected[1].endswith("Pulmonary edema.")
     assert selected[0].language == "en"
+
+
+def test_a_number_that_is_a_study_of_two_patients() -> None:
+    """Both are kept, under names of their own; the same study of the same patient again is not."""
+    selector = Selector(Selection())
+    given = [Study(subject_id=p, study_id="1", source="any", sections={"findings": "Clear."}) for p in "abb"]
+    kept = [selected[0].study_id if (selected := selector.select(s)) else None for s in given]
+    assert (kept, selector.account.dropped) == (["1", "b-1", None], {"identifier twice": 1})

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from PIL import Image
 
 from omnicxr.data.sources import open_source
 from omnicxr.domain import Finding, LabelState, Study, UserError
-from tests.data.test_images import write_dicom
+from tests.data.test_dicom import write_dicom
 
 P, N, U = LabelState.POSITIVE, LabelState.NEGATIVE, LabelState.UNCERTAIN
 
@@ -403,7 +404,7 @@ def test_table_with_one_picture_per_row(tmp_path: Path) -> None:
         "table", tmp_path / "mine.parquet", patient="pid", study="sid", image="file", view="v"
     )
     assert (first.subject_id, views(first), second.images) == ("7", ["PA", "None"], ())
-    assert left_out == {"path leaves the data folder (.., absolute, or a link)": 1}
+    assert left_out == {"path leaves the data folder (link what lies outside into it)": 1}
 
 
 @pytest.mark.parametrize(
@@ -452,16 +453,64 @@ def test_a_folder_of_something_else(tmp_path: Path, kind: str) -> None:
 # Bad files
 
 
-def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+def test_links_that_the_user_made_are_followed(tmp_path: Path) -> None:
+    """`files` on another disk is the usual case."""
+    mimic(tmp_path / "disk")
     root = tmp_path / "root"
-    mimic(root)
-    target = root / "files/p10/p10000001/s50000001/a.jpg"
-    target.unlink()
-    picture(tmp_path / "secret.jpg")
-    target.symlink_to(tmp_path / "secret.jpg")
-    (first, _), _, left_out = read("mimic-cxr-jpg", root)
-    assert views(first) == ["LATERAL"]
-    assert left_out["path leaves the data folder (.., absolute, or a link)"] == 1
+    root.mkdir()
+    for path in (tmp_path / "disk").iterdir():
+        (root / path.name).symlink_to(path)
+    (first, second), _, left_out = read("mimic-cxr-jpg", root)
+    assert (views(first), views(second), left_out) == (["PA", "LATERAL"], ["AP", "None"], {"view SWIMMERS": 1})
+    assert first.sections["impression"] == "Mild edema."
+
+
+def test_a_folder_that_was_unpacked_otherwise(tmp_path: Path) -> None:
+    """Tables unzipped, file names in capitals, the reports' archive in a folder of its own, numbers from a notebook."""
+    mimic(tmp_path)
+    for path in tmp_path.glob("*.csv.gz"):
+        text = gzip.decompress(path.read_bytes()).decode().replace("50000001", "50000001.0")
+        path.with_suffix("").write_text(text)
+        path.unlink()
+    for path in [*tmp_path.rglob("*.jpg"), *tmp_path.rglob("*.txt")]:
+        path.rename(path.with_suffix(path.suffix.upper()))
+    report = tmp_path / "files/p10/p10000001/s50000001.TXT"
+    other = tmp_path / "mimic-cxr-reports" / report.relative_to(tmp_path)
+    other.parent.mkdir(parents=True)
+    report.rename(other)
+    (first, second), dropped, left_out = read("mimic-cxr-jpg", tmp_path)
+    assert (first.study_id, views(first), views(second)) == ("50000001", ["PA", "LATERAL"], ["AP", "None"])
+    assert (first.labels[Finding.EDEMA], first.sections["impression"]) == (U, "Mild edema.")
+    assert (dropped, left_out) == ({}, {"view SWIMMERS": 1})
+
+
+def test_files_that_never_end_are_not_opened(tmp_path: Path) -> None:
+    mimic(tmp_path)
+    for name in ("s50000001.txt", "s50000001/a.jpg"):
+        path = tmp_path / "files/p10/p10000001" / name
+        path.unlink()
+        os.mkfifo(path)
+    (first, _), _, left_out = read("mimic-cxr-jpg", tmp_path)
+    assert (views(first), dict(first.sections), left_out["file missing"]) == (["LATERAL"], {}, 1)
+
+
+def test_rows_of_a_chexpert_study_need_not_stand_together(tmp_path: Path) -> None:
+    rows = [
+        {
+            "Path": f"CheXpert-v1.0/train/patient{p}/study1/view{v}_frontal.jpg",
+            "Sex": "Male",
+            "Age": 50,
+            "Frontal/Lateral": "Frontal",
+            "AP/PA": "PA",
+            **dict.fromkeys(Finding, ""),
+        }
+        for p, v in ((1, 1), (2, 1), (1, 2))
+    ]
+    table(tmp_path / "train.csv", rows)
+    for row in rows:
+        picture(tmp_path / str(row["Path"]).partition("/")[2])
+    studies, _, _ = read("chexpert", tmp_path)
+    assert [(s.subject_id, len(s.images)) for s in studies] == [("patient2", 1), ("patient1", 2)]
 
 
 def test_text_in_another_encoding(tmp_path: Path) -> None:

@@ -58,20 +58,35 @@ def test_hash_changes_with_every_setting() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seed = [1]", "unknown setting 'seed'"),
-        ("regimes = ['magic']", "Unknown regime 'magic'"),
-        ("uncertain = 'maybe'", "Unknown uncertain rule"),
-        ("real_shares = [0.0]", "above 0"),
+        ("seed = [1]", "a.toml: unknown setting 'seed': choose from views,"),
+        ("regimes = ['magic']", "regimes has 'magic': give one of real,"),
+        ("uncertain = 'maybe'", "uncertain is 'maybe': give one of ignore,"),
+        ("real_shares = [0.0]", "real_shares has 0.0"),
+        ("real_shares = []", "real_shares is .*a list of 1 to"),
+        ("real_shares = {}", "real_shares is {}"),
+        ("regimes = []", "trains nothing"),
+        ("seeds = 'x'", "seeds is 'x'"),
+        ("seeds = [-1]", "seeds has -1"),
+        ("seeds = [true]", "seeds has True"),
+        ("seeds = nan", "seeds is nan"),
+        ("seeds = [1, 1]", "seeds names 1 twice"),
         ("views = ['report']", "frontal and lateral"),
-        ("views = ['sideways']", "Unknown modality"),
-        ("[imbalance]\nfindings = ['Gout']", "does not fit .*Gout"),
-        ("[classifier]\nsteps = 0", "at least 1"),
+        ("views = ['sideways']", "views has 'sideways': give one of frontal"),
+        ("classifier = 3", "classifier is 3: give a table"),
+        ("[imbalance]\nfindings = ['Gout']", "imbalance.findings has 'Gout'"),
+        ("[imbalance]\nfindings = {}", "imbalance.findings is {}"),
+        ("[imbalance]\nkeep = []", "imbalance.keep is"),
+        ("[imbalance]\nkeep = [nan]", "imbalance.keep has nan"),
+        ("[classifier]\nsteps = 0", "classifier.steps is 0: give a whole number from 1 to"),
+        ("[classifier]\nfinetune_steps = 1e99", "classifier.finetune_steps is 1e"),
+        ("[classifier]\nnetwork = []", "classifier.network is .*: give text"),
         ("seeds = [", "cannot be read"),
+        ("", "is empty"),
     ],
 )
 def test_bad_files(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "a.toml").write_text(text)
     with pytest.raises(UserError, match=said):
         read_spec(tmp_path / "a.toml")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"none\.toml is missing"):
         read_spec(tmp_path / "none.toml")

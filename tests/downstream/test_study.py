@@ -236,7 +236,7 @@ def test_networks_of_torchvision(tmp_path: Path) -> None:
     assert float(loaded.state_dict()["network.conv1.weight"].mean()) == 0.25
     with pytest.raises(UserError, match="do not fit the network"):
         make_network(ClassifierSpec(network="resnet34", weights=tmp_path / "resnet.safetensors"))
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="missing or damaged"):
         make_network(ClassifierSpec(network="resnet18", weights=tmp_path / "none.safetensors"))
     with pytest.raises(UserError, match="Unknown network 'gpt'"):
         make_network(ClassifierSpec(network="gpt"))

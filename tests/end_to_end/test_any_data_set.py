@@ -19,7 +19,7 @@ from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.rows import study_from_json, study_to_json
 from omnicxr.data.selection import Selection
 from omnicxr.data.splits import hashed_split
-from omnicxr.domain import Finding, ImageRef, LabelState, Modality, Study, View
+from omnicxr.domain import Finding, ImageRef, LabelState, Modality, Study, UserError, View
 from tests.data.test_prepare import hashes
 
 ROLES = {"patient": "p", "study": "s", "frontal": "f", "lateral": "l", "report": "r"}
@@ -62,7 +62,12 @@ def test_every_study_is_accounted_for_and_no_patient_leaks(
         columns=ROLES,
         selection=Selection(require=tuple(require), max_words=30),
     )
-    manifest = prepare(config, table, out / "a")
+    try:
+        manifest = prepare(config, table, out / "a")
+    except UserError as error:
+        assert "none was kept" in str(error)
+        assert not (out / "a").exists()
+        return
     assert manifest.studies + sum(manifest.dropped.values()) == manifest.studies_seen
     seen: dict[str, str] = {}
     studies = set()
@@ -166,7 +171,6 @@ def test_full_disk_leaves_whole_shards_only(
     simulated: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import omnicxr.data.shards as shards
-    from omnicxr.domain import UserError
 
     written = []
     real = shards.pq.write_table

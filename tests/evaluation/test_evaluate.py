@@ -119,7 +119,7 @@ def test_worker_processes_generate_the_same(finished: Path, model_folder: Path, 
         evaluate(CONFIG, model_folder, prepared, out=tmp_path, workers=0)
 
 
-def test_a_worker_that_dies_is_reported(prepared: Path, tmp_path: Path) -> None:
+def test_workers_that_cannot_begin(prepared: Path, tmp_path: Path) -> None:
     job = GenerationJob(
         model=tmp_path / "nowhere",
         sampling=SamplingConfig(),
@@ -132,7 +132,7 @@ def test_a_worker_that_dies_is_reported(prepared: Path, tmp_path: Path) -> None:
         prompts=2,
         samples=2,
     )
-    with pytest.raises(UserError, match="A worker died"):
+    with pytest.raises(UserError, match="nowhere is not a model folder"):
         list(generate_with_processes(job, TASKS, workers=2, devices=("cpu",)))
 
 
@@ -198,7 +198,7 @@ def test_wrong_names(model_folder: Path, prepared: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="Unknown extractor 'vgg'"):
         evaluate(EvaluationConfig(num=8, extractors=("vgg",)), model_folder, prepared, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UserError, match="Unknown suite"):
+    with pytest.raises(UserError, match="suite is 'huge': give one of quick, full"):
         EvaluationConfig(suite="huge")  # type: ignore[arg-type]
 
 

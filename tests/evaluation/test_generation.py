@@ -55,6 +55,15 @@ def test_folder_of_another_system(data: PreparedDataset, tmp_path: Path) -> None
     assert found.task(WRITE, found.rows)[Modality.REPORT] == [data.reports[i] for i in found.rows]
 
 
+def test_reports_of_another_system_in_other_encodings(data: PreparedDataset, tmp_path: Path) -> None:
+    write(tmp_path, data)
+    first, second, _ = ids(data, 3)
+    (tmp_path / task_name(WRITE) / first / "report.txt").write_bytes("Naïve “clear” lungs.\r\n".encode("cp1252"))
+    (tmp_path / task_name(WRITE) / second / "report.txt").write_bytes("\ufeffNo œdema.".encode())
+    found = read_generations(tmp_path, data)
+    assert set(found.task(WRITE, found.rows)[Modality.REPORT]) >= {"Naïve “clear” lungs.", "No œdema."}
+
+
 def test_table_of_another_system(data: PreparedDataset, tmp_path: Path) -> None:
     rows = data.having(*Modality)[[4, 1, 2]]
     names = [data.table.column("study_id")[int(i)].as_py() for i in rows]

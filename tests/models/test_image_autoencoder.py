@@ -65,5 +65,5 @@ def test_decoder_survives_half_precision() -> None:
 
 
 def test_latents_stand_for_whole_cells() -> None:
-    with pytest.raises(UserError, match="pixels_per_latent is 6: choose a multiple of 4"):
+    with pytest.raises(UserError, match="pixels_per_latent is 6: give a multiple of 4"):
         ImageAutoencoderConfig(pixels_per_latent=6)

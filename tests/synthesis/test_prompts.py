@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +67,9 @@ def test_persons() -> None:
     [
         ({"num": 1, "ages": (80.0, 60.0)}, "from 80 to 60"),
         ({"num": 0}, "at least 1"),
-        ({"num": 3, "samples": 0}, "at least 1"),
+        ({"num": 3, "samples": 0}, "samples is 0"),
+        ({"num": 3, "per_finding": -2}, "per_finding is -2"),
+        ({"num": 3, "ages": (math.nan, 60.0)}, "ages has nan"),
         ({"num": 3, "balance": True, "per_finding": 2}, "choose one"),
     ],
 )

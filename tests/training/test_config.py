@@ -37,7 +37,16 @@ def test_values_change_only_what_they_name() -> None:
         ("generator.heads", "5", "width 32 cannot be split into 5 heads"),
         ("generator.depth", "2.5", "does not fit"),
         ("trunk_channels", "16", "not one number or word"),
-        ("optimization.generator.steps", "0", "at least 1"),
+        ("optimization.generator.steps", "0", "optimization.generator.steps is 0: give a whole number from 1 to"),
+        ("optimization.judge.learning_rate", "nan", "learning_rate is nan: give a number from"),
+        ("optimization.judge.batch_size", "100000000", "batch_size is 100000000"),
+        ("generator.depth", "10000000", "generator.depth is 10000000: give a whole number from 1 to 256"),
+        ("generator.local_channels", "12", "give a multiple of 8 from 8 to 4096"),
+        ("image_size", "1000000", "image_size is 1000000"),
+        ("image_size", "72", "cannot be cut into tokens of 16"),
+        ("vocab_size", "258", "vocab_size is 258"),
+        ("report_autoencoder.heads", "3", "width 64 cannot be split into 3 heads"),
+        ("design", "other", "one of any-to-any, published"),
     ],
 )
 def test_values_that_do_not_fit(name: str, value: str, said: str) -> None:

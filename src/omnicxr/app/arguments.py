@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from tyro.conf import OmitArgPrefixes, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from omnicxr.domain import Finding, Modality, Task, UserError, View
+from omnicxr.domain import Finding, Modality, Task, UserError, View, settings
+from omnicxr.domain.settings import Items, Verified
 
 CPUS = os.cpu_count() or 1
 T = TypeVar("T")
+
+
+def check_device(name: str) -> None:
+    """Raises UserError for a device that is not there."""
+    if name != "cpu":  # else nothing needs torch, which takes seconds to import
+        from omnicxr.models.devices import usable_device
+
+        usable_device(name)
+
+
 Flat = Annotated[T, OmitArgPrefixes, arg(name="")]
 """A config, each of whose fields is an option of the command."""
 Out = Annotated[Path, arg(help="Folder to write to.")]
 Model = Annotated[Path | None, arg(help="Model folder; default: the bundled model.")]
-Seed = Annotated[int, arg(help="Equal seeds give equal results.")]
-Workers = Annotated[int, arg(help="Processes that work at the same time.")]
-Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
-Devices = Annotated[tuple[str, ...], arg(name="device", help="cpu, cuda:0, or several: cuda:0,cuda:1.")]
+Seed = Annotated[settings.Seed, arg(help="Equal seeds give equal results.")]
+Workers = Annotated[settings.Workers, arg(help="Processes that work at the same time.")]
+Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ..."), Verified(check_device)]
+Devices = Annotated[
+    tuple[str, ...],
+    arg(name="device", help="cpu, cuda:0, or several: cuda:0,cuda:1."),
+    Items(1, 1024),
+    Verified(lambda names: list(map(check_device, names))),
+]
 DryRun = Annotated[bool, arg(help="Say what would be done, and do nothing.")]
 
 
@@ -102,9 +120,10 @@ REGISTRY = ConstructorRegistry()
 @REGISTRY.primitive_rule
 def _rule_of(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """Tyro's form of a row of RULES; None leaves all other types to tyro."""
-    if info.type not in RULES:
+    kind = tuple[get_args(info.type)] if get_origin(info.type) is tuple else info.type  # typing.Tuple is another
+    if kind not in RULES:
         return None
-    metavar, read, write = RULES[info.type]
+    metavar, read, write = RULES[kind]
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
@@ -112,3 +131,22 @@ def _rule_of(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         is_instance=lambda value: True,
         str_from_instance=lambda value: [write(value)],
     )
+
+
+def checked(command: Callable[..., T]) -> Callable[..., T]:
+    """The command, which checks its options against their annotations before it does anything."""
+    hints = get_type_hints(command, include_extras=True)
+
+    @wraps(command)
+    def run(*positional: Any, **named: Any) -> T:
+        for name, value in signature(command).bind(*positional, **named).arguments.items():
+            settings.check(f"--{_option(name, hints[name])}", value, hints[name])
+        return command(*positional, **named)
+
+    return run
+
+
+def _option(name: str, hint: Any) -> str:
+    """As the command line calls it."""
+    beside = getattr(hint, "__metadata__", ())
+    return next((m.name for m in beside if getattr(m, "name", None)), name).replace("_", "-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from tyro.extras import SubcommandApp
 
-from omnicxr.app.arguments import REGISTRY
+from omnicxr.app.arguments import REGISTRY, checked
 from omnicxr.domain import UserError
 
 COMMANDS = (
@@ -46,6 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"omnicxr: {error}", file=sys.stderr)
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:  # torch has an error of its own for it, on a CPU a plain RuntimeError
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        print("omnicxr: Memory ran out: ask for fewer, smaller or less at the same time.", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read what is printed has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"omnicxr: {where}{error.strerror or error}; check path, permissions and free space.", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("omnicxr: stopped; run the same command again to go on.", file=sys.stderr)
         sys.exit(1)
@@ -56,7 +69,7 @@ def _app(wanted: str) -> SubcommandApp:
     app = SubcommandApp()
     for name in COMMANDS:
         if name == wanted.replace("-", "_"):
-            app.command(getattr(import_module(f"omnicxr.app.commands.{name}"), name))
+            app.command(checked(getattr(import_module(f"omnicxr.app.commands.{name}"), name)))
         else:
             app.command(name=name, help=_help(name))(lambda: None)
     return app

@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # the loop needs torch, and every command prints
 console = Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
 """Files and pipes get whole tables; names and paths are printed as they are, "[/b]" and ":x:" too."""
 
+PRINTED_EVERY = 10_000
+"""Studies read, where the console is a file."""
+
 
 class Bar:
     """Callable as (done, total); `training` takes the training loop's reports."""
@@ -34,8 +37,14 @@ class Bar:
         self.progress, self.title = progress, title
         self.task: TaskID | None = None
 
-    def __call__(self, done: int, total: int, description: str | None = None) -> None:
-        """So much of `total` is done."""
+    def __call__(self, done: int, total: int | None, description: str | None = None) -> None:
+        """So much of `total` is done; None: studies are read, and nobody knows yet how many there are."""
+        if total is None:
+            description = f"Reading the data set, {done:,} studies"
+            if not self.progress.console.is_terminal:
+                if done % PRINTED_EVERY == 0:
+                    self.progress.console.print(description)
+                return
         if self.task is None:
             self.task = self.progress.add_task(self.title, total=total)
         self.progress.update(self.task, completed=done, total=total, description=description or self.title)

@@ -26,6 +26,8 @@ def data_page(splits: dict[str, PreparedDataset]) -> Page:
     page.table(("studies", "count"), account_rows(manifest))
     page.heading("Pictures left out")
     page.table(("reason", "count"), list(manifest.images_left_out.items()) or [("none", 0)])
+    page.heading("Noticed, and used")
+    page.table(("what", "times"), list(manifest.noticed.items()) or [("nothing", 0)])
     if copies := manifest.copies_across_splits:
         page.text(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
     if copies and copies["listed"]:

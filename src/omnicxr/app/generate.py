@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from omnicxr.data.files import check_writable, write_json
+from omnicxr.app.arguments import Device
+from omnicxr.data.files import part_of, write_json, writes_out
+from omnicxr.data.plain_files import read_limited
+from omnicxr.data.table_files import decode_text
 from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain.settings import Between, Guidance, SamplingSteps, Seed, Settings
 
 RECORD = "generation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
+class GenerateConfig(Settings):
     """What is generated from what."""
 
     frontal: Path | None = None
@@ -29,18 +32,19 @@ class GenerateConfig:
     """What to generate: frontal,lateral,report or a part of it."""
     model: Path | None = None
     """Model folder; default: the bundled model."""
-    num: int = 4
+    num: Annotated[int, Between(1, 10_000)] = 4
     """How many different results."""
-    steps: int | None = None
+    steps: SamplingSteps | None = None
     """Sampling steps; default: the model's."""
-    guidance: float | None = None
+    guidance: Guidance | None = None
     """Guidance scale, 1 for none; default: the model's."""
-    seed: int = 0
+    seed: Seed = 0
     """Equal seeds give equal results."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """cpu, cuda, cuda:1, ..."""
 
 
+@writes_out(RECORD)
 def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int], None] | None = None) -> None:
     """Write OUT/0000/{frontal.png,lateral.png,report.txt} ... and OUT/generation.json.
 
@@ -59,7 +63,6 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
     pipe = AnyToAnyPipeline.from_pretrained(config.model, device=config.device)
     pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance)
     output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress)
-    check_writable(out)
     record = {
         "task": str(task),
         "seed": config.seed,
@@ -78,20 +81,15 @@ def report_argument(source: str) -> str:
     if not source.startswith("@"):
         return source
     path = Path(source[1:])
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"Cannot read the report {path}: {error.strerror}. Check the path.") from error
-    except UnicodeDecodeError:
-        raise UserError(f"The report {path} is not UTF-8 text: save it as plain text.") from None
-    if not text.strip():
-        raise UserError(f"The report {path} is empty: write at least one sentence.")
+    text = decode_text(read_limited(path))
+    if not any(map(str.isalpha, text)):
+        raise UserError(f"The report {path} is empty or no text: write at least one sentence.")
     return text
 
 
 def _write(parts: dict[Modality, list[Any]], num: int, out: Path) -> list[dict[str, Any]]:
     """Write all results to `out` or none of them; returns the record's list of their files."""
-    temporary = out / f".results.{os.getpid()}"
+    temporary = part_of(out / "results")
     names = [{str(m): f"{i:04d}/{m}.{'png' if m.is_image else 'txt'}" for m in parts} for i in range(num)]
     try:
         for i in range(num):

@@ -18,12 +18,17 @@ from omnicxr.data.language import is_english
 from omnicxr.data.manifest import Manifest
 from omnicxr.domain import IMAGE_MODALITIES, SPLITS, UserError
 
+SHOWN = 20
+"""Mentions of each finding that the table of a report names."""
+
 
 def manifest_tables(manifest: Manifest) -> None:
     """What was seen, kept and dropped, and why."""
     _print(("studies", "count"), account_rows(manifest), title="Account")
     if left_out := manifest.images_left_out:
         _print(("pictures left out", "count"), list(left_out.items()))
+    if noticed := manifest.noticed:
+        _print(("noticed, and used", "count"), list(noticed.items()))
     if copies := manifest.copies_across_splits:
         console.print(f"Pictures that are in two splits: {copies['exact']} exact copies, {copies['near']} near copies.")
 
@@ -46,8 +51,10 @@ def label_tables(text: str) -> None:
         own = [m for m in mentions if m.finding == finding]
         if state is not None and not own:
             table.add_row(finding, state.name.lower(), "", "nothing else is stated", "")
-        for m in own:
+        for m in own[:SHOWN]:
             table.add_row(finding, m.state.name.lower(), m.phrase, m.cue, str(m.start))
+        if len(own) > SHOWN:
+            table.add_row(finding, "", f"and {len(own) - SHOWN} more", "", "")
     console.print(table)
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, write_json, write_text
 from omnicxr.data.images import encode_png
 from omnicxr.domain import Modality, UserError
+from omnicxr.domain.settings import Between, Seed, Settings
 from omnicxr.evaluation.layout import Columns, Table, number, table
 from omnicxr.evaluation.reader_study import (
     GENERATED,
@@ -49,7 +50,7 @@ KEY, SETTINGS, PAGE = "key.csv", "reader-study.json", "reader-study.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReaderStudyConfig:
+class ReaderStudyConfig(Settings):
     """Which studies are shown."""
 
     real: Path
@@ -60,14 +61,13 @@ class ReaderStudyConfig:
     """The split of the prepared data set that is shown."""
     parts: tuple[Modality, ...] = (Modality.FRONTAL, Modality.LATERAL)
     """What is shown of a study."""
-    num: int = 25
+    num: Annotated[int, Between(1, 10_000)] = 25
     """Generated studies, and as many others."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed shows the same studies."""
 
     def __post_init__(self) -> None:
-        if self.num < 1:
-            raise UserError(f"Cannot show {self.num} studies of each kind: ask for at least 1.")
+        super().__post_init__()
         if not self.parts:
             raise UserError("Nothing to show: name at least one of frontal, lateral, report.")
 

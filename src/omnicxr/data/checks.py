@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from omnicxr.data.files import sha256
 from omnicxr.data.manifest import Manifest
+from omnicxr.data.plain_files import plain_file
 from omnicxr.data.shards import LABEL_COLUMNS, LATER, SCHEMA, read_shard
 from omnicxr.domain import IMAGE_MODALITIES, Modality, UserError
 
@@ -34,6 +35,8 @@ def checked_shard(root: Path, name: str, manifest: Manifest) -> pa.Table:
     try:
         if mp.parent_process() is not None:
             return read_shard(path)
+        if path.exists():
+            plain_file(path)
         about = path.stat()
         key = (str(path.resolve()), manifest.shards[name], size, about.st_size, about.st_mtime_ns)
         if key not in _whole and manifest.shards[name] not in ("", sha256(path)):

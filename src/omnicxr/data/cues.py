@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _CHANGE = (
     r"(?:changes?|increase|decrease|improvement|worsening|progression|expansion|growth|enlargement|variation|"
-    r"differences?|reduction|alteration|re-?accumulation|extension|interval change|shrinkage|evolution|migration)"
+    r"differences?|reduction|alteration|extension|interval change|shrinkage|evolution|migration|re-?expansion)"
 )
 _EXTENT = (
     r"(?:significant |interval |appreciable |substantial |definite |acute |major |real |apparent |further |"
@@ -16,9 +16,10 @@ _EXTENT = (
     r"notable )*"
 )
 _PARTLY = (
-    r"(?:part(?:ial)?(?:ly)?|near(?:ly)?(?: complete(?:ly)?)?|almost(?: complete(?:ly)?)?|incomplete(?:ly)?|some|"
+    r"(?:part(?:ial)?(?:ly)?|near(?:ly)?(?:[ -]complete(?:ly)?)?|almost(?:[ -]complete(?:ly)?)?|incomplete(?:ly)?|some|"
     r"mostly|largely|slow(?:ly)?|subtotal|minimal(?:ly)?|mild(?:ly)?|moderate(?:ly)?|"
-    r"not (?:yet )?(?:completely|fully|entirely)?|gradual(?:ly)?|continued|ongoing|slight(?:ly)?|"
+    r"not (?:yet )?(?:completely|fully|entirely|total(?:ly)?|complete|full)?|gradual(?:ly)?|continued|"
+    r"ongoing|slight(?:ly)?|"
     r"substantial(?:ly)?)"
 )
 _WHOLLY = (
@@ -38,7 +39,7 @@ _NOT_ELSEWHERE = (
 
 CUES = {
     "nothing": (
-        rf"no (?:(?:evidence|sign|suggestion) of )?{_EXTENT}{_CHANGE}\b(?: (?:in|of|to)\b)?",
+        rf"(?:no|lack of|absence of) (?:(?:evidence|sign|suggestion) of )?{_EXTENT}{_CHANGE}\b(?: (?:in|of|to)\b)?",
         rf"without {_EXTENT}{_CHANGE}\b",
         (
             r"not (?:significantly |appreciably |substantially |really |notably |markedly |further |"
@@ -50,6 +51,11 @@ CUES = {
         (
             r"(?:wrong|incorrect|inaccurate|untrue|not (?:true|correct|accurate)|"
             r"mistaken)(?: to \w+)?(?: that)? (?:there is |of |for )?(?:no|without)\b"
+        ),
+        rf"(?:little|hardly any|scant|minimal)(?:,? if any,?)? {_CHANGE}\b",
+        (
+            r"not (?:including|counting)|(?:neither|nor)\b(?=[^.]{0,80}\b(?:changed|increased|decreased|"
+            r"progressed|improved|worsened)\b)"
         ),
         r"not only|not (?:un)?common|no surprise|(?:no|nothing) more than|nothing but|no less than",
         r"previously (?:seen|noted|identified|described|demonstrated|reported|visuali[sz]ed|known),?",
@@ -75,6 +81,7 @@ CUES = {
         ),
         r"(?:is |are )?not (?:favou?red|likely|thought likely)|(?:less|least) likely",
         r"(?:in|on|part of|within) the differential",
+        r"(?:difficult|hard|impossible) to (?:see|detect|appreciate|assess|evaluate|confirm)",
         r"(?:a )?(?:possibility|consideration|query)(?= *[.,;]| *$)",
         r"(?<=\w)\?|\(\?\)|(?<=\w )\?(?= *(?:[\n.,;]|$))",
     ),
@@ -96,19 +103,23 @@ CUES = {
             r"question(?:able|ed)?\b(?: of)?|\?"
         ),
         (
-            r"(?:may|might|could)(?: \w+)?(?: (?:be|represent|reflect|indicate|suggest|relate|have|include|related|due|"
+            r"(?:may|might|could)(?: (?!not\b)\w+)?(?: (?:be|represent|reflect|indicate|suggest|relate|"
+            r"have|include|related|due|"
             r"secondary|compatible|consistent|to|with|as|well|potentially|a|an|from)\b)+"
         ),
         (
             r"might|suspicious for|suspicion (?:of|for)|concern(?:s|ing)?(?: is| was| remains)?(?: (?:for|of|"
             r"about))|worrisome for|worry for"
         ),
-        r"suspect(?:ed)?|equivocal(?: for)?|perhaps|suggest(?:s|ed|ing|ive)?\b(?: of)?|indeterminate for",
+        r"suspect(?:ed)?|equivocal(?: for)?|perhaps|suggest(?:s|ed|ing|ive|ion)?\b(?: of)?|indeterminate for",
         (
             r"differential (?:includes?|diagnosis|considerations?)|consider(?:ation)?\b|potential(?:ly)?|"
             r"doubtful|dubious|conceivabl[ey]"
         ),
-        r"(?:whether|if) (?:or not )?(?:there (?:is|are) )?|raises? the (?:possibility|question)|query",
+        (
+            r"whether(?: or not)?(?: there (?:is|are))?|if there (?:is|are)|(?:can ?not|can't) be (?:certain|"
+            r"sure)(?: that)? there (?:is|are) no\b|raises? the (?:possibility|question)|query"
+        ),
         (
             r"(?:to|please|should|must) (?:help )?(?:exclude|rule out|confirm|(?:ensure|document|confirm|"
             r"assess|follow|monitor|assure|demonstrate) (?:the )?(?:complete )?(?:resolution|clearing|"
@@ -119,7 +130,8 @@ CUES = {
     "uncertain_near": (r"versus|vs\b\.?|in the (?:appropriate|proper|correct|right) clinical (?:setting|context)",),
     "negative_after": (
         (
-            r"(?:is|are|was|were|has been|have been)? ?(?:not|no longer)(?: clearly| definitely| convincingly"
+            r"(?:(?:is|are|was|were|has been|have been|has|have|had) )?(?:not been|not|"
+            r"no longer)(?: clearly| definitely| convincingly"
             rf"| currently| definitively| reliably)? {_SEEN}{_NOT_ELSEWHERE}"
         ),
         (
@@ -127,7 +139,9 @@ CUES = {
             r" (?:resolved|cleared|(?:been )?removed|gone|disappeared|withdrawn|re-?absorbed|evacuated|"
             r"absent|unlikely|ruled out|excluded|negative|none|nil)"
         ),
-        r"cannot be (?:seen|identified|demonstrated)",
+        rf"(?:can ?not|could not|can't) be {_SEEN}|nowhere {_SEEN}|turned out to be",
+        rf":? ?(?:neither|none)(?: of (?:these|them|which))? (?:is |are |was |were )?{_SEEN}",
+        r"(?:is|are) not a feature|(?:was|were|is|are) pulled",
         r"interval(?:ly)? resol(?:ved|ution(?! of))",
         (
             r"(?:seems?|appears?|looks?|felt|thought|considered)(?: to be| to have)? (?:very |highly |"
@@ -135,9 +149,12 @@ CUES = {
         ),
     ),
     "negative_before": (
-        r"no(?=\b)(?! longer)|not\b|without\b|neither|nor\b|never|negative for|free (?:of|from)|clear of|(?<![\w/])w/o",
         (
-            r"absence of|absent (?=\w)|lack(?:s|ing)?(?: of)?|(?:complete )?(?:interval )?(?:resolution|"
+            r"no(?=\b)(?! longer)|not\b|without\b|neither|nor\b|never|(?:neg(?:ative)?|-ve) for|free (?:of|from)|"
+            r"clear of|(?<![\w/])w/o"
+        ),
+        (
+            r"absence of|absent (?=\w)|lack(?:s|ing)?(?: of)?|(?:complete )?(?:interval )?(?:resolution|disappearance|"
             r"clearing|removal) of"
         ),
         r"den(?:y|ies)|fails? to (?:demonstrate|show|reveal)|rules out",
@@ -146,6 +163,7 @@ CUES = {
     "negative_either": (
         (
             r"(?:interval(?:ly)? |completely |fully |now |since )*(?:resolved|cleared|drained|removed|"
+            r"pulled|taken out|discontinued|re-?expanded|"
             r"withdrawn|evacuated)\b"
         ),
         r"(?:ruled out|excluded|unlikely(?: to be| for)?|absent)\b",
@@ -157,12 +175,14 @@ CUES = {
             r"rule (?:in )?(?:or )?(?:rule )?out\b|sensitive (?:in|for|to)|indication|screening|"
             r"status post (?:removal|resection)|follow[- ]?up for"
         ),
-        r"treated for|(?:last|previous|past) (?:year|month)|resection of|risk (?:of|for)",
+        r"treated for|treatment (?:for|of)|(?:last|previous|past) (?:year|month)|resection of|risk (?:of|for)",
     ),
     "stop": (
         r"but\b|however|although|though\b|except(?:ing)?\b|apart from|aside from|other than|which\b|while\b|whereas",
         (
-            r"besides|beyond|in this\b|save for|yet\b|whilst|nevertheless|nonetheless|instead|positive for|"
+            r"besides|beyond|in this\b|in the setting of|after\b|following\b|\+ve for|outside of|barring|"
+            r"rather(?! than)|save for|"
+            r"yet\b|whilst|nevertheless|nonetheless|instead|positive for|"
             r"despite|in addition to|still\b"
         ),
         r"there (?:is|are|has|have|was|were)|(?<!consistent )(?<!compatible )with\b(?! no)|secondary to",
@@ -194,9 +214,17 @@ OWN_PREDICATE = (
 """What a list item has that is a clause of its own: "no pneumothorax, left pacemaker in place"."""
 
 NEGATIVE_VALUE = (
-    r" ?(?:\([^)]{0,20}\) ?)?(?:[:=-]+|is|are|was)? ?(?:none|nil|absent|negative|neg|resolved|cleared|"
-    r"excluded|removed|not (?:seen|present|"
-    r"identified|detected)|nad|zero|no|clear)"
+    r" ?\((?:-|neg|no|none)\)| ?(?:\([^)]{0,20}\) ?)?(?:[:=?,-]+|is|are|was)? ?(?:none|nil|absent|"
+    r"negative|neg|resolved|cleared|"
+    r"excluded|removed|"
+    r"(?:not|no) (?:seen|present|identified|detected|visuali[sz]ed|evident|demonstrated|appreciated)|-ve|"
+    r"nad|zero|no|clear)(?: (?:seen|identified|noted|detected|"
+    r"present|visible))?"
     r"(?= *(?:[.,;)\n]|$))"
 )
 """Right after a finding: a structured line, "effusion: none"."""
+POSITIVE_VALUE = (
+    r" ?(?:\(\+\)|[:=?-]+ ?(?:yes|present|positive|\+)|[:=?] ?(?:small|mild|moderate|large|trace|tiny|minimal|"
+    r"severe))\b"
+)
+"""Likewise: "effusion? Yes, moderate"."""

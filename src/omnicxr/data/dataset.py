@@ -15,7 +15,7 @@ from omnicxr.data.checks import checked_shard
 from omnicxr.data.files import sha256
 from omnicxr.data.manifest import MANIFEST, Manifest
 from omnicxr.data.shards import LABEL_COLUMNS, decode_picture
-from omnicxr.domain import Modality, UserError
+from omnicxr.domain import IMAGE_MODALITIES, Modality, UserError
 from omnicxr.domain.measures import MEASURES
 
 Parts = dict[Modality, Any]
@@ -39,7 +39,10 @@ class PreparedDataset:
         self.manifest = Manifest.read(self.root)
         shards = [checked_shard(self.root, name, self.manifest) for name in self.manifest.shards_of(split)]
         if not shards:
-            raise UserError(f"{self.root} has no studies in the split '{split}'.")
+            raise UserError(
+                f"{self.root} has no studies in the split '{split}': name patients of it in the data set's split table"
+                " or column and prepare again (without one, a hash of the patient gives 5 % to validate, 10 % to test)."
+            )
         self.table = pa.concat_tables(shards, promote_options="default")
         if len(self) != (wanted := self.manifest.splits.get(split, 0)):
             raise UserError(
@@ -60,20 +63,63 @@ class PreparedDataset:
         """SHA-256 of manifest.json, which has the hashes of all shards."""
         return sha256(self.root / MANIFEST)
 
-    def image(self, index: int, modality: Modality) -> np.ndarray:
-        """uint8 [size, size]: the first picture of that view. Raises UserError for one that cannot be decoded."""
-        where = f"{self.root}, study '{self.table.column('study_id')[index]}', {modality}"
-        picture = self.table.column(f"{modality}s")[index][0]["bytes"].as_py()
+    def image(self, place: int, modality: Modality) -> np.ndarray:
+        """uint8 [size, size]: a picture by its place (`places`); the row of a study is that of its first picture.
+        Raises UserError for one that cannot be decoded."""
+        row, number = (int(n) for n in self._pictures[modality][place])
+        where = f"{self.root}, study '{self.table.column('study_id')[row]}', {modality}"
+        picture = self.table.column(f"{modality}s")[row][number]["bytes"].as_py()
         return decode_picture(picture, self.image_size, where=where)
 
-    def images(self, modality: Modality, indices: np.ndarray | None = None) -> np.ndarray:
-        """uint8 [n, size, size] of the studies that have the view."""
-        chosen = self.having(modality) if indices is None else indices
+    def images(self, modality: Modality, places: np.ndarray | None = None) -> np.ndarray:
+        """uint8 [n, size, size]; the first picture of every study that has the view where no places are given."""
+        chosen = self.having(modality) if places is None else places
         return np.stack([self.image(int(i), modality) for i in chosen])
 
-    def parts(self, rows: np.ndarray, modalities: tuple[Modality, ...] = tuple(Modality)) -> Parts:
-        """The parts of some studies, which must have them."""
-        return {m: self.images(m, rows) if m.is_image else [self.reports[i] for i in rows] for m in modalities}
+    def parts(
+        self,
+        rows: np.ndarray,
+        modalities: tuple[Modality, ...] = tuple(Modality),
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> Parts:
+        """The parts of some studies, which must have them: of several pictures of a view the first, or one drawn by
+        `rng`."""
+        return {
+            m: self.images(m, self.drawn(rows, m, rng)) if m.is_image else [self.reports[i] for i in rows]
+            for m in modalities
+        }
+
+    @cached_property
+    def _further(self) -> dict[Modality, tuple[np.ndarray, np.ndarray]]:
+        """int [n] twice: how many pictures each study has beyond the first one of a view, and the first place of
+        these."""
+        further = {m: np.maximum(count - 1, 0) for m, count in self._counts.items()}
+        return {m: (count, len(self) + count.cumsum() - count) for m, count in further.items()}
+
+    @cached_property
+    def _pictures(self) -> dict[Modality, np.ndarray]:
+        """int [places, 2]: study of each place, and number of the picture among those of the study."""
+        first = np.stack([np.arange(len(self)), np.zeros(len(self), int)], 1)
+        more = {
+            m: [(row, number) for row in np.nonzero(count)[0] for number in range(1, count[row] + 1)]
+            for m, (count, _) in self._further.items()
+        }
+        return {m: np.concatenate([first, np.array(found, int).reshape(-1, 2)]) for m, found in more.items()}
+
+    def places(self, modality: Modality) -> np.ndarray:
+        """int: of everything of that modality. The rows of the studies that have it are the places of their reports and
+        of their first pictures; those of further pictures, study by study, begin at the number of studies."""
+        further = len(self._pictures[modality]) - len(self) if modality.is_image else 0
+        return np.concatenate([self.having(modality), len(self) + np.arange(further)])
+
+    def drawn(self, rows: np.ndarray, modality: Modality, rng: np.random.Generator | None) -> np.ndarray:
+        """int [rows]: the place of one of the pictures of each study, each as likely; the first without `rng`."""
+        if rng is None or not modality.is_image:
+            return rows
+        further, begin = self._further[modality]
+        number = rng.integers(0, further[rows] + 1)
+        return np.where(number == 0, rows, begin[rows] + number - 1)
 
     @cached_property
     def reports(self) -> list[str]:
@@ -123,13 +169,14 @@ class PreparedDataset:
     @cached_property
     def available(self) -> np.ndarray:
         """bool [n, 3]: which studies have which modality, in the order of `Modality`."""
-        has = []
-        for m in Modality:
-            if m.is_image:
-                has.append(self.table.column(f"{m}_views").combine_chunks().value_lengths().to_numpy() > 0)
-            else:
-                has.append(np.array([bool(r) for r in self.reports]))
+        has = [self._counts[m] > 0 if m.is_image else np.array([bool(r) for r in self.reports]) for m in Modality]
         return np.stack(has, axis=1)
+
+    @cached_property
+    def _counts(self) -> dict[Modality, np.ndarray]:
+        """int [n]: pictures of each study."""
+        views = {m: self.table.column(f"{m}_views").combine_chunks() for m in IMAGE_MODALITIES}
+        return {m: np.asarray(column.value_lengths(), int) for m, column in views.items()}
 
     def having(self, *modalities: Modality) -> np.ndarray:
         """Indices of the studies that have all of these modalities."""

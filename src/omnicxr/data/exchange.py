@@ -15,6 +15,7 @@ import numpy as np
 
 from omnicxr.data.files import whole_file, write_once
 from omnicxr.data.images import load_image
+from omnicxr.data.paths import inside, named_file, regular_file, spellings
 from omnicxr.data.table_files import read_table
 from omnicxr.domain import UserError
 
@@ -76,7 +77,8 @@ def _unique(reports: Iterable[str]) -> dict[str, int]:
 
 
 def _locate(table: Path, name: str) -> Path:
-    for path in (table.parent / FOLDER / name, table.parent / name):
-        if path.is_file():
-            return path
+    root = table.parent
+    for path in (named_file(root / FOLDER, name), named_file(root, name)):
+        if (within := inside(spellings(root), path)) and (found := regular_file(within)):
+            return found
     raise UserError(f"{table} names the picture {name}, which is neither beside it nor in {FOLDER}/: check the folder.")

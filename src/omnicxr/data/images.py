@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import stat
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from omnicxr.domain import UserError
+from omnicxr.data.dicom import is_dicom, read_dicom
+from omnicxr.data.grey import PictureError, brief, check_content, check_frames, check_size, grey_picture
+from omnicxr.data.quiet import no_error_stream
 
-MAX_PIXELS = 100_000_000
-"""Larger files are refused before they are decoded."""
-COLOUR_LIMIT = 24
-"""Mean difference between colour channels (0..255) above which a picture is not a radiograph."""
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
+"""As Pillow names them; no others are opened."""
 JPEG_QUALITY = 95
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit, checked on the header before decoding
@@ -25,9 +27,16 @@ Image.MAX_IMAGE_PIXELS = None  # our own limit, checked on the header before dec
 def load_image(path: Path | str, size: int) -> Image.Image:
     """Read PNG, JPEG, TIFF or DICOM of any size, 8 or 16 bit => mode "L", `size` x `size`, air dark.
 
-    Raises UserError naming the file and the remedy for whatever cannot be read as a radiograph.
+    Raises PictureError naming the file and the remedy for whatever cannot be read as a picture.
     """
     return to_square(read_image(path, size)[0], size)
+
+
+def read_radiograph(path: Path | str, size: int) -> tuple[Image.Image, str]:
+    """As `read_image`; raises PictureError for a blank picture and a placeholder, too."""
+    grey, view = read_image(path, size)
+    check_content(grey, path)
+    return grey, view
 
 
 def read_image(path: Path | str, size: int) -> tuple[Image.Image, str]:
@@ -38,9 +47,8 @@ def read_image(path: Path | str, size: int) -> tuple[Image.Image, str]:
     large as `size`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"No such image file: {path}. Check the path.")
-    return read_dicom(path) if _is_dicom(path) else (_read_picture(path, size), "")
+    _check_file(path)
+    return read_dicom(path) if is_dicom(path) else (_read_picture(path, size), "")
 
 
 def to_square(grey: Image.Image, size: int) -> Image.Image:
@@ -71,79 +79,41 @@ def decode_image(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("L"))
 
 
-def check_pixels(path: Path, width: int, height: int) -> None:
-    """Raises UserError for a picture too large to decode safely, or too small to be one."""
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            f"{path} has {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million: scale it down first."
-        )
-    if min(width, height) < 16:
-        raise UserError(f"{path} has only {width} x {height} pixels: give a picture of at least 16 x 16.")
-
-
-def scale_to_8bit(values: np.ndarray) -> Image.Image:
-    """Any numeric array => mode "L", lowest value black, highest white."""
-    values = values.astype(np.float32)
-    low, high = float(values.min()), float(values.max())
-    return Image.fromarray(np.round((values - low) / max(high - low, 1e-6) * 255).astype(np.uint8))
-
-
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(132)
-    return path.suffix.lower() in (".dcm", ".dicom") or head[128:] == b"DICM"
+def _check_file(path: Path) -> None:
+    """Nothing but a regular file is opened: a pipe or a device would never end."""
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb") if stat.S_ISREG(mode) else io.BytesIO():
+            pass
+    except FileNotFoundError:
+        raise PictureError(f"No such image file: {path}. Check the path.") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise PictureError(f"The image file {path} cannot be opened ({why}): check the path.") from None
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise PictureError(f"{path} is {what}, not an image file: check the path.")
 
 
 def _read_picture(path: Path, size: int) -> Image.Image:
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
-            warnings.simplefilter("ignore")
-            check_pixels(path, *picture.size)
+        with (
+            warnings.catch_warnings(action="ignore"),
+            path.open("rb") as file,  # given the path, Pillow 13 garbles raw TIFFs that are to be turned
+            Image.open(file, formats=FORMATS) as picture,
+        ):
+            check_size(path, *picture.size)
+            check_frames(path, picture)
             if picture.format == "JPEG":
                 picture.draft(None, (2 * size, 2 * size))  # scales in the DCT domain
-            picture.load()
-            return _to_grey(picture, path)
+            with no_error_stream() if picture.format == "TIFF" else nullcontext():
+                picture.load()
+            return grey_picture(picture, path)
+    except PictureError:
+        raise
     except UnidentifiedImageError:
-        raise UserError(f"{path} is not an image: give a PNG, JPEG, TIFF or DICOM file.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is damaged or incomplete ({error}): get the file again.") from error
-
-
-def _to_grey(picture: Image.Image, path: Path) -> Image.Image:
-    if picture.mode in ("L", "1", "LA"):
-        return picture.convert("L")
-    if picture.mode.startswith(("I", "F")):
-        return scale_to_8bit(np.asarray(picture))
-    colour = np.asarray(picture.convert("RGB")).astype(np.int16)
-    spread = float((colour.max(-1) - colour.min(-1)).mean())
-    if spread > COLOUR_LIMIT:
-        raise UserError(f"{path} is a colour picture, not a radiograph: give a grey-scale chest X-ray.")
-    return picture.convert("L")
-
-
-def read_dicom(path: Path) -> tuple[Image.Image, str]:
-    """DICOM => mode "L" (VOI window applied, MONOCHROME1 turned round, more than 8 bits stretched) and its
-    ViewPosition. No other field is kept."""
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-
-    try:
-        dataset = pydicom.dcmread(path)
-        if "PixelData" not in dataset:
-            raise UserError(f"{path} is a DICOM file without pixels: give an image object.")
-        check_pixels(path, int(dataset.Columns), int(dataset.Rows))
-        if int(dataset.get("NumberOfFrames", 1) or 1) > 1 or int(dataset.get("SamplesPerPixel", 1)) > 1:
-            raise UserError(f"{path} has several frames or colour channels: give a single grey frame.")
-        values = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
-    except InvalidDicomError:
-        raise UserError(f"{path} is not a DICOM file: check what it is, or give a PNG or JPEG.") from None
-    except (AttributeError, ValueError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        raise UserError(
-            f"{path} cannot be decoded ({error}): install omnicxr[dicom] for compressed files, or export it"
-            " uncompressed."
-        ) from error
-    already_8bit = int(dataset.BitsStored) == 8 and values.min() >= 0 and values.max() <= 255
-    grey = Image.fromarray(np.round(values).astype(np.uint8)) if already_8bit else scale_to_8bit(values)
-    grey = ImageOps.invert(grey) if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else grey
-    return grey, str(dataset.get("ViewPosition", "") or "").strip().upper()
+        raise PictureError(
+            f"{path} is not an image, or of a kind that is not read: give a PNG, JPEG or DICOM file."
+        ) from None
+    except Exception as error:  # whatever a decoder raises means that this one file is damaged
+        raise PictureError(f"{path} is damaged or incomplete ({brief(error)}): get the file again.") from error

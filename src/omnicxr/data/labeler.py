@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from omnicxr.data.cues import CUES, NEGATIVE_VALUE, NEW_CLAUSE, OWN_PREDICATE, PLACE
+from omnicxr.data.cues import CUES, NEGATIVE_VALUE, NEW_CLAUSE, OWN_PREDICATE, PLACE, POSITIVE_VALUE
 from omnicxr.data.language import describes_a_film, is_english
 from omnicxr.data.lexicon import AFTER_OTHER_ORGANS, BEFORE_OTHER_ORGANS, LEXICON, OF_ANY_ORGAN
 from omnicxr.data.statements import find_statements
@@ -145,9 +145,13 @@ class _Statement:
             return LabelState.NEGATIVE, ""
         if value := _VALUE.match(self.text, end):
             return LabelState.NEGATIVE, value[0].strip()
-        if decided := self._before(start, end) or self._after(start, end):
-            return decided
-        return (LabelState.UNCERTAIN if kind == "uncertain" else LabelState.POSITIVE), ""
+        stated = LabelState.UNCERTAIN if kind == "uncertain" else LabelState.POSITIVE
+        if _POSITIVE_VALUE.match(self.text, end):
+            return stated, ""
+        before, after = self._before(start, end), self._after(start, end)
+        if before and after and (before[0], after[0]) == (LabelState.UNCERTAIN, LabelState.NEGATIVE):
+            return after  # "the suspected nodule is not confirmed"
+        return before or after or (stated, "")
 
     def _before(self, start: int, end: int) -> tuple[LabelState | None, str] | None:
         """A negation before a weakening, without a comma between them, negates: "no consolidation to suggest
@@ -158,13 +162,13 @@ class _Statement:
             if start - cue.end > SCOPE_CHARACTERS:
                 break
             inside = cue.end > start
-            if inside and (cue.end > end or cue.kind not in ("negative_before", "nothing")):
-                continue  # inside the phrase only a negation counts: "heart is not enlarged"
+            if inside and (cue.end > end or cue.kind not in ("negative_before", "nothing", "uncertain_before")):
+                continue  # inside the phrase only these count: "heart is not enlarged"
             if cue.kind == "stop" or (weakened and "," in self.text[cue.end : weakened.start]):
                 break
             if not inside and cue.kind != "uncertain_near" and self._begins_a_clause(cue.end, start=start, end=end):
                 break
-            if inside or self._negates(cue):
+            if (inside and cue.kind != "uncertain_before") or self._negates(cue):
                 return LabelState.NEGATIVE, cue.words
             if cue.kind == "not_now":
                 return None, cue.words
@@ -187,7 +191,7 @@ class _Statement:
                 and (cue.words.startswith("in") or self._explains(start))
             ):
                 return LabelState.UNCERTAIN, cue.words
-            if cue.kind != "nothing":
+            if cue.kind != "nothing" and cue.words != "which" and (between or cue.words != ":"):
                 break
         return None
 
@@ -226,7 +230,11 @@ class _Statement:
         listed = _LIST_WITH_OR.search(between[separators[0].start() :] + self.text[start:end] + rest)
         for separator in separators:
             if not separator["or"]:
-                begins = _SUBJECT if listed else (_AFTER_COMMA if "," in separator[0] else _NEW_CLAUSE)
+                begins = (
+                    _SUBJECT
+                    if listed
+                    else (_AFTER_COMMA if separator[0][:1] in ", /" and "and" not in separator[0] else _NEW_CLAUSE)
+                )
                 if begins.match(self.text, cue_end + separator.end()):
                     return True
         return False
@@ -259,7 +267,8 @@ _AFTER_COMMA = re.compile(rf"{NEW_CLAUSE}|{PLACE}")
 _SUBJECT = re.compile(r"(?:the|this|there|it|its|heart|lungs?|cardiac|mediastin\w+|bony|osseous)\b")
 _OWN_PREDICATE = re.compile(OWN_PREDICATE)
 _VALUE = re.compile(NEGATIVE_VALUE)
-_SEPARATOR = re.compile(r",? (?:and|(?P<or>n?or)) |, ?| \(")
+_POSITIVE_VALUE = re.compile(POSITIVE_VALUE)
+_SEPARATOR = re.compile(r",? (?:and|(?P<or>n?or)) |, ?| \(| / ")
 _ITEM_END = re.compile(r",|;| and | or | but ")
 _LIST_WITH_OR = re.compile(r", (?:n?or) | n?or (?=[^,]*$)|\w/\w")
 _CLAUSE_END = re.compile(r"[,;:\n]| - ")

@@ -28,16 +28,20 @@ _CM_SILHOUETTE = (
     r"(?:cardio-?mediastin\w+|cardiac(?: and|/| ?-) ?mediastinal|heart and mediastin\w+|"
     r"heart size and mediastin\w+)(?: silhouettes?| contours?| structures)?"
 )
-_MEDIASTINUM = r"(?:(?:superior |upper )?mediastin(?:um|al (?:silhouette|contours?|structures|width|shadow)))"
+_MEDIASTINUM = (
+    r"(?:(?:superior |upper )?mediastin(?:um|al(?: and hilar)? (?:silhouette|contours?|structures|width|"
+    r"shadow)))"
+)
 _NORMAL = (
-    r"(?:(?:with)?in normal|(?:grossly |otherwise )?normal|unremarkable|stable and normal|"
+    r"(?:(?:with)?in normal|wnl\b|nl\b|(?:grossly |otherwise )?normal|unremarkable|stable and normal|"
     r"not (?:significantly |grossly )?(?:enlarged|widened)|top[- ]?normal)"
 )
 _COPULA = r"(?:are|is|appears?|remains?|look|seem)"
 _IS = (
     r"(?: size| contours?| silhouettes?| structures)*(?:,? (?:and|is|are|appears?|remains?|was|were|both|all|"
     r"to be|grossly|again|demonstrates?|shows?|within|pulmonary vascul\w+|vascular pedicle|hil\w+|size|"
-    r"contours?|silhouettes?|shape|configuration|in|the|mediastin\w+|vascularity|cardiac|stable|of)){0,9} "
+    r"contours?|silhouettes?|shape|configuration|in|the|mediastin\w+|vascularity|cardiac|stable|of|has|"
+    r"have|returned|back|to|otherwise|overall)){0,9} "
 )
 
 
@@ -58,10 +62,11 @@ class Words:
 LEXICON: dict[Finding, Words] = {
     Finding.ATELECTASIS: Words(
         (
-            r"atelecta\w+|plate-?like (?:band|atelecta)\w*",
+            r"atelecta\w+|atx\b|plate-?like (?:band|atelecta)\w*",
             (
                 r"(?:lobar|segmental|lobe|lung|basilar|basal|bibasilar|partial|complete|compressive|rll|rul|"
-                r"rml|lll|lul|lingular) (?:collapse\b|(?:is |has |has partially )?collapsed)"
+                r"rml|lll|lul|lingular) (?:collapse\b|(?:is |has |have )?(?:also |now |partially |"
+                r"completely )*collapsed)"
             ),
             r"collapse(?:-| and |/)consolidation|collapse of (?:the )?(?:\w+ ){0,3}(?:lobe|lung|lingula)",
             r"collapsed? (?:of the )?(?:left |right |upper |lower |middle )*(?:lobe|lung)",
@@ -70,7 +75,8 @@ LEXICON: dict[Finding, Words] = {
     Finding.CARDIOMEGALY: Words(
         (
             (
-                r"cardiomegaly|(?:cardiac|heart|(?:bi|left |right )?ventricular|biventricular|"
+                r"cardiomegaly|(?<!\d )(?<!few )(?<!some )(?<!several )cm(?=[,:;]|\.?$)|(?:cardiac|heart|"
+                r"(?:bi|left |right )?ventricular|biventricular|"
                 r"chamber) (?:enlargement|dilat\w+)"
             ),
             (
@@ -95,15 +101,15 @@ LEXICON: dict[Finding, Words] = {
             rf"{_HEART}{_IS}{_NORMAL}",
             rf"{_RATIO}{_IS}{_NORMAL}|normal {_RATIO}|{_HEART}{_GAP}(?:not|no longer) (?:\w+ )?(?:enlarged|big|large)",
             r"no (?:\w+ )?(?:cardiac|heart) enlargement",
-            rf"{_CM_SILHOUETTE}{_IS}{_NORMAL}",
-            r"normal (?:heart|cardiac|cardio-?mediastin\w+)",
+            rf"{_CM_SILHOUETTE}{_IS}{_NORMAL}|heart and lungs?{_IS}(?:{_NORMAL}|clear)|normal[- ]sized? heart",
+            r"(?:normal|nl) (?:heart|cardiac|cardio-?mediastin\w+)",
             rf"{_HEART}, {_NORMAL}",
             r"normal (?:size|appearance|contour) (?:of the )?(?:heart|cardiac)",
             r"normal in (?:size|contour) (?:of the )?(?:heart|cardiac)",
         ),
         (
             rf"{_HEART}{_IS}{_DEGREE}?(?:at )?(?:the )?(?:upper limits?(?: of)? normal|upper[- ]normal|prominent)",
-            rf"{_HEART} is (?:mildly )?(?:accentuated|magnified)",
+            rf"{_HEART} is (?:mildly )?(?:accentuated|magnified)|prominent (?:heart|cardiac)",
         ),
     ),
     Finding.CONSOLIDATION: Words((r"consolidat\w+",)),
@@ -126,6 +132,7 @@ LEXICON: dict[Finding, Words] = {
     Finding.ENLARGED_CARDIOMEDIASTINUM: Words(
         (
             r"mediastin\w+ (?:widening|enlargement)",
+            rf"{_CM_SILHOUETTE}{_GAP}(?:widened|wide\b)",
             r"wid(?:ened|ening)(?: of the)? (?:superior |upper )?mediastin\w+",
             rf"{_MEDIASTINUM}{_GAP}(?:widen\w+|enlarged|wide\b)",
             r"enlarge(?:d|ment)(?: of the)? (?:cardio-?)?mediastin\w+",
@@ -163,6 +170,7 @@ LEXICON: dict[Finding, Words] = {
             r"(?:lung|pulmonary|cavitary|cavitating|parenchymal) lesions?",
         ),
         uncertain=(r"(?:fibro|reticulo)?nodular(?:ity)?\b|mass-?like|neoplas\w+|malignan\w+",),
+        unless_after=r"mediastinal $",
     ),
     Finding.LUNG_OPACITY: Words(
         (
@@ -204,10 +212,10 @@ LEXICON: dict[Finding, Words] = {
     Finding.PLEURAL_EFFUSION: Words(
         (
             r"(?:pleural |subpulmonic |parapneumonic |loculated |sided |basilar )+(?:effusions?|fluid)",
-            r"effusions?\b|(?:hydro|h[a]?emo)(?:pneumo)?thora(?:x|ces)",
+            r"effusions?\b|effs?\b|(?:hydro|h[a]?emo)(?:pneumo)?thora(?:x|ces)",
             (
-                r"(?:pleural|fissural|subpulmonic) fluid|fluid (?:in|within|along) the (?:pleural|major|minor|"
-                r"fissure|right|left)\w*|empyema"
+                r"(?:pleural|fissural|subpulmonic) fluid|fluid (?:in|within|along|at) the "
+                r"(?:pleural|major|minor|fissure|right|left|costophrenic|lung bases?)\w*|empyema"
             ),
             r"hemothora(?:x|ces)|pleural collection|(?:pleuro-?|hydro)thorax",
         ),
@@ -265,7 +273,7 @@ LEXICON: dict[Finding, Words] = {
             ),
             (
                 r"(?:endotracheal|et|ng|nasogastric|orogastric|enteric|feeding|chest|tracheostomy|thoracostomy|gastric|"
-                r"dobbhoff|drainage) (?:tubes?|cannula\w*)"
+                r"dob+ho\w+|drainage) (?:tubes?|cannula\w*)"
             ),
             (
                 r"tubes?\b|tracheostomy|port-?a-?cath\w*|(?:medi|infusa)?ports?\b(?! films?)|"
@@ -286,13 +294,14 @@ LEXICON: dict[Finding, Words] = {
                 r"intact|position))"
             ),
             r"(?:surgical|orthopedic|spinal|fixation|fusion) hardware|hardware|balloon pump|iabp\b|ecmo\b",
-            r"lvad\b|assist devices?|vp shunt|ventriculoperitoneal|stimulator|drains?\b|loop recorder",
+            r"lvad\b|dob+ho\w+|assist devices?|vp shunt|ventriculoperitoneal|stimulator|drains?\b|loop recorder",
         )
     ),
 }
 
 _ORGANS = (
-    r"(?:pericardi(?:al|um)|joint|knee|hip|ankle|leg|lower extremit\w+|extremit\w+|wrist|middle ear|ear|"
+    r"(?:pericardi(?:al|um)|joint|knee|hips?|ankles?|legs?|feet|foot|lower extremit\w+|extremit\w+|wrist|"
+    r"middle ear|ear|"
     r"sinus\w*|abdom\w+|"
     r"breasts?|renal|kidneys?|thyroid|hepatic|liver|spleen|splenic|pancrea\w+|adrenal|bowel|colon\w*|gastric|stomach|"
     r"bladder|pelvi\w+|prostat\w+|ovar\w+|uter\w+|urinary(?: tract)?|(?:\w+ )?site|tooth|teeth|throat|bloodstream|"

@@ -11,10 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from omnicxr.data.duplicates import find_copies
 from omnicxr.data.files import sha256, write_json
+from omnicxr.data.plain_files import plain_file
 from omnicxr.data.shards import read_notes, read_shard
 from omnicxr.domain import IMAGE_MODALITIES, SPLITS, Modality, UserError
 
@@ -23,8 +25,8 @@ FORMAT, READABLE = 3, (2, 3)
 """2 had no column `language`."""
 SHARD = re.compile(rf"(?:{'|'.join(SPLITS)})-\d+\.parquet")
 """The name of a shard: never a path."""
-COPIES_LISTED = 200
-COUNTS = ("dropped", "sources", "modalities", "views", "images_left_out")
+COPIES_LISTED, UNREADABLE_LISTED = 200, 1000
+COUNTS = ("dropped", "sources", "modalities", "views", "images_left_out", "noticed")
 """Fields that are sorted tables of counts."""
 VIEW_COLUMNS = [f"{m}_{column}" for m in IMAGE_MODALITIES for column in ("views", "hashes")]
 COLUMNS = ("split", "source", "study_id", "report", *VIEW_COLUMNS)
@@ -46,8 +48,10 @@ class Manifest:
     views: dict[str, int] = field(default_factory=dict)
     images_left_out: dict[str, int]
     """Reason => pictures."""
+    noticed: dict[str, int] = field(default_factory=dict)
+    """What is odd in studies that are used, and which studies have several pictures of a view => how often."""
     unreadable: list[dict[str, str]] = field(default_factory=list)
-    """study_id and error of studies that a picture that cannot be read cost."""
+    """study_id and error of each picture that cannot be read or shows no radiograph; the first of them."""
     copies_across_splits: dict[str, Any] = field(default_factory=dict)
     """exact and near: how many pictures have a copy in another split; the first of them listed."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -63,6 +67,8 @@ class Manifest:
         format that this version does not read."""
         path = root / MANIFEST
         try:
+            if path.exists():
+                plain_file(path)
             found = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(found, dict) and found.get("format", FORMAT) not in READABLE:
                 readable = " and ".join(map(str, READABLE))
@@ -140,15 +146,17 @@ def write_manifest(
     studies_seen: int,
     dropped: Mapping[str, int],
     images_left_out: Mapping[str, int],
+    noticed: Mapping[str, int] = MappingProxyType({}),
     synthetic: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Add up the shards, of which each has its own notes, and write the manifest of a data set that is whole now.
 
-    `dropped` and `images_left_out` count what did not reach a shard.
+    `dropped`, `images_left_out` and `noticed` count what did not reach a shard.
     """
     tally = _Tally()
     tally.counts["dropped"].update(dropped)
     tally.counts["images_left_out"].update(images_left_out)
+    tally.counts["noticed"].update(noticed)
     for shard in shards:
         tally.add(shard)
     counts = {name: dict(sorted(tally.counts[name].items())) for name in COUNTS}
@@ -157,7 +165,7 @@ def write_manifest(
         studies_seen=studies_seen,
         studies=splits.total(),
         splits={s: splits[s] for s in SPLITS},
-        unreadable=sorted(tally.unreadable, key=lambda note: note["study_id"]),
+        unreadable=sorted(tally.unreadable, key=lambda note: note["study_id"])[:UNREADABLE_LISTED],
         copies_across_splits=tally.copies(),
         options=json.loads(json.dumps(options)),
         shards={shard.name: sha256(shard) for shard in shards},
@@ -184,10 +192,12 @@ class _Tally:
         """The rows of a shard, and its notes."""
         notes = read_notes(shard)
         self.counts["images_left_out"].update(notes["images_left_out"])
+        self.counts["noticed"].update(notes.get("noticed", {}))
         for note in notes["dropped"]:
             self.counts["dropped"][note["reason"]] += 1
-            if note["error"]:
-                self.unreadable.append({"study_id": note["study_id"], "error": note["error"]})
+            if error := note.get("error"):  # of shards that an older version began
+                self.unreadable.append({"study_id": note["study_id"], "error": error})
+        self.unreadable += notes.get("unreadable", [])
         for row in read_shard(shard, COLUMNS).to_pylist():
             self.counts["splits"][row["split"]] += 1
             self.counts["sources"][row["source"]] += 1

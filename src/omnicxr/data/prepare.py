@@ -8,45 +8,49 @@ data set.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from omnicxr.data.files import check_writable, claim, write_json
+from omnicxr.data.files import cannot_write, claim, output_folder, read_state, write_json
 from omnicxr.data.manifest import MANIFEST, Manifest, write_manifest
 from omnicxr.data.processes import run_jobs
 from omnicxr.data.rows import study_to_json, write_studies
 from omnicxr.data.selection import Selection, Selector
+from omnicxr.data.shards import is_shard
 from omnicxr.data.sources import KINDS, StudySource, open_source
 from omnicxr.domain import SPLITS, Study, UserError
+from omnicxr.domain.settings import Between, ImageSize, Settings
 
-INDEX = ".index"
-Progress = Callable[[int, int], None]
+INDEX, ACCOUNT = ".index", "account.json"
+REPORT_EVERY, REASONS_NAMED = 500, 5
+MOST_DEADLY = 8
+"""Pictures of a shard that may end the process that reads them; more are a sign of something else."""
+Progress = Callable[[int, int | None], None]
+"""Called with what is done: studies read, of a number that is not known yet (None), then shards of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareConfig:
+class PrepareConfig(Settings):
     """What is prepared and how. Equal configs on equal data give equal bytes."""
 
     kind: str
-    image_size: int = 256
+    image_size: ImageSize = 256
     selection: Selection = field(default_factory=Selection)
     columns: dict[str, str] = field(default_factory=dict)
     """For "table": role => column, see `omnicxr.data.sources.table`."""
-    shard_size: int = 256
+    shard_size: Annotated[int, Between(1, 100_000)] = 256
     """Studies in a shard."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind not in KINDS:
             raise UserError(f"Unknown data set '{self.kind}': choose from {', '.join(KINDS)}.")
-        if not 32 <= self.image_size <= 1024:
-            raise UserError(f"Image size {self.image_size} is out of range: choose 32 to 1024 pixels.")
 
 
 def prepare(
@@ -63,39 +67,52 @@ def prepare(
 
     `where` is as `open_source` takes it. Every study is either in a shard or counted under one reason. Raises UserError
     for a data set that cannot be read, a patient in two splits, an `out` prepared with other options, or a disk that is
-    full.
+    full, or nothing that can be used; what it wrote is gone then, but for shards that are done.
     """
     source = open_source(config.kind, str(where), config.columns)
     selector = Selector(config.selection)
+    studies = _selected(source, selector, progress)
     if dry_run:
-        splits = Counter(study.split for study, _ in _selected(source, selector))
-        counts = {s: splits[s] for s in SPLITS}
-        return Manifest(studies=splits.total(), splits=counts, **_account(selector, source))
-    new = not out.exists()
-    check_writable(out)
-    try:
+        splits = Counter(study.split for study, _ in studies)
+        counts, account = {s: splits[s] for s in SPLITS}, _account(selector, source)
+        return _with_studies(Manifest(studies=splits.total(), splits=counts, **account), where)
+    with output_folder(out, results=("*.parquet",)):
         claim(out / "options.json", asdict(config), what="a data set prepared")
         if manifest := _finished(out):
+            shutil.rmtree(out / INDEX, ignore_errors=True)  # of a command killed at its very end
             return manifest
-        account = _write_index(config, out, source=source, selector=selector)
-    except UserError:
-        if new:
-            shutil.rmtree(out, ignore_errors=True)
-        raise
-    jobs = list(_jobs(config, account.pop("kept"), out))
-    todo = [job for job in jobs if not job.path.exists()]
-    for done, _ in enumerate(run_jobs(_do_shard, todo, workers), len(jobs) - len(todo) + 1):
-        if progress:
-            progress(done, len(jobs))
-    manifest = write_manifest(out, [job.path for job in jobs], options=asdict(config), **account)
-    shutil.rmtree(out / INDEX)
-    return manifest
+        account = _write_index(config, out, studies=studies, account=lambda: _account(selector, source))
+        kept = account.pop("kept")
+        _with_studies(Manifest(studies=sum(map(len, kept.values())), splits={}, **account), where)
+        jobs = list(_jobs(config, kept, out))
+        _write_shards(jobs, workers, progress)
+        manifest = write_manifest(out, [job.path for job in jobs], options=asdict(config), **account)
+        shutil.rmtree(out / INDEX)
+        if not manifest.studies:
+            for path in (out / MANIFEST, *(job.path for job in jobs)):
+                path.unlink()
+        return _with_studies(manifest, where)
 
 
-def _selected(source: StudySource, selector: Selector) -> Iterator[tuple[Study, str]]:
+def _with_studies(manifest: Manifest, where: Path | str) -> Manifest:
+    """The manifest. Raises UserError, with the reasons, where no study is in it."""
+    if manifest.studies:
+        return manifest
+    lost = {**manifest.dropped, **{f"pictures left out: {r}": n for r, n in manifest.images_left_out.items()}}
+    reasons = "; ".join(f"{reason}: {n}" for reason, n in Counter(lost).most_common(REASONS_NAMED))
+    first = f" (first: {manifest.unreadable[0]['error']})" if manifest.unreadable else ""
+    raise UserError(
+        f"Nothing of {where} can be used: of {manifest.studies_seen} studies none was kept"
+        f"{f' ({reasons}){first}' if reasons else ''}: mend the data or choose other options."
+    )
+
+
+def _selected(source: StudySource, selector: Selector, progress: Progress | None) -> Iterator[tuple[Study, str]]:
     for study in source.studies():
         if selected := selector.select(study):
             yield selected
+        if progress and selector.account.seen % REPORT_EVERY == 0:
+            progress(selector.account.seen, None)
         if selector.full():
             return
 
@@ -105,7 +122,7 @@ def _finished(out: Path) -> Manifest | None:
     if not (out / MANIFEST).exists():
         return None
     manifest = Manifest.read(out)
-    return manifest if all((out / name).exists() for name in manifest.shards) else None
+    return manifest if all(is_shard(out / name) for name in manifest.shards) else None
 
 
 def _account(selector: Selector, source: StudySource) -> dict[str, Any]:
@@ -117,18 +134,22 @@ def _account(selector: Selector, source: StudySource) -> dict[str, Any]:
         "studies_seen": account.seen + source.dropped.total(),
         "dropped": dict(sorted(dropped.items())),
         "images_left_out": dict(sorted(images.items())),
+        "noticed": dict(sorted(source.noticed.items())),
     }
 
 
-def _write_index(config: PrepareConfig, out: Path, *, source: StudySource, selector: Selector) -> dict[str, Any]:
+def _write_index(
+    config: PrepareConfig, out: Path, *, studies: Iterator[tuple[Study, str]], account: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
     """One line per kept study in .index/SPLIT.jsonl; an index that is whole is used as it is.
 
-    Returns the account and, as `kept`, the offset of every shard in the lines of its split.
+    Returns the account, which is known when the studies are through, and, as `kept`, the offset of every shard in the
+    lines of its split.
     """
     folder = out / INDEX
-    account_path = folder / "account.json"
-    if account_path.exists():
-        return json.loads(account_path.read_text())
+    account_path = folder / ACCOUNT
+    if found := read_state(account_path):
+        return found
     shutil.rmtree(folder, ignore_errors=True)
     kept: dict[str, list[int]] = {split: [] for split in SPLITS}
     counts: Counter[str] = Counter()
@@ -136,19 +157,17 @@ def _write_index(config: PrepareConfig, out: Path, *, source: StudySource, selec
         folder.mkdir(parents=True)
         with ExitStack() as stack:
             files = {split: stack.enter_context((folder / f"{split}.jsonl").open("wb")) for split in SPLITS}
-            for study, report in _selected(source, selector):
+            for study, report in studies:
                 file = files[study.split]
                 if counts[study.split] % config.shard_size == 0:
                     kept[study.split].append(file.tell())
                 counts[study.split] += 1
                 file.write(study_to_json(study, report).encode() + b"\n")
     except OSError as error:
-        raise UserError(
-            f"Cannot write {folder}: {error.strerror or error}. Free some space or choose another folder."
-        ) from error
-    account = {**_account(selector, source), "kept": kept}
-    write_json(account_path, account)
-    return account
+        raise cannot_write(folder, error) from error
+    whole = {**account(), "kept": kept}
+    write_json(account_path, whole)
+    return whole
 
 
 @dataclass(frozen=True)
@@ -159,6 +178,8 @@ class _Job:
     offset: int
     config: PrepareConfig
     path: Path
+    deadly: tuple[str, ...] = ()
+    """Pictures that are not read: each ended the process that tried."""
 
 
 def _jobs(config: PrepareConfig, kept: dict[str, list[int]], out: Path) -> Iterator[_Job]:
@@ -167,8 +188,31 @@ def _jobs(config: PrepareConfig, kept: dict[str, list[int]], out: Path) -> Itera
             yield _Job(out / INDEX / f"{split}.jsonl", offset, config, out / f"{split}-{n:05d}.parquet")
 
 
+def _write_shards(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> None:
+    """Those that are not there yet."""
+    todo = [job for job in jobs if not is_shard(job.path)]
+    for done, _ in enumerate(run_jobs(_begin, todo, workers, lost=_without), len(jobs) - len(todo) + 1):
+        if progress:
+            progress(done, len(jobs))
+
+
+def _begin(_: str) -> Callable[[_Job], None]:
+    return _do_shard
+
+
 def _do_shard(job: _Job) -> None:
     with job.index.open("rb") as file:
         file.seek(job.offset)
         lines = [line.decode() for line in islice(file, job.config.shard_size)]
-    write_studies(lines, job.path, image_size=job.config.image_size, selection=job.config.selection)
+    config = job.config
+    write_studies(lines, job.path, image_size=config.image_size, selection=config.selection, deadly=job.deadly)
+
+
+def _without(job: _Job, picture: str) -> list[_Job]:
+    """A shard without the picture at which workers keep dying."""
+    if not picture or len(job.deadly) == MOST_DEADLY:
+        raise UserError(
+            f"Workers keep dying at {picture or job.path}: most likely memory ran out. What is done is kept: run the"
+            " same command with fewer --workers."
+        )
+    return [replace(job, deadly=(*job.deadly, picture))]

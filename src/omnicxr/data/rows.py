@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
+from omnicxr.data.counts import Reasons
 from omnicxr.data.duplicates import picture_hash
-from omnicxr.data.images import encode_png, read_image, to_square
+from omnicxr.data.grey import PictureError
+from omnicxr.data.images import encode_png, read_radiograph, to_square
+from omnicxr.data.labeler import LANGUAGE
+from omnicxr.data.language import is_english
+from omnicxr.data.processes import working_on
 from omnicxr.data.selection import Selection
 from omnicxr.data.shards import label_columns, write_rows
 from omnicxr.data.views import PREDICTED, VIEW_CODES, predict_modality
-from omnicxr.domain import IMAGE_MODALITIES, Finding, ImageRef, LabelState, Modality, Study, UserError, View
+from omnicxr.domain import IMAGE_MODALITIES, Finding, ImageRef, LabelState, Modality, Study, View
+
+SEVERAL = "studies with several {} pictures (training draws one each time, evaluation takes the first)"
 
 
 def study_to_json(study: Study, report: str) -> str:
@@ -38,30 +44,49 @@ def study_from_json(line: str) -> tuple[Study, str]:
     return Study(**row), report
 
 
-def write_studies(lines: Iterable[str], path: Path, *, image_size: int, selection: Selection) -> None:
-    """Read the pictures of some studies and write their shard, with what was dropped on the way in its notes."""
-    reading = _Reading(image_size, selection)
+def write_studies(
+    lines: Iterable[str], path: Path, *, image_size: int, selection: Selection, deadly: Collection[str] = ()
+) -> None:
+    """Read the pictures of some studies and write their shard, with what was dropped on the way in its notes.
+
+    deadly: paths of pictures that count as unreadable, since they end the process that reads them.
+    """
+    reading = _Reading(image_size, selection, deadly)
     rows = [row for line in lines if (row := reading.row(*study_from_json(line)))]
-    write_rows(rows, {"dropped": reading.dropped, "images_left_out": dict(reading.images_left_out)}, path)
+    working_on("")
+    write_rows(rows, reading.notes(), path)
 
 
 class _Reading:
     """Makes rows and counts what is left out of them."""
 
-    def __init__(self, image_size: int, selection: Selection) -> None:
-        self.image_size, self.selection = image_size, selection
+    def __init__(self, image_size: int, selection: Selection, deadly: Collection[str]) -> None:
+        self.image_size, self.selection, self.deadly = image_size, selection, deadly
         self.dropped: list[dict[str, str]] = []
-        self.images_left_out: Counter[str] = Counter()
+        self.unreadable: list[dict[str, str]] = []
+        self.images_left_out, self.noticed = Reasons(), Reasons()
+
+    def notes(self) -> dict[str, Any]:
+        """What the shard says beside its rows."""
+        counts = {"images_left_out": dict(self.images_left_out), "noticed": dict(self.noticed)}
+        return {"dropped": self.dropped, "unreadable": self.unreadable, **counts}
 
     def row(self, study: Study, report: str) -> dict[str, Any] | None:
-        """None for a study that lacks a part that it must have once its pictures are read."""
-        columns, errors = self._pictures(study)
-        there = {m for m in Modality if (columns[f"{m}s"] if m.is_image else report)}
+        """None for a study that lacks a part that it must have once its pictures are read, or none of whose pictures
+        can be read."""
+        pictures, errors = self._pictures(study)
+        self.unreadable += [{"study_id": study.study_id, "error": error} for error in errors]
+        there = {m for m in Modality if (pictures[m] if m.is_image else report)}
         missing = [m for m in self.selection.require if m not in there]
-        if missing or not there:
+        lost = bool(errors) and len(errors) == len(study.images)
+        if missing or lost or not there:
             reason = "unreadable image" if errors else f"no {missing[0]}" if missing else "nothing usable in it"
-            self.dropped.append({"study_id": study.study_id, "reason": reason, "error": (errors or [""])[0]})
+            self.dropped.append({"study_id": study.study_id, "reason": reason})
             return None
+        for m in (m for m in IMAGE_MODALITIES if len(pictures[m]) > 1):
+            self.noticed[SEVERAL.format(m)] += 1
+        if report and study.language == LANGUAGE and not is_english(report):
+            self.noticed["reports that do not read as English (no labels from them)"] += 1
         return {
             "subject_id": study.subject_id,
             "study_id": study.study_id,
@@ -74,36 +99,70 @@ class _Reading:
             "age": study.age,
             "sex": study.sex,
             "truth": study.truth,
-            **columns,
+            **_columns(pictures),
             **label_columns(study.labels),
         }
 
-    def _pictures(self, study: Study) -> tuple[dict[str, list[Any]], list[str]]:
-        """The columns of a study's pictures, and what was wrong with those that cannot be read."""
-        columns: dict[str, list[Any]] = {f"{m}{c}": [] for m in IMAGE_MODALITIES for c in ("s", "_views", "_hashes")}
+    def _pictures(self, study: Study) -> tuple[dict[Modality, list[_Picture]], list[str]]:
+        """A study's pictures by view, the one that evaluation takes first, and what was wrong with those that cannot be
+        read."""
+        pictures: dict[Modality, list[_Picture]] = {m: [] for m in IMAGE_MODALITIES}
         errors = []
         for ref in study.images:
+            working_on(str(ref.path))
             try:
-                picture, header_view = read_image(ref.path, self.image_size)
-            except UserError as error:
+                if str(ref.path) in self.deadly:
+                    raise PictureError(f"{ref.path} ends the process that reads it.")
+                picture, header_view = read_radiograph(ref.path, self.image_size)
+            except PictureError as error:
                 errors.append(str(error))
-                self.images_left_out["unreadable"] += 1
+                self.images_left_out[error.reason] += 1
+                continue
+            if not ref.view and header_view and header_view not in VIEW_CODES:
+                self.images_left_out.add("view {}", header_view)
                 continue
             grey = to_square(picture, self.image_size)
-            modality, view = _view(ref, header_view, grey)
+            modality, view = self._view(ref, header_view, grey)
             if view in set(View) - set(self.selection.views):
                 self.images_left_out[f"view {view} not asked for"] += 1
                 continue
-            columns[f"{modality}s"].append({"bytes": encode_png(grey), "path": None})
-            columns[f"{modality}_views"].append(view)
-            columns[f"{modality}_hashes"].append(picture_hash(grey))
-        return columns, errors
+            pictures[modality].append(_Picture(view, encode_png(grey), picture_hash(grey)))
+        return {m: sorted(found, key=_rank) for m, found in pictures.items()}, errors
 
-
-def _view(ref: ImageRef, header_view: str, grey: Image.Image) -> tuple[Modality, str]:
-    """From the table, else from the DICOM header, else predicted."""
-    view = ref.view or VIEW_CODES.get(header_view)
-    if view:
+    def _view(self, ref: ImageRef, header_view: str, grey: Image.Image) -> tuple[Modality, str]:
+        """From the table, else from the DICOM header, else predicted; where they disagree that is counted."""
+        predicted = predict_modality(grey)
+        header = VIEW_CODES.get(header_view)
+        view = ref.view or header
+        if ref.view and header and ref.view.modality is not header.modality:
+            self.noticed[f"view {ref.view} in the table is {header} in the header (the table counts)"] += 1
+        if not view:
+            return predicted, f"{predicted.upper()} {PREDICTED}"
+        if view.modality is not predicted:
+            place = "table" if ref.view else "header"
+            self.noticed[f"view {view} of the {place} looks {predicted} to the classifier (the {place} counts)"] += 1
         return view.modality, str(view)
-    modality = predict_modality(grey)
-    return modality, f"{modality.upper()} {PREDICTED}"
+
+
+class _Picture(NamedTuple):
+    """One picture of a row."""
+
+    view: str
+    png: bytes
+    digest: bytes
+
+
+def _rank(picture: _Picture) -> int:
+    """Of the pictures of a view, the lowest is the first: PA, AP, others whose view is stated, those predicted."""
+    ranks: dict[str, int] = {View.PA: 0, View.AP: 1}
+    return 3 if picture.view.endswith(PREDICTED) else ranks.get(picture.view, 2)
+
+
+def _columns(pictures: Mapping[Modality, list[_Picture]]) -> dict[str, list[Any]]:
+    """Of a row: pictures, views and hashes of each view."""
+    columns: dict[str, list[Any]] = {}
+    for m, found in pictures.items():
+        columns[f"{m}s"] = [{"bytes": p.png, "path": None} for p in found]
+        columns[f"{m}_views"] = [p.view for p in found]
+        columns[f"{m}_hashes"] = [p.digest for p in found]
+    return columns

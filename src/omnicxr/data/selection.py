@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
+from omnicxr.data.counts import Reasons
 from omnicxr.data.description import describe
 from omnicxr.data.labeler import LANGUAGE, label_report
 from omnicxr.data.sections import TEXTS, study_text
 from omnicxr.data.splits import hashed_split
 from omnicxr.domain import SPLITS, Finding, Labels, Modality, Study, UserError, View
+from omnicxr.domain.settings import Between, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class Selection(Settings):
     """What a study must have. The published setting is require=("frontal", "lateral", "report"), text="impression"."""
 
     require: tuple[Modality, ...] = ()
@@ -22,24 +24,23 @@ class Selection:
     """Pictures taken otherwise are left out."""
     text: str = "auto"
     """auto (impression, else findings, else last paragraph, else comparison), impression, findings or both."""
-    min_words: int = 1
+    min_words: Annotated[int, Between(1, 1_000_000)] = 1
     """Reports with fewer words count as missing."""
-    max_words: int | None = None
+    max_words: Annotated[int | None, Between(1, 1_000_000)] = None
     """Reports with more words count as missing."""
     describe: bool = False
     """Studies with labels and no report get a sentence that says the labels (`description`)."""
-    limit: int | None = None
+    limit: Annotated[int | None, Between(1, 1_000_000_000)] = None
     """Stop after so many studies were kept."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.text not in TEXTS:
             raise UserError(f"Unknown text '{self.text}': choose from {', '.join(TEXTS)}.")
-        if self.min_words < 1 or (self.max_words is not None and self.max_words < self.min_words):
+        if self.max_words is not None and self.max_words < self.min_words:
             raise UserError(
                 f"Report lengths of {self.min_words} to {self.max_words} words leave nothing: choose another range."
             )
-        if self.limit is not None and self.limit < 1:
-            raise UserError(f"Cannot keep {self.limit} studies: ask for at least 1.")
 
 
 @dataclass
@@ -48,8 +49,8 @@ class Account:
 
     seen: int = 0
     kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    images_left_out: Counter[str] = field(default_factory=Counter)
+    dropped: Reasons = field(default_factory=Reasons)
+    images_left_out: Reasons = field(default_factory=Reasons)
 
 
 class Selector:
@@ -59,7 +60,8 @@ class Selector:
         self.selection = selection
         self.account = Account()
         self._splits: dict[tuple[str, str], str] = {}
-        self._studies: set[tuple[str, str]] = set()
+        self._patients: dict[tuple[str, str], str] = {}
+        """Source and study => whose it is."""
 
     def full(self) -> bool:
         """As many studies are kept as were asked for."""
@@ -67,20 +69,20 @@ class Selector:
 
     def select(self, study: Study) -> tuple[Study, str] | None:
         """The study with what is used of it, its split filled in and labels completed, and its report; None where it is
-        dropped.
+        dropped. A number that is a study of several patients is `PATIENT-STUDY` from the second patient on.
 
         Raises UserError for a patient in two splits.
         """
         self.account.seen += 1
-        study = self._cut(study)
+        study = self._cut(self._named(study))
         report = study_text(study.sections, self.selection.text)
         if not report and self.selection.describe:
             report, study = describe(study), replace(study, language=LANGUAGE)
         words = len(report.split())
         if reason := self._reason(study, words):
-            self.account.dropped[reason] += 1
+            self.account.dropped.add(reason, study.split)
             return None
-        self._studies.add((study.source, study.study_id))
+        self._patients[study.source, study.study_id] = study.subject_id
         patient = (study.source, study.subject_id)
         if self._splits.setdefault(patient, study.split) != study.split:
             raise UserError(
@@ -98,6 +100,11 @@ class Selector:
         text = " ".join(study.sections.get(k, "") for k in ("findings", "impression")).strip() or report
         return label_report(text) if text and study.language == LANGUAGE else dict.fromkeys(Finding)
 
+    def _named(self, study: Study) -> Study:
+        if self._patients.get((study.source, study.study_id), study.subject_id) == study.subject_id:
+            return study
+        return replace(study, study_id=f"{study.subject_id}-{study.study_id}")
+
     def _cut(self, study: Study) -> Study:
         images = tuple(ref for ref in study.images if ref.view is None or ref.view in self.selection.views)
         for ref in study.images:
@@ -112,8 +119,8 @@ class Selector:
     def _reason(self, study: Study, words: int) -> str | None:
         """The first that applies, in the order of this function."""
         if study.split not in SPLITS:
-            return "unknown split"
-        if (study.source, study.study_id) in self._studies:
+            return "unknown split '{}' (train, validate and test are known)"
+        if (study.source, study.study_id) in self._patients:
             return "identifier twice"
         views = {ref.view.modality for ref in study.images if ref.view}
         undecided = any(ref.view is None for ref in study.images)

@@ -76,6 +76,14 @@ def read_notes(path: Path) -> dict[str, Any]:
         raise _damaged(path, error) from error
 
 
+def is_shard(path: Path) -> bool:
+    """Whether a shard is there with its end, which is written last; one that is not is made anew."""
+    try:
+        return b"notes" in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def _damaged(path: Path, error: Exception) -> UserError:
     why = " ".join(str(error).split())  # Arrow's are of several lines
     return UserError(

@@ -14,9 +14,10 @@ _LONG = (
     "thickening", "tracheostomy",
 )  # fmt: skip
 _SHORT = {
-    "edmea": "edema", "edama": "edema", "oedma": "edema", "odema": "edema", "noduel": "nodule", "nodual": "nodule",
-    "nodul": "nodule", "noldule": "nodule", "plural": "pleural", "plerual": "pleural", "effuson": "effusion",
-    "colapse": "collapse", "collaps": "collapse", "hart": "heart", "haert": "heart", "enlargd": "enlarged",
+    "edma": "edema", "edmea": "edema", "edama": "edema", "oedma": "edema", "odema": "edema", "noduel": "nodule",
+    "nodual": "nodule", "nodul": "nodule", "noldule": "nodule", "plural": "pleural", "plerual": "pleural",
+    "effuson": "effusion", "colapse": "collapse", "collaps": "collapse", "hart": "heart", "haert": "heart",
+    "enlargd": "enlarged",
 }  # fmt: skip
 _CORRECT = (
     "infections", "infectious", "injection", "inflection", "infraction", "inflation", "fractured", "effusive",
@@ -36,6 +37,8 @@ def mend_word(word: str) -> str:
     counts as right.
     """
     plain = word.replace("-", "")
+    if plain.startswith("no") and plain[2:] in (*_LONG, "evidence", "acute", "focal"):
+        return f"no {plain[2:]}"  # "noevidence"
     if word in _SHORT or plain in _CORRECT or plain in _LONG or not 5 < len(plain) < 20:
         return _SHORT.get(word, plain if "-" in word and plain in _LONG else word)
     for right in _LONG:

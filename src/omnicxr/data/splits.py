@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 TEST_SHARE, VALIDATE_SHARE = 0.1, 0.05
-SPLIT_NAMES = {"train": "train", "valid": "validate", "validate": "validate", "test": "test"}
-"""Names of partitions in data sets => names here."""
+_KNOWN = {"train": ("train",), "validate": ("valid", "val", "validate", "validation"), "test": ("test",)}
+SPLIT_NAMES = {name: split for split, names in _KNOWN.items() for name in names}
+"""Names of partitions in data sets => names here. Others are not guessed: "dev" is either."""
 
 
 def hashed_split(patient: str) -> str:
@@ -14,3 +15,8 @@ def hashed_split(patient: str) -> str:
     else train."""
     share = int(hashlib.sha256(patient.encode()).hexdigest()[:8], 16) / 2**32
     return "test" if share < TEST_SHARE else "validate" if share < TEST_SHARE + VALIDATE_SHARE else "train"
+
+
+def named_split(name: str) -> str:
+    """A partition's name as it is called here; the name itself where it is none that is known."""
+    return SPLIT_NAMES.get(name.strip().lower(), name.strip())

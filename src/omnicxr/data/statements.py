@@ -137,7 +137,10 @@ _PLAIN = str.maketrans(
 )  # fmt: skip
 _NEW_LINE = re.compile(r"\n(?:[ ]*\n)*[ ]*(?P<item>[-*+](?=[ ])|\(?\d{1,2}[.)](?=[ ]))?[ ]*(?P<word>\S*)")
 _OPEN = re.compile(
-    r"(?:[,/&]|\b(?:of|or|and|the|an?|no|not|with|without|for|in|on|to|by|is|are|at|from|dr\.?|than|vs\.?|as))[ ]*$",
+    (
+        r"(?:[,/&]|\b(?:of|or|and|the|an?|(?<!: )no|not|with|without|for|in|on|to|by|is|are|at|from|dr\.?|"
+        r"than|vs\.?|as))[ ]*$"
+    ),
     re.IGNORECASE,
 )
 """A line that ends so goes on."""
@@ -145,7 +148,10 @@ _ABBREVIATIONS = "".join(
     rf"(?<!\b{a}\.)" for a in ("dr", "drs", "mr", "mrs", "ms", "vs", "st", "approx", "e.g", "i.e", "cf", "incl")
 )
 _TOKEN = re.compile(
-    rf"(?P<end>(?:(?<=\S)[.!?](?=\s|$)(?i:{_ABBREVIATIONS})|(?<=[a-z)])[.](?=[A-Z][a-z])|(?<=[a-z]{{3}})[.](?=[a-z]{{3}})|(?<=\w)!(?=\w)|;(?!\s*(?:n?or|and)\b)|"
+    rf"(?P<end>(?:(?:(?<=\S)[.!]|(?<=\S)\?(?!\s*(?i:yes|no|none|absent|present|small|mild|moderate|large|"
+    rf"trace)\b)|(?<=\w )[.])(?=\s|"
+    rf"$)(?i:{_ABBREVIATIONS})|(?<=[a-z)])[.](?=[A-Z][a-z])|(?<=[a-z]{{3}})[.](?=[a-z]{{3}})|"
+    rf"(?<=[a-z]{{2}})[.](?=\d)|(?<=\w)!(?=\w)|;(?!\s*(?:n?or|and)\b)|"
     r"(?<!\S)(?:\(?\d\)|\d\.|\(?(?:[a-h]|[ivx]{1,4})\))(?=\s+[A-Za-z])|(?<=\s)[*|](?=\s))\s*)|"
     r"(?P<subject>\b(?i:heart(?: size)?|lungs?(?: fields)?|(?:cardiac|cardiomediastinal|"
     r"mediastinal) (?:silhouette|contours?)|"
@@ -157,5 +163,5 @@ _OTHER = ("history", "indication", "comparison", "examination", "technique", "we
 """Sections that are not read: they tell of other studies, of what is asked, or what the final report replaces."""
 _HEADED = (*_OTHER, "findings", "impression", "recommendations", "addendum", "comment")
 _PARAGRAPH = re.compile(r"\n[ ]*\n")
-_FIRST = re.compile(r"(?<=\S)[.!?](?=\s)|\x1e")
+_FIRST = re.compile(r"(?<=\))(?= [A-Z][a-z])|(?<=\S)[.!?](?=\s)|\x1e")
 """Where a section ends that has no other end: after its first sentence or line."""

@@ -10,8 +10,9 @@ from PIL import Image
 
 from omnicxr.domain import Modality, View
 
-VIEW_CODES = {"AP": View.AP, "PA": View.PA, "LATERAL": View.LATERAL, "LL": View.LL}
-"""DICOM ViewPosition values that are used."""
+VIEW_CODES = {"AP": View.AP, "PA": View.PA, "LATERAL": View.LATERAL, "LL": View.LL, "RL": View.LATERAL}
+"""DICOM ViewPosition values that are used, in headers and tables; pictures with others (AP AXIAL, LAO, SWIMMERS, ...)
+are left out and counted."""
 PREDICTED = "(predicted)"
 WEIGHTS_FILE = Path(__file__).parent / "assets" / "views.npz"
 SIDE = 24

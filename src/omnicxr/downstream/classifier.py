@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.plain_files import plain_file
 from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.downstream.spec import ClassifierSpec
 from omnicxr.models.image_autoencoder import pixels_from_uint8
@@ -78,7 +79,7 @@ def make_network(spec: ClassifierSpec) -> nn.Module:
 def _load(network: nn.Module, path: Path) -> None:
     """All but the last layer, whose number of classes differs."""
     try:
-        state = load_file(path)
+        state = load_file(plain_file(path, remedy="give a safetensors file"))
     except (OSError, SafetensorError) as error:
         raise UserError(f"The weights {path} cannot be read ({error}): give a safetensors file.") from error
     own = network.state_dict()
@@ -88,6 +89,8 @@ def _load(network: nn.Module, path: Path) -> None:
         raise UserError(
             f"The weights {path} do not fit the network ('{missing[0]}' differs): give those of the same network."
         )
+    if wrong := [k for k, v in fitting.items() if not v.float().isfinite().all()]:
+        raise UserError(f"The weights {path} are not finite ('{wrong[0]}' has NaN or infinity): get the file again.")
     network.load_state_dict(fitting, strict=False)
 
 

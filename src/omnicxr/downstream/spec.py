@@ -6,78 +6,76 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from omnicxr.domain import Finding, Modality, UserError
+from omnicxr.data.plain_files import read_limited
+from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, UserError
+from omnicxr.domain.settings import Between, Items, Settings, build, shown
 
-REAL, SYNTHETIC, BOTH, PRETRAINED = "real", "synthetic", "real+synthetic", "pretrained"
-REGIMES = (REAL, SYNTHETIC, BOTH, PRETRAINED)
+Regime = Literal["real", "synthetic", "real+synthetic", "pretrained"]
+REGIMES: tuple[Regime, ...] = get_args(Regime)
 """Trained on real studies, on synthetic ones alone (no real picture at all), on batches of half real and half synthetic
 ones, or on synthetic ones first and then on real ones."""
+REAL, SYNTHETIC, BOTH, PRETRAINED = REGIMES
 CUT, FILLED = "cut", "filled"
 """Imbalance: all but `keep` positive real studies of a rare finding taken away; as many synthetic positive ones put in
 their place."""
-UNCERTAIN = ("ignore", "positive", "negative")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierSpec:
+class ClassifierSpec(Settings):
     """The network and how it is trained: the same number of steps in every cell, however many studies there are."""
 
     network: str = "small"
     """small (four residual stages), or the name of a torchvision classifier such as densenet121 or resnet18."""
     weights: Path | None = None
     """safetensors file that a torchvision network starts from; its last layer is left out."""
-    steps: int = 600
-    finetune_steps: int = 300
+    steps: Annotated[int, Between(1, 10_000_000)] = 600
+    finetune_steps: Annotated[int, Between(1, 10_000_000)] = 300
     """On real studies, of the regime `pretrained`, after `steps` on synthetic ones."""
-    batch_size: int = 48
-    learning_rate: float = 1e-3
+    batch_size: Annotated[int, Between(1, 16_384)] = 48
+    learning_rate: Annotated[float, Between(1e-9, 10)] = 1e-3
     """At its peak; a tenth of the steps to warm up, then a cosine to 0. Fine-tuning has a third of it."""
-    weight_decay: float = 0.02
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.finetune_steps, self.batch_size) < 1:
-            raise UserError("Classifier steps and batch size must be at least 1.")
+    weight_decay: Annotated[float, Between(0, 10)] = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImbalanceSpec:
+class ImbalanceSpec(Settings):
     """Rare findings: real positive studies are cut, then filled up with synthetic ones."""
 
     findings: tuple[Finding, ...] = ()
-    keep: tuple[int, ...] = (10,)
+    keep: Annotated[tuple[int, ...], Between(1, 1_000_000), Items(1, 100)] = (10,)
     """Positive real studies that stay."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_once(findings=self.findings, keep=self.keep)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudySpec:
+class StudySpec(Settings):
     """What is trained: every combination of these."""
 
-    views: tuple[Modality, ...] = (Modality.FRONTAL,)
+    views: Annotated[tuple[Modality, ...], Items(1, len(IMAGE_MODALITIES))] = (Modality.FRONTAL,)
     """A classifier each."""
-    regimes: tuple[str, ...] = REGIMES
-    real_shares: tuple[float, ...] = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+    regimes: tuple[Regime, ...] = REGIMES
+    real_shares: Annotated[tuple[float, ...], Between(1e-6, 1), Items(1, 100)] = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
     """Scarcity: share of the patients of the real training split. Smaller shares are parts of larger ones."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    uncertain: str = "ignore"
+    seeds: Annotated[tuple[int, ...], Between(0, 2**63 - 1), Items(1, 1000)] = (0, 1, 2)
+    uncertain: Literal["ignore", "positive", "negative"] = "ignore"
     """What an uncertain label counts as; not mentioned counts as negative, tests count uncertain as negative."""
     imbalance: ImbalanceSpec = field(default_factory=ImbalanceSpec)
     classifier: ClassifierSpec = field(default_factory=ClassifierSpec)
 
     def __post_init__(self) -> None:
-        for name, chosen, known in (
-            ("regime", self.regimes, REGIMES),
-            ("uncertain rule", (self.uncertain,), UNCERTAIN),
-        ):
-            if unknown := [c for c in chosen if c not in known]:
-                raise UserError(f"Unknown {name} '{unknown[0]}': choose from {', '.join(known)}.")
-        if not all(0 < share <= 1 for share in self.real_shares):
-            raise UserError(f"Real shares are {self.real_shares}: each must be above 0 and at most 1.")
-        if not self.seeds or not self.views or not all(v.is_image for v in self.views):
-            raise UserError("A study needs at least one seed, and views out of frontal and lateral.")
+        super().__post_init__()
+        check_once(views=self.views, regimes=self.regimes, real_shares=self.real_shares, seeds=self.seeds)
+        if not all(v.is_image for v in self.views):
+            raise UserError(f"A study is of pictures: give views out of {' and '.join(IMAGE_MODALITIES)}.")
+        if not self.regimes and not self.imbalance.findings:
+            raise UserError("A study without regimes and without rare findings trains nothing: name some.")
 
     def cells(self) -> Iterator[Cell]:
         """Every classifier, those that others start from first."""
@@ -121,41 +119,26 @@ class Cell:
         return "_".join(str(p).replace(" ", "-") for p in parts)
 
 
+def check_once(**lists: tuple[Any, ...]) -> None:
+    """Raises UserError for a list that names something twice: it would be one classifier, counted twice."""
+    for name, values in lists.items():
+        if twice := [v for v in values if values.count(v) > 1]:
+            raise UserError(f"{name} names {shown(twice[0])} twice: name it once.")
+
+
 def read_spec(path: Path) -> StudySpec:
-    """Raises UserError for a file that cannot be read, an unknown setting and a value that does not fit."""
+    """Raises UserError for a file that cannot be read or is empty, an unknown setting and a value that does not fit."""
+    remedy = "give a TOML file like those in runs/studies"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(
-            f"The study {path} cannot be read ({error}): give a TOML file like those in runs/studies."
-        ) from error
-    return _build(StudySpec, values, path)
-
-
-def _build(kind: Any, values: dict[str, Any], path: Path) -> Any:
-    known = {f.name for f in fields(kind)}
-    if unknown := [k for k in values if k not in known]:
-        raise UserError(f"{path} has the unknown setting '{unknown[0]}': choose from {', '.join(sorted(known))}.")
-    try:
-        return kind(**{k: _value(k, v, path) for k, v in values.items()})
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} has a value that does not fit ({error}): see docs/downstream.md.") from error
-
-
-def _value(name: str, value: Any, path: Path) -> Any:
-    match name:
-        case "imbalance":
-            return _build(ImbalanceSpec, value, path)
-        case "classifier":
-            return _build(ClassifierSpec, value, path)
-        case "views":
-            return tuple(map(Modality.parse, value))
-        case "findings":
-            return tuple(map(Finding, value))
-        case "weights":
-            return path.parent / value
-        case _:
-            return tuple(value) if isinstance(value, list) else value
+        values = tomllib.loads(read_limited(path, remedy=remedy).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"The study {path} cannot be read ({error}): {remedy}.") from error
+    if not values:
+        raise UserError(f"The study {path} is empty: {remedy}.")
+    spec = build(StudySpec, values, path)
+    if spec.classifier.weights is None:
+        return spec
+    return replace(spec, classifier=replace(spec.classifier, weights=path.parent / spec.classifier.weights))
 
 
 def spec_hash(spec: StudySpec) -> str:

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, claim, whole_file
+from omnicxr.data.files import check_writable, claim, output_folder, whole_file
 from omnicxr.domain import Finding, Modality, UserError
 from omnicxr.downstream.classifier import TrainingSet, make_network, scores_of, train_classifier
 from omnicxr.downstream.leaks import check_prompts
 from omnicxr.downstream.results import CellResult, Results
 from omnicxr.downstream.spec import BOTH, FILLED, PRETRAINED, SYNTHETIC, Cell, StudySpec, spec_hash
 from omnicxr.evaluation.measures import metrics
+from omnicxr.models.component import save_tensors
 
 Progress = Callable[[int, int, str], None]
 RECORD = "study.json"
@@ -90,13 +91,14 @@ class DownstreamStudy:
         claim(self.out / RECORD, settings, what="a study")
 
     def run(self, progress: Progress | None = None) -> None:
-        """Train what is not there yet."""
+        """Train what is not there yet. Raises UserError where another command writes to the same folder."""
         cells = list(self.spec.cells())
-        for done, cell in enumerate(cells):
-            if progress:
-                progress(done, len(cells), cell.name)
-            if not self.path(cell).exists():
-                self._run(cell)
+        with output_folder(self.out, results=("cells/*.npz",)):
+            for done, cell in enumerate(cells):
+                if progress:
+                    progress(done, len(cells), cell.name)
+                if not self.path(cell).exists():
+                    self._run(cell)
         if progress:
             progress(len(cells), len(cells), "done")
 
@@ -184,7 +186,7 @@ class DownstreamStudy:
 
     def _save_weights(self, network: nn.Module, cell: Cell) -> None:
         with whole_file(self._weights_path(cell)) as temporary:
-            save_file({k: v.cpu().contiguous() for k, v in network.state_dict().items()}, temporary)
+            save_tensors(network.state_dict(), temporary)
 
     def results(self, view: Modality) -> Results:
         """The scores of every finished cell of a view."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args, get_type_hints
+from typing import Literal
 
-from omnicxr.domain import Task, UserError
+from omnicxr.domain import Task
+from omnicxr.domain.settings import Autoguidance, Guidance, SamplingSteps, Seed, Settings, Studies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +32,14 @@ SUITES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(Settings):
     """What is measured, on the same studies for every task."""
 
     tasks: tuple[Task, ...] = ()
     """Tasks like report->frontal,frontal+report->lateral; by default all that the data set's studies allow."""
     suite: Literal["quick", "full"] = "quick"
     """How much is measured: quick takes 100 studies; full takes 2000, with more extractors and samples."""
-    num: int | None = None
+    num: Studies | None = None
     """Studies of the split at most; by default the suite's number."""
     split: Literal["test", "validate"] = "test"
     """The split to measure on: validate is for choosing settings such as guidance, test for figures to report."""
@@ -52,20 +53,14 @@ class EvaluationConfig:
     """Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md)."""
     sides: bool = False
     """Also generate frontal views from every report of the split with a lesion on one side, and see if it is there."""
-    steps: int | None = None
+    steps: SamplingSteps | None = None
     """Sampling steps; by default the model's."""
-    guidance: float | None = None
+    guidance: Guidance | None = None
     """Guidance scale, 1 for none; by default the model's."""
-    autoguidance: float | None = None
+    autoguidance: Autoguidance | None = None
     """Scale of guidance by the model's guide, 1 for none; by default the model's."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same result."""
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(EvaluationConfig)
-        for name in ("suite", "split", "classifier", "labeler"):
-            if getattr(self, name) not in (choices := get_args(hints[name])):
-                raise UserError(f"Unknown {name} '{getattr(self, name)}': choose from {', '.join(choices)}.")
 
     @property
     def size(self) -> SuiteSize:

@@ -15,7 +15,7 @@ import numpy as np
 
 import omnicxr
 from omnicxr.data.dataset import Parts, PreparedDataset
-from omnicxr.data.files import check_writable, claim, sha256, whole_file
+from omnicxr.data.files import claim, sha256, whole_file, writes_out
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation import comparison, sides
 from omnicxr.evaluation.config import EvaluationConfig
@@ -35,12 +35,11 @@ from omnicxr.evaluation.readers.panel import Panel, held_out_noun
 from omnicxr.evaluation.readers.radgraph import RadGraphScorer
 from omnicxr.evaluation.readers.xrv import XrvClassifier
 from omnicxr.evaluation.references import NAMES, UNCONDITIONAL, References
-from omnicxr.evaluation.results import About, Evaluation, Share, TaskScores, write_metrics
+from omnicxr.evaluation.results import METRICS, About, Evaluation, Share, TaskScores, write_metrics
 from omnicxr.evaluation.suite import Suite
 from omnicxr.evaluation.typed_json import to_json
 from omnicxr.models.component import WEIGHTS
-from omnicxr.models.folder import model_hash, model_provenance
-from omnicxr.models.judge import Judge
+from omnicxr.models.folder import load_judge, model_hash, model_provenance
 from omnicxr.pipeline import AnyToAnyPipeline
 
 Progress = Callable[[int, int, str], None]
@@ -49,6 +48,7 @@ CLAIMED = ("model_hash", "data_manifest", "split", "studies", "seed", "sampling"
 """What decides the generated studies: the fields of `About` that a folder is kept for."""
 
 
+@writes_out("generated/*.npz", METRICS)
 def evaluate(
     config: EvaluationConfig,
     model: Path,
@@ -108,7 +108,6 @@ class EvaluationRun:
             device=device,
             radgraph=RadGraphScorer() if config.radgraph else None,
         )
-        check_writable(out)
         self.about = self._about(generated)
         claimed = {name: to_json(getattr(self.about, name)) for name in CLAIMED}
         claim(out / "generated" / "settings.json", claimed, what="an evaluation")
@@ -148,7 +147,7 @@ class EvaluationRun:
             raise UserError(f"{self.model} has no judge to measure with: run `omnicxr train judge` in its run folder.")
         return Panel(
             self.pipe,
-            Judge.load(self.model / "judge").to(device),
+            load_judge(self.model, self.pipe.tokenizer).to(device),
             PreparedDataset(root, "validate"),
             modalities=self.modalities,
             frontal_classifier=XrvClassifier(device) if config.classifier == "xrv-densenet121" else None,

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnicxr.domain import Modality, UserError
+from omnicxr.domain.settings import Autoguidance, Guidance, SamplingSteps, Settings, build
 from omnicxr.flow.guidance import away_from, away_from_nothing_given
 from omnicxr.flow.samplers import Velocity, ancestral, timesteps
-from omnicxr.models.component import known_settings
 from omnicxr.models.generator.network import Generator, Latents
 from omnicxr.models.older import without_retired
 
@@ -31,28 +31,21 @@ RETIRED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
+class SamplingConfig(Settings):
     """How a model samples. The values travel with it."""
 
-    num_inference_steps: int = 20
-    guidance_scale: float = 3.0
+    num_inference_steps: SamplingSteps = 20
+    guidance_scale: Guidance = 3.0
     """1 is no guidance."""
-    autoguidance_scale: float = 1.0
+    autoguidance_scale: Autoguidance = 1.0
     """How far to go from what the model's guide draws, a smaller generator of the same kind; 1, and models that have no
     guide: not at all."""
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.num_inference_steps <= 1000:
-            raise UserError(f"Cannot sample in {self.num_inference_steps} steps: choose 1 to 1000.")
-        if not 0 <= self.guidance_scale <= 50:
-            raise UserError(f"Guidance {self.guidance_scale} is out of range: choose 0 to 50 (1 is none).")
-        if not 0 <= self.autoguidance_scale <= 10:
-            raise UserError(f"Autoguidance {self.autoguidance_scale} is out of range: choose 0 to 10 (1 is none).")
-
     @classmethod
     def read(cls, values: dict[str, Any], path: Path) -> SamplingConfig:
-        """From a model's index. Raises UserError for a setting that this version does not have."""
-        return cls(**known_settings(without_retired(values, RETIRED, path), cls, path))
+        """From a model's index. Raises UserError for a setting that this version does not have, and for a value that
+        cannot be used."""
+        return build(cls, without_retired(values, RETIRED, path), path)
 
     def changed(self, **values: Any) -> SamplingConfig:
         """The same with other values, where they are not None. Raises UserError for those that cannot be used."""

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnicxr.domain import UserError
+from omnicxr.domain.settings import Between, Settings
 from omnicxr.models.component import Component
 from omnicxr.models.layers import ResidualBlock
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageAutoencoderConfig:
+class ImageAutoencoderConfig(Settings):
     """Sizes of the image autoencoder."""
 
-    latent_channels: int = 16
-    pixels_per_latent: int = 8
-    """Along each side: a multiple of 4. Networks are of the same size with 8 and with 16, at which each of their cells
+    latent_channels: Annotated[int, Between(1, 512)] = 16
+    pixels_per_latent: Annotated[int, Between(4, 64, multiple=4)] = 8
+    """Along each side. Networks are of the same size with 8 and with 16, at which each of their cells
     stands for more pixels."""
-    widths: tuple[int, int] = (64, 128)
+    widths: Annotated[tuple[int, int], Between(8, 4096, multiple=8)] = (64, 128)
     """Channels at twice the resolution of the latents, and at that of the latents."""
-    encoder_blocks: int = 2
-    decoder_blocks: int = 3
-
-    def __post_init__(self) -> None:
-        if self.pixels_per_latent < 4 or self.pixels_per_latent % 4:
-            raise UserError(f"pixels_per_latent is {self.pixels_per_latent}: choose a multiple of 4.")
+    encoder_blocks: Annotated[int, Between(0, 64)] = 2
+    decoder_blocks: Annotated[int, Between(0, 64)] = 3
 
 
 class ImageAutoencoder(Component):

@@ -4,12 +4,15 @@ measuring."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnicxr.domain import Finding, Modality
 from omnicxr.domain.measures import MEASURES
+from omnicxr.domain.settings import Between, Items
+from omnicxr.models.layers import MAX_DEPTH, MAX_WIDTH
 from omnicxr.models.trunks import TrunkConfig, Trunks
 
 
@@ -17,10 +20,14 @@ from omnicxr.models.trunks import TrunkConfig, Trunks
 class JudgeConfig(TrunkConfig):
     """Sizes of the judge."""
 
-    text_width: int = 96
-    text_depth: int = 2
-    measure_mean: tuple[float, ...] = (0.0,) * len(MEASURES)
-    measure_std: tuple[float, ...] = (1.0,) * len(MEASURES)
+    text_width: Annotated[int, Between(4, MAX_WIDTH)] = 96
+    text_depth: Annotated[int, Between(0, MAX_DEPTH)] = 2
+    measure_mean: Annotated[tuple[float, ...], Between(-1_000_000, 1_000_000), Items(len(MEASURES), len(MEASURES))] = (
+        0.0,
+    ) * len(MEASURES)
+    measure_std: Annotated[tuple[float, ...], Between(1e-6, 1_000_000), Items(len(MEASURES), len(MEASURES))] = (
+        1.0,
+    ) * len(MEASURES)
     """Statistics of the training set, by which the regression outputs are standardised."""
 
 

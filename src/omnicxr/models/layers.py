@@ -9,6 +9,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnicxr.domain import UserError
+
+MAX_WIDTH, MAX_DEPTH = 8192, 256
+"""Of transformers, as far as settings may go."""
+
+
+def check_heads(of: str, width: int, heads: int) -> None:
+    """Raises UserError where a width cannot be split into equal heads."""
+    if width % heads:
+        raise UserError(f"A {of} of width {width} cannot be split into {heads} heads: choose a divisor.")
+
 
 class ResidualBlock(nn.Module):
     """x + conv(act(norm(conv(act(norm(x)))))), 3x3, same size; the last convolution starts at zero."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnicxr.domain import Modality
+from omnicxr.domain.settings import Between
 from omnicxr.models.trunks import TrunkConfig, Trunks
 
+PromptDim = Annotated[int, Between(1, 16_384)]
 MAX_LOGIT_SCALE = math.log(100)
 
 
@@ -22,7 +25,7 @@ MAX_LOGIT_SCALE = math.log(100)
 class PromptEncodersConfig(TrunkConfig):
     """Sizes of the prompt encoders."""
 
-    dim: int = 192
+    dim: PromptDim = 192
 
 
 class PromptEncoders(Trunks):

@@ -10,30 +10,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnicxr.domain.settings import Between, Settings
 from omnicxr.models.component import Component
 from omnicxr.models.layers import timestep_embedding
 from omnicxr.models.older import without_retired
 
+RefinerChannels = Annotated[int, Between(8, 4096, multiple=8)]
 FACTOR = 4
 """Pixels per cell of the network along each side."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefinerConfig:
+class RefinerConfig(Settings):
     """Sizes of the network, and how it is sampled."""
 
-    latent_channels: int = 16
-    channels: int = 64
-    """A multiple of 8."""
-    blocks: int = 4
-    steps: int = 4
+    latent_channels: Annotated[int, Between(1, 512)] = 16
+    channels: RefinerChannels = 64
+    blocks: Annotated[int, Between(0, 64)] = 4
+    steps: Annotated[int, Between(1, 1000)] = 4
     """Heun's, of two evaluations each, one in the last (docs/decisions.md, "Refiner steps")."""
 
 
@@ -65,17 +66,19 @@ class Refiner(Component):
         """Folders of format 2: the network was also told how much noise was on the latents, which was always none in
         sampling; what it made of "none" goes into the bias of the first layer of the conditioning."""
         config = without_retired(config, {"generated_noise": 0.0}, folder)
-        if "missing" not in weights:
+        missing, first, bias = (weights.get(k) for k in ("missing", "embed.0.weight", "embed.0.bias"))
+        if missing is None or first is None or bias is None:
             return config, weights
-        weights = {k: v.float() for k, v in weights.items()}
-        first, width = weights["embed.0.weight"], config["channels"]
+        width = bias.numel()
+        if first.shape != (width, 2 * width) or missing.ndim != 1 or not len(missing):
+            return config, weights  # which does not fit, as whoever asked finds
         none = timestep_embedding(torch.zeros(1), width)[0]
-        weights |= {
+        new = {
             "embed.0.weight": first[:, :width].contiguous(),
-            "embed.0.bias": weights["embed.0.bias"] + first[:, width:] @ none,
-            "spread": weights.pop("missing")[0],
+            "embed.0.bias": bias + first[:, width:] @ none,
+            "spread": missing[0],
         }
-        return config, weights
+        return config, {k: v for k, v in weights.items() if k != "missing"} | new
 
     def forward(
         self,

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from omnicxr.domain.settings import Between, Settings
 from omnicxr.models.component import Component
-from omnicxr.models.layers import TextTrunk, TransformerLayer, attend, split_heads
-from omnicxr.models.tokenizer import BEGIN, END, PAD
+from omnicxr.models.layers import MAX_DEPTH, MAX_WIDTH, TextTrunk, TransformerLayer, attend, check_heads, split_heads
+from omnicxr.models.tokenizer import BEGIN, END, PAD, MaxTokens, VocabSize
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportAutoencoderSizes:
+class ReportAutoencoderSizes(Settings):
     """What a preset chooses; the rest follows from the tokenizer."""
 
-    latent_tokens: int = 8
+    latent_tokens: Annotated[int, Between(1, 1024)] = 8
     """K; 1 is the published setting."""
-    latent_channels: int = 32
-    width: int = 160
-    encoder_depth: int = 3
-    decoder_depth: int = 3
-    heads: int = 5
+    latent_channels: Annotated[int, Between(1, 4096)] = 32
+    width: Annotated[int, Between(4, MAX_WIDTH)] = 160
+    encoder_depth: Annotated[int, Between(0, MAX_DEPTH)] = 3
+    decoder_depth: Annotated[int, Between(0, MAX_DEPTH)] = 3
+    heads: Annotated[int, Between(1, MAX_WIDTH)] = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads("report autoencoder", self.width, self.heads)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportAutoencoderConfig(ReportAutoencoderSizes):
     """The sizes together with those of the vocabulary: all that the network is built from."""
 
-    vocab_size: int
-    max_tokens: int = 96
+    vocab_size: VocabSize
+    max_tokens: MaxTokens = 96
 
 
 class ReportAutoencoder(Component):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from omnicxr.data.files import write_text
+from omnicxr.data.plain_files import read_json_object
 from omnicxr.domain import UserError
+from omnicxr.domain.settings import Between
+from omnicxr.models.component import REMEDY
 
+VocabSize = Annotated[int, Between(4, 262_144)]
+MaxTokens = Annotated[int, Between(4, 4096)]
 PAD, BEGIN, END = 0, 1, 2
 _SPECIAL = ["<pad>", "<begin>", "<end>"]
 
@@ -25,12 +34,7 @@ class ReportTokenizer:
     @classmethod
     def train(cls, reports: Iterable[str], *, vocab_size: int, max_tokens: int) -> ReportTokenizer:
         """A vocabulary of at most `vocab_size` byte pairs, from the training reports."""
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])  # type: ignore[assignment]
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
-            [pre_tokenizers.ByteLevel(add_prefix_space=True), pre_tokenizers.Digits(individual_digits=True)]
-        )
-        tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+        tokenizer = _untrained()
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             special_tokens=_SPECIAL,
@@ -44,6 +48,15 @@ class ReportTokenizer:
     def vocab_size(self) -> int:
         """Number of tokens."""
         return self.tokenizer.get_vocab_size()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the vocabulary and the merges: two tokenizers with the same one read alike."""
+        merges = [
+            list(m) if isinstance(m, list) else m.split(" ")
+            for m in json.loads(self.tokenizer.to_str())["model"]["merges"]
+        ]
+        return hashlib.sha256(json.dumps([sorted(self.tokenizer.get_vocab().items()), merges]).encode()).hexdigest()
 
     def encode(self, reports: Sequence[str]) -> Tensor:
         """Reports => ids [n, longest], padded; what does not fit is cut off."""
@@ -60,17 +73,46 @@ class ReportTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write FOLDER/tokenizer.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save(str(folder / "tokenizer.json"))
+        write_text(folder / "tokenizer.json", self.tokenizer.to_str(pretty=True))
 
     @classmethod
     def load(cls, folder: Path, *, max_tokens: int) -> ReportTokenizer:
-        """What `save` wrote. Raises UserError for a missing or damaged file."""
+        """What `save` wrote. Raises UserError for a missing or damaged file, and for another kind of tokenizer."""
         path = folder / "tokenizer.json"
+        read_json_object(path, remedy=REMEDY)
         try:
-            return cls(Tokenizer.from_str(path.read_text(encoding="utf-8")), max_tokens)
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
         except Exception as error:  # the library raises bare Exception for a file it cannot parse
-            raise UserError(f"{path} is missing or damaged ({error}): get the model folder again.") from error
+            raise UserError(f"{path} is missing or damaged ({error}): {REMEDY}.") from error
+        if not _is_ours(tokenizer):
+            raise UserError(f"{path} is not a tokenizer of this project: {REMEDY}.")
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return cls(tokenizer, max_tokens)
+
+
+def _untrained() -> Tokenizer:
+    """How text is cut before byte pairs are joined, and put together again."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+        [pre_tokenizers.ByteLevel(add_prefix_space=True), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    return tokenizer
+
+
+def _is_ours(tokenizer: Tokenizer) -> bool:
+    """Whether it cuts and joins as `_untrained`, with the special tokens in their places."""
+    parts = [[str(t.normalizer), str(t.pre_tokenizer), str(t.decoder)] for t in (tokenizer, _untrained())]
+    model = tokenizer.model
+    return (
+        parts[0] == parts[1]
+        and isinstance(model, models.BPE)
+        and not model.dropout
+        and [t.content for _, t in sorted(tokenizer.get_added_tokens_decoder().items()) if t.special] == _SPECIAL
+        and [tokenizer.token_to_id(name) for name in _SPECIAL] == [PAD, BEGIN, END]
+    )
 
 
 def sentence_case(text: str) -> str:

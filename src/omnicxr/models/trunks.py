@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnicxr.domain import IMAGE_MODALITIES, Modality
+from omnicxr.domain.settings import Between, Items, Settings
 from omnicxr.models.component import Component
-from omnicxr.models.layers import ImageTrunk, TextTrunk
-from omnicxr.models.tokenizer import PAD
+from omnicxr.models.layers import MAX_DEPTH, MAX_WIDTH, ImageTrunk, TextTrunk, check_heads
+from omnicxr.models.tokenizer import PAD, MaxTokens, VocabSize
+
+TrunkChannels = Annotated[tuple[int, ...], Between(8, 4096, multiple=8), Items(1, 8)]
+TrunkImageSize = Annotated[int, Between(8, 1024, multiple=4)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrunkConfig:
+class TrunkConfig(Settings):
     """Sizes of the trunks."""
 
-    vocab_size: int
-    max_tokens: int = 96
-    image_channels: tuple[int, ...] = (32, 64, 128, 192)
-    image_size: int = 128
+    vocab_size: VocabSize
+    max_tokens: MaxTokens = 96
+    image_channels: TrunkChannels = (32, 64, 128, 192)
+    image_size: TrunkImageSize = 128
     """Side at which pictures are seen: those of a whole multiple of it are averaged down."""
-    text_width: int = 128
-    text_depth: int = 3
-    text_heads: int = 4
+    text_width: Annotated[int, Between(4, MAX_WIDTH)] = 128
+    text_depth: Annotated[int, Between(0, MAX_DEPTH)] = 3
+    text_heads: Annotated[int, Between(1, MAX_WIDTH)] = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads("report trunk", self.text_width, self.text_heads)
 
     def width(self, modality: Modality) -> int:
         """Of the features of one modality."""

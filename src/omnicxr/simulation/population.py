@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from omnicxr.domain import UserError, View
+from omnicxr.domain import View
 from omnicxr.domain.measures import LOBES, SIDES
+from omnicxr.domain.settings import Between, Settings
 from omnicxr.simulation.truth import (
     DEVICE_KINDS,
     Anatomy,
@@ -27,31 +29,27 @@ from omnicxr.simulation.truth import (
     WideMediastinum,
 )
 
+Share = Annotated[float, Between(0, 1)]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Prevalence:
+class Prevalence(Settings):
     """How often each finding occurs. Rates are shares of studies that are not drawn as normal."""
 
-    normal: float = 0.28
+    normal: Share = 0.28
     """Share of all studies without any finding."""
-    cardiomegaly: float = 0.22
-    effusion: float = 0.24
-    pneumothorax: float = 0.13
-    consolidation: float = 0.25
-    atelectasis: float = 0.22
-    edema: float = 0.17
-    nodule: float = 0.16
-    wide_mediastinum: float = 0.1
-    fracture: float = 0.08
-    devices: float = 0.3
-    failure: float = 2.6
+    cardiomegaly: Share = 0.22
+    effusion: Share = 0.24
+    pneumothorax: Share = 0.13
+    consolidation: Share = 0.25
+    atelectasis: Share = 0.22
+    edema: Share = 0.17
+    nodule: Share = 0.16
+    wide_mediastinum: Share = 0.1
+    fracture: Share = 0.08
+    devices: Share = 0.3
+    failure: Annotated[float, Between(0, 100)] = 2.6
     """How much likelier edema makes cardiomegaly and effusion (heart failure)."""
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if value < 0 or (f.name != "failure" and value > 1):
-                raise UserError(f"Prevalence '{f.name}' is {value}: give a share between 0 and 1.")
 
 
 def sample_truth(seed: int, index: int, prevalence: Prevalence | None = None) -> Truth:

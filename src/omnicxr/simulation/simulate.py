@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from omnicxr.data.files import check_writable, claim, whole_file, write_json, write_text
+from omnicxr.data.files import claim, output_folder, read_state, whole_file, write_json, write_text
 from omnicxr.data.images import encode_jpeg
 from omnicxr.data.mimic_layout import Picture, dicom_id, mimic_tables, study_folder
-from omnicxr.data.processes import run_jobs
+from omnicxr.data.processes import run_jobs, working_on
 from omnicxr.data.splits import hashed_split
-from omnicxr.domain import Finding, UserError
+from omnicxr.domain import Finding
+from omnicxr.domain.settings import ImageSize, Seed, Settings, Studies
 from omnicxr.simulation.population import Prevalence, sample_truth
 from omnicxr.simulation.render import Rendering, render
 from omnicxr.simulation.report import write_report
@@ -29,22 +31,16 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulationConfig:
+class SimulationConfig(Settings):
     """What is simulated. Equal configs give equal files."""
 
-    studies: int
+    studies: Studies
     """How many. About one patient in eight has two."""
-    seed: int = 0
+    seed: Seed = 0
     """Equal seeds give equal results."""
-    image_size: int = 256
+    image_size: ImageSize = 256
     """Side of the square pictures, pixels."""
     prevalence: Prevalence = field(default_factory=Prevalence)
-
-    def __post_init__(self) -> None:
-        if self.studies < 1:
-            raise UserError(f"Cannot simulate {self.studies} studies: ask for at least 1.")
-        if not 32 <= self.image_size <= 1024:
-            raise UserError(f"Image size {self.image_size} is out of range: choose 32 to 1024 pixels.")
 
 
 def study_ids(seed: int, index: int) -> tuple[int, int]:
@@ -58,33 +54,38 @@ def simulate(
 ) -> None:
     """Write `config.studies` studies under `out`; finished parts are kept when the same command runs again.
 
-    Raises UserError if `out` holds a simulation with other settings or cannot be written to.
+    Raises UserError if `out` holds a simulation with other settings, another command writes there, or nothing can be
+    written.
     """
-    check_writable(out)
-    claim(out / "simulation.json", asdict(config), what="a simulation", free=("studies",))
     chunks = [range(i, min(i + CHUNK, config.studies)) for i in range(0, config.studies, CHUNK)]
-    # where more studies are asked for than before, the last chunk was not whole
-    todo = [chunk for chunk in chunks if len(_record(out, chunk)) < len(chunk)]
-    done = config.studies - sum(map(len, todo))
-    for size in run_jobs(_do_chunk, [(config, out, chunk, device) for chunk in todo], workers):
-        done += size
-        if progress:
-            progress(done, config.studies)
-    _write_tables(out, chunks)
+    with output_folder(out, results=("chunks/*.json",)):
+        claim(out / "simulation.json", asdict(config), what="a simulation", free=("studies",))
+        # where more studies are asked for than before, the last chunk was not whole
+        todo = [chunk for chunk in chunks if len(_record(out, chunk)) < len(chunk)]
+        done = config.studies - sum(map(len, todo))
+        for size in run_jobs(partial(_begin, config, out), todo, workers, devices=(device,)):
+            done += size
+            if progress:
+                progress(done, config.studies)
+        _write_tables(out, chunks)
 
 
-def _do_chunk(job: tuple[SimulationConfig, Path, range, str]) -> int:
-    config, out, chunk, device = job
-    truths = [sample_truth(config.seed, i, config.prevalence) for i in chunk]
-    rows = [_write_study(r, out) for r in render(truths, config.image_size, device)]
-    write_json(_record_path(out, chunk.start), rows)
-    return len(rows)
+def _begin(config: SimulationConfig, out: Path, device: str) -> Callable[[range], int]:
+    """In each process that simulates."""
+
+    def do_chunk(chunk: range) -> int:
+        working_on(f"studies {chunk.start} to {chunk[-1]}")
+        truths = [sample_truth(config.seed, i, config.prevalence) for i in chunk]
+        rows = [_write_study(r, out) for r in render(truths, config.image_size, device)]
+        write_json(_record_path(out, chunk.start), rows)
+        return len(rows)
+
+    return do_chunk
 
 
 def _record(out: Path, chunk: range) -> list[dict[str, Any]]:
     """What was written of a chunk, as far as it is asked for; nothing before it is done."""
-    path = _record_path(out, chunk.start)
-    return json.loads(path.read_text())[: len(chunk)] if path.exists() else []
+    return (read_state(_record_path(out, chunk.start)) or [])[: len(chunk)]
 
 
 def _record_path(out: Path, start: int) -> Path:

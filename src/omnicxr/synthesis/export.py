@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from omnicxr.data.checks import check_shards
 from omnicxr.data.exchange import write_chexgenbench
-from omnicxr.data.files import check_writable, claim, sha256, whole_file, write_once, write_text
+from omnicxr.data.files import claim, is_empty, sha256, whole_file, write_once, write_text, writes_out
 from omnicxr.data.manifest import MANIFEST, Manifest
 from omnicxr.data.mimic_layout import Picture, dicom_id, mimic_tables, study_folder
 from omnicxr.data.shards import LABEL_COLUMNS, decode_picture
@@ -66,6 +66,7 @@ class SyntheticStudy:
         return Person(self.subject_id, self.age, self.sex)
 
 
+@writes_out("*/*", "*.csv")
 def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None) -> int:
     """Write the studies of the synthetic data set `data` to `out` as `kind`, a name of FORMATS; returns their number.
 
@@ -79,8 +80,7 @@ def export(data: Path, kind: str, out: Path, *, progress: Progress | None = None
             f"{data} is not a finished synthetic data set: give the folder that `omnicxr synthesize` wrote."
         )
     _check(data, manifest)
-    check_writable(out)
-    if not (out / RECORD).exists() and any(out.iterdir()):
+    if not (out / RECORD).exists() and not is_empty(out):
         raise UserError(f"{out} is not empty: choose another folder.")
     claim(out / RECORD, {"format": kind, "manifest": sha256(data / MANIFEST)}, what="an export")
 

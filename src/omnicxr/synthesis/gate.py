@@ -4,31 +4,31 @@ findings."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from omnicxr.domain import Modality, UserError
+from omnicxr.domain.settings import Between, Settings
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
+class Gate(Settings):
     """Thresholds; None is no condition. What fails is drawn again, up to `tries` times, and then the best draw is kept
     and counted."""
 
-    alignment: float | None = None
+    alignment: Annotated[float | None, Between(-1, 1)] = None
     """Least cosine of the prompt embeddings of what was given and of what was generated, -1..1."""
-    agreement: float | None = None
+    agreement: Annotated[float | None, Between(0, 1)] = None
     """Least mean agreement of the judge's probabilities with the wished labels, 0..1."""
-    tries: int = 1
+    tries: Annotated[int, Between(1, 1000)] = 1
     """Draws per study at most."""
 
     def __post_init__(self) -> None:
-        if self.tries < 1:
-            raise UserError(f"Cannot try {self.tries} times: allow at least 1.")
+        super().__post_init__()
         if self.tries > 1 and self.open:
             raise UserError("More than one try needs a condition: set --gate-alignment or --gate-agreement.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from omnicxr.data.seeds import derived_seed
 from omnicxr.data.sources.base import sex, years
 from omnicxr.data.table_files import read_table
 from omnicxr.domain import Finding, Labels, Modality, Task, UserError
+from omnicxr.domain.settings import Between, Settings
 from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.report import write_report
 
 MAX_WORDS = 400
 """A longer prompt is a mistake (a file instead of a report): models read far fewer words."""
+MAX_STUDIES = 10_000_000
 COMPOSED = 2000
 """Sentences that are composed where no other prompts are given."""
 COMPOSED_FROM = "composed apart from simulated studies"
@@ -155,22 +157,22 @@ def _check(prompts: Prompts, where: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Wish(Settings):
     """How many studies, and of what."""
 
-    num: int
+    num: Annotated[int, Between(0, MAX_STUDIES)]
     """Studies in all."""
-    samples: int = 1
+    samples: Annotated[int, Between(1, 10_000)] = 1
     """Different studies per prompt, one after the other."""
     balance: bool = False
     """Draw prompts so that every finding that any of them has is drawn equally often."""
-    per_finding: int = 0
+    per_finding: Annotated[int, Between(0, MAX_STUDIES)] = 0
     """Studies for each finding of `findings`, instead of `num` of any."""
     findings: tuple[Finding, ...] = ()
     """Empty: every finding that a prompt has."""
     sex: Literal["M", "F"] | None = None
     """Only prompts of such persons."""
-    ages: tuple[float, float] | None = None
+    ages: Annotated[tuple[float, float] | None, Between(0, 150)] = None
     """Youngest and oldest, in years: only prompts of such persons."""
 
     @property
@@ -179,10 +181,9 @@ class Wish:
         return bool(self.balance or self.per_finding or self.findings or self.sex or self.ages)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.num < 1 and not self.per_finding:
             raise UserError(f"Cannot synthesize {self.num} studies: ask for at least 1.")
-        if self.samples < 1:
-            raise UserError(f"Cannot draw {self.samples} samples of a prompt: ask for at least 1.")
         if self.balance and self.per_finding:
             raise UserError("Both --balance and --per-finding were asked for: choose one.")
         if self.ages and self.ages[0] > self.ages[1]:

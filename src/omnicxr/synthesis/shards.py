@@ -89,7 +89,7 @@ class ShardWriter:
 
     def _generate(self, given: dict[str, Any], seed: int) -> dict[Modality, Any]:
         rng = torch.Generator().manual_seed(seed)
-        output = self.pipe(**given, generate=self.recipe.task.generate, generator=[rng])
+        output = self.pipe(**given, generate=self.recipe.task.generate, generator=[rng], prepared=True)
         return {m: getattr(output, m)[0] for m in self.recipe.task.generate}
 
     def _row(self, index: int, given: dict[str, Any], draw: Draw) -> dict[str, Any]:

@@ -11,53 +11,50 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, claim, sha256
+from omnicxr.data.files import claim, output_folder, sha256
 from omnicxr.data.manifest import MANIFEST, Manifest, write_manifest
-from omnicxr.data.processes import worker_pool
-from omnicxr.data.shards import read_notes
+from omnicxr.data.processes import TRIES, run_in_processes, working_on
+from omnicxr.data.shards import is_shard, read_notes
 from omnicxr.domain import Task, UserError
-from omnicxr.models.folder import model_hash
-from omnicxr.models.judge import Judge
+from omnicxr.domain.settings import Between, Guidance, SamplingSteps, Seed, Settings
+from omnicxr.models.folder import load_judge, model_hash
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import COMPOSED_FROM, Prompts, Wish, choose, prompts_for
 from omnicxr.synthesis.shards import SPLIT, Recipe, ShardWriter
 
 RECORD = "synthesis.json"
-MAX_DEATHS = 3
-"""Workers that may die one after the other without a shard getting done in between."""
 Progress = Callable[[int, int], None]
 Shard = tuple[range, Path]
 """The items of a shard, and its file."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesisConfig:
+class SynthesisConfig(Settings):
     """What is generated and how. Equal configs with equal prompts and model give equal bytes."""
 
     task: Task
     """For instance report->frontal+lateral or nothing->frontal+report."""
     wish: Wish
-    seed: int = 0
+    seed: Seed = 0
     """Equal seeds give equal results."""
-    steps: int | None = None
+    steps: SamplingSteps | None = None
     """Sampling steps; None: the model's."""
-    guidance: float | None = None
+    guidance: Guidance | None = None
     """Guidance scale, 1 for none; None: the model's."""
     gate: Gate = field(default_factory=Gate)
     keep_given: bool = False
     """Put given pictures into the data set too; off, so that it holds no patient's picture."""
-    shard_size: int = 32
+    shard_size: Annotated[int, Between(1, 100_000)] = 32
     """Studies in a shard: what a kill can cost at most, per worker."""
     data: Path | None = None
     """Prepared data set whose studies are the prompts."""
@@ -66,8 +63,7 @@ class SynthesisConfig:
     """Table of sentences that are the prompts."""
 
     def __post_init__(self) -> None:
-        if self.shard_size < 1:
-            raise UserError(f"Shards of {self.shard_size} studies cannot be written: choose at least 1.")
+        super().__post_init__()
         if self.gate.alignment is not None and not self.task.given:
             raise UserError("With nothing given there is nothing to be aligned with: leave the alignment gate out.")
         if self.wish.of_some and not self.task.given:
@@ -104,24 +100,26 @@ def synthesize(
     if config.gate.agreement is not None and not (model / "judge").is_dir():
         raise UserError(f"{model} has no judge for the agreement gate: train one, or leave the gate out.")
     pipe = config.pipeline(model, "cpu")
+    if config.gate.agreement is not None:
+        load_judge(model, pipe.tokenizer)  # refused before any work is done
     _check_size(config, pipe.image_size)
     settings = _settings(config, prompts) | {"model_hash": model_hash(model), "sampling": asdict(pipe.sampling)}
-    check_writable(out)
-    if (out / MANIFEST).exists() and not (out / RECORD).exists():
-        raise UserError(f"{out} holds another data set: choose another folder.")
-    claim(out / RECORD, settings, what="a synthesis")
     starts = range(0, total, config.shard_size)
     shards = [
         (range(i, min(i + config.shard_size, total)), out / f"{SPLIT}-{n:06d}.parquet") for n, i in enumerate(starts)
     ]
-    todo = _missing(shards)
-    done = total - sum(len(items) for items, _ in todo)
     run = _with_ray if use_ray else _with_processes
-    for count in run(_Job(config, model), todo, workers=workers, devices=devices):
-        done += count
-        if progress:
-            progress(done, total)
-    return _finish([path for _, path in shards], out, total=total, image_size=pipe.image_size)
+    with output_folder(out, results=("*.parquet",)):
+        if (out / MANIFEST).exists() and not (out / RECORD).exists():
+            raise UserError(f"{out} holds another data set: choose another folder.")
+        claim(out / RECORD, settings, what="a synthesis")
+        todo = [(items, path) for items, path in shards if not is_shard(path)]
+        done = total - sum(len(items) for items, _ in todo)
+        for count in run(_Job(config, model), todo, workers=workers, devices=devices):
+            done += count
+            if progress:
+                progress(done, total)
+        return _finish([path for _, path in shards], out, total=total, image_size=pipe.image_size)
 
 
 def _check_size(config: SynthesisConfig, size: int) -> None:
@@ -137,10 +135,6 @@ def _settings(config: SynthesisConfig, prompts: Prompts) -> dict[str, Any]:
     """What decides the bytes: of prompts their hash, wherever they lie."""
     origin = prompts.data.manifest_hash if prompts.data else sha256(config.table) if config.table else COMPOSED_FROM
     return asdict(config) | {"task": str(config.task), "data": None, "table": None, "prompts": origin}
-
-
-def _missing(shards: Sequence[Shard]) -> list[Shard]:
-    return [(items, path) for items, path in shards if not path.exists()]
 
 
 def _finish(shards: list[Path], out: Path, *, total: int, image_size: int) -> Manifest:
@@ -169,7 +163,9 @@ class _Job:
 
     def writer(self, device: str) -> ShardWriter:
         config, prompts = self.config, self.config.prompts()
-        judge = Judge.load(self.model / "judge").to(device).eval() if config.gate.agreement is not None else None
+        pipe = config.pipeline(self.model, device)
+        asked = config.gate.agreement is not None
+        judge = load_judge(self.model, pipe.tokenizer).to(device) if asked else None
         recipe = Recipe(
             task=config.task,
             seed=config.seed,
@@ -178,49 +174,26 @@ class _Job:
             model_hash=model_hash(self.model),
         )
         return ShardWriter(
-            pipe=config.pipeline(self.model, device),
-            judge=judge,
-            prompts=prompts,
-            chosen=choose(prompts, config.wish, config.seed),
-            recipe=recipe,
+            pipe=pipe, judge=judge, prompts=prompts, chosen=choose(prompts, config.wish, config.seed), recipe=recipe
         )
 
 
-_writer: ShardWriter | None = None
+def _begin(job: _Job, device: str) -> Callable[[Shard], int]:
+    """In a worker process."""
+    writer = job.writer(device)
 
+    def write(shard: Shard) -> int:
+        items, path = shard
+        working_on(path.name)
+        writer.write(items, path)
+        return len(items)
 
-def _set_up(job: _Job, devices: Any) -> None:
-    """In a worker process, on the next device."""
-    global _writer
-    _writer = job.writer(devices.get())
-
-
-def _write(items: range, path: Path) -> int:
-    assert _writer is not None
-    _writer.write(items, path)
-    return len(items)
+    return write
 
 
 def _with_processes(job: _Job, todo: list[Shard], *, workers: int, devices: tuple[str, ...]) -> Iterator[int]:
-    """Shards in worker processes; a pool that a dying worker has broken is replaced by a new one for what is left."""
-    deaths = 0
-    while todo:
-        finished = 0
-        try:
-            with worker_pool(min(workers, len(todo)), _set_up, job, devices=devices) as pool:
-                for future in as_completed([pool.submit(_write, items, path) for items, path in todo]):
-                    count = future.result()
-                    finished += 1
-                    yield count
-        except BrokenProcessPool:
-            deaths = 1 if finished else deaths + 1
-            if deaths >= MAX_DEATHS:
-                left = sum(len(items) for items, _ in _missing(todo))
-                raise UserError(
-                    f"Workers died {deaths} times in a row without finishing a shard: most likely memory ran out."
-                    f" {left} studies are left; what is done is kept. Run the same command with fewer --workers."
-                ) from None
-        todo = _missing(todo)
+    """Shards in worker processes, even for one worker: each has one thread."""
+    return run_in_processes(partial(_begin, job), todo, workers, devices=devices)
 
 
 def _with_ray(job: _Job, todo: list[Shard], *, workers: int, devices: tuple[str, ...]) -> Iterator[int]:
@@ -237,7 +210,7 @@ def _with_ray(job: _Job, todo: list[Shard], *, workers: int, devices: tuple[str,
     ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
     gpus = 1 if devices[0].startswith("cuda") else 0
 
-    @ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=MAX_DEATHS, max_task_retries=MAX_DEATHS)
+    @ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=TRIES, max_task_retries=TRIES)
     class Worker:
         def __init__(self) -> None:
             torch.set_num_threads(1)

@@ -27,10 +27,21 @@ def has_room(device: torch.device, size: int) -> bool:
 
 
 def study_inputs(
-    data: PreparedDataset, rows: np.ndarray, modalities: tuple[Modality, ...], *, tokenizer: ReportTokenizer
+    data: PreparedDataset,
+    rows: np.ndarray,
+    modalities: tuple[Modality, ...],
+    *,
+    tokenizer: ReportTokenizer,
+    rng: np.random.Generator | None = None,
 ) -> dict[Modality, Tensor]:
-    """Network inputs of some studies, see `network_input`."""
-    return {m: network_input(m, part, tokenizer) for m, part in data.parts(rows, modalities).items()}
+    """Network inputs of some studies, see `network_input`; `rng` draws among several pictures of a view."""
+    return {m: network_input(m, part, tokenizer) for m, part in data.parts(rows, modalities, rng=rng).items()}
+
+
+def picture_rng(seed: int, step: int, rank: int) -> np.random.Generator:
+    """Which of several pictures of a view a micro-batch has: a study comes up once in an epoch, with another draw in
+    each."""
+    return np.random.default_rng([seed, step, rank, 9])
 
 
 class EpochSampler:
@@ -129,14 +140,14 @@ def by_size(groups: Mapping[Group, np.ndarray]) -> dict[Group, float]:
 
 
 class Pictures:
-    """All pictures of a data set, both views: decoded when they are asked for, and kept from then on where there is a
-    GPU with room for all of them.
+    """All pictures of a data set, both views, further ones too: decoded when they are asked for, and kept from then on
+    where there is a GPU with room for all of them.
 
     A network of the size of an autoencoder learns from pictures faster than one thread decodes them.
     """
 
     def __init__(self, data: PreparedDataset, device: torch.device | None = None) -> None:
-        self.data, self.items = data, [(int(i), m) for m in IMAGE_MODALITIES for i in data.having(m)]
+        self.data, self.items = data, [(int(i), m) for m in IMAGE_MODALITIES for i in data.places(m)]
         self.kept: Tensor | None = None
         self.is_kept = np.zeros(len(self.items), bool)
         if device and has_room(device, len(self) * data.image_size**2):

@@ -9,10 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from omnicxr.data.files import part_of, put_in_place
 from omnicxr.domain import UserError
+from omnicxr.models.component import save_tensors
+
+STATE, REACHED = "state.safetensors", "state.json"
 
 
 @dataclass(frozen=True)
@@ -35,38 +40,55 @@ def save_checkpoint(
     tensors |= {f"ema.{i}": v for i, v in enumerate(ema)}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    temporary, final = folder / f".step-{step}.part", folder / f"step-{step}"
+    final = folder / f"step-{step}"
+    temporary = part_of(final)
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary / "state.safetensors")
-        (temporary / "state.json").write_text(json.dumps(asdict(reached)))
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.replace(final)
+        save_tensors(tensors, temporary / STATE)
+        (temporary / REACHED).write_text(json.dumps(asdict(reached)))
+        put_in_place(temporary, final)
     except OSError as error:
         raise UserError(
-            f"Cannot write the checkpoint {final}: {error.strerror or error}. Free some space and run the command"
-            " again."
+            f"Cannot write the checkpoint {final}: {error.strerror or error}. What was saved before is kept: free some"
+            " space and run the command again."
         ) from error
-    for other in folder.glob("step-*"):
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for other in _found(folder):
         if other != final:
             shutil.rmtree(other)
 
 
 def load_checkpoint(folder: Path, *, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer) -> Reached:
-    """Restore the newest checkpoint in place; returns how far it is (nowhere if there is none)."""
-    found = sorted(folder.glob("step-*"), key=lambda p: int(p.name.removeprefix("step-")))
+    """Restore the newest checkpoint in place; returns how far it is (nowhere if there is none).
+
+    Raises UserError for one that is damaged or of another network.
+    """
+    found = _found(folder)
     if not found:
         return Reached()
-    tensors = load_file(found[-1] / "state.safetensors")
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    with torch.no_grad():
-        for i, average in enumerate(ema):
-            average.copy_(tensors[f"ema.{i}"])
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return Reached(**json.loads((found[-1] / "state.json").read_text()))
+    try:
+        tensors = load_file(found[-1] / STATE)
+        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        with torch.no_grad():
+            for i, average in enumerate(ema):
+                average.copy_(tensors[f"ema.{i}"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        return Reached(**json.loads((found[-1] / REACHED).read_text()))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"The checkpoint {found[-1]} is damaged ({said}): remove it, and the stage goes on from the one before it,"
+            " or from its start."
+        ) from error
+
+
+def _found(folder: Path) -> list[Path]:
+    """Checkpoints, the newest last."""
+    numbers = {p: p.name.removeprefix("step-") for p in folder.glob("step-*") if p.is_dir()}
+    return sorted((p for p, number in numbers.items() if number.isdecimal()), key=lambda p: int(numbers[p]))

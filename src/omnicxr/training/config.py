@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from omnicxr.domain import UserError
-from omnicxr.models.generator.config import GeneratorConfig, GeneratorSizes
+from omnicxr.domain.settings import Between, ImageSize, Settings, check_field, shown
+from omnicxr.models.folder import Design
+from omnicxr.models.generator.config import PATCH, GeneratorConfig, GeneratorSizes
 from omnicxr.models.image_autoencoder import ImageAutoencoderConfig
+from omnicxr.models.prompt_encoders import PromptDim
+from omnicxr.models.refiner import RefinerChannels
 from omnicxr.models.report_autoencoder import ReportAutoencoderSizes
+from omnicxr.models.tokenizer import MaxTokens, VocabSize
+from omnicxr.models.trunks import TrunkChannels, TrunkImageSize
+
+TrainingSteps = Annotated[int, Between(1, 100_000_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizationConfig:
+class OptimizationConfig(Settings):
     """How one stage is optimised."""
 
-    steps: int
-    batch_size: int
+    steps: TrainingSteps
+    batch_size: Annotated[int, Between(1, 16_384)]
     """Studies (or pictures) per step on each process."""
-    learning_rate: float
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1:
-            raise UserError("Steps and batch size must be at least 1.")
+    learning_rate: Annotated[float, Between(1e-9, 10)]
 
     @property
     def warmup_steps(self) -> int:
@@ -32,29 +36,34 @@ class OptimizationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
+class Preset(Settings):
     """Everything that decides a model: sizes of the networks, then length of each stage."""
 
     name: str
-    image_size: int
-    vocab_size: int = 2048
-    max_tokens: int = 96
+    image_size: ImageSize
+    vocab_size: Annotated[VocabSize, Between(259, 262_144)] = 2048
+    max_tokens: MaxTokens = 96
     image_autoencoder: ImageAutoencoderConfig
     report_autoencoder: ReportAutoencoderSizes
-    refiner_channels: int
-    prompt_dim: int
-    trunk_channels: tuple[int, ...]
+    refiner_channels: RefinerChannels
+    prompt_dim: PromptDim
+    trunk_channels: TrunkChannels
     """Stages of the prompt encoders' and the judge's image trunks."""
-    trunk_image_size: int = 128
+    trunk_image_size: TrunkImageSize = 128
     """Side at which those see pictures; larger ones are averaged down."""
     generator: GeneratorSizes
-    design: Literal["any-to-any", "published"] = "any-to-any"
+    design: Design = "any-to-any"
     """Of the generator: the own one, or the baseline in `baselines/published.py`."""
     optimization: dict[str, OptimizationConfig]
     """Stage => its optimisation."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        cell = PATCH * self.image_autoencoder.pixels_per_latent
+        if self.image_size % cell:
+            raise UserError(f"Pictures of {self.image_size} px cannot be cut into tokens of {cell}: choose a multiple.")
         self.generator_config()  # refuses what does not go together, before anything is trained
+        self.guide_config()
 
     def generator_config(self) -> GeneratorConfig:
         """The generator's sizes, and the shapes of the latents that it generates."""
@@ -102,9 +111,11 @@ def _changed(of: Any, values: Mapping[str, str], within: str = "") -> Any:
     new = {}
     for name, texts in fields.items():
         whole = list(texts) == [""]
-        new[name] = (
-            _read(known[name], within + name, texts[""]) if whole else _changed(known[name], texts, f"{within}{name}.")
-        )
+        if whole:
+            new[name] = _read(known[name], within + name, texts[""])
+            check_field(of, name, new[name], within=within)
+        else:
+            new[name] = _changed(known[name], texts, f"{within}{name}.")
     return {**of, **new} if isinstance(of, dict) else replace(of, **new)  # pyright: ignore[reportArgumentType]
 
 
@@ -116,4 +127,4 @@ def _read(old: Any, name: str, text: str) -> Any:
     try:
         return kinds[type(old)](text)
     except ValueError:
-        raise UserError(f"'{text}' does not fit '{name}', which is {old}: write a value of that kind.") from None
+        raise UserError(f"{shown(text)} does not fit '{name}', which is {old}: write a value of that kind.") from None

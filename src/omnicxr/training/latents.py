@@ -1,9 +1,10 @@
-"""Latents and prompt embeddings of a whole split, worked out once before the generator is trained."""
+"""Latents and prompt embeddings of a whole split, every picture's, worked out once before the generator is trained."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,47 +12,50 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import whole_file
-from omnicxr.domain import Modality
+from omnicxr.domain import Modality, UserError
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.batches import has_room, study_inputs
 
 CHUNK = 64
+Places = dict[Modality, np.ndarray]
+"""Of the parts of the studies of a micro-batch, see `PreparedDataset.places`."""
 
 
 @dataclass(frozen=True)
 class Latents:
-    """float16, memory-mapped or on an accelerator; rows of studies without the modality are zero."""
+    """float16, memory-mapped or on an accelerator, by `PreparedDataset.places`: a study's row is the place of its first
+    picture. Rows of studies without the modality are zero."""
 
     latents: dict[Modality, Tensor]
-    """[n, *latent shape]"""
+    """[places, *latent shape]"""
     embeds: dict[Modality, Tensor]
-    """[n, prompt_dim], length 1"""
+    """[places, prompt_dim], length 1"""
 
-    def rows(self, modality: Modality, rows: np.ndarray) -> Tensor:
+    def rows(self, modality: Modality, places: np.ndarray) -> Tensor:
         """Latents [b, ...] of some studies, float32."""
-        return self.latents[modality][torch.from_numpy(rows)].float()
+        return self.latents[modality][torch.from_numpy(places)].float()
 
-    def prompt(self, modalities: tuple[Modality, ...], rows: np.ndarray) -> Tensor | None:
+    def prompt(self, modalities: tuple[Modality, ...], places: Places) -> Tensor | None:
         """Mean prompt embedding [b, d] of some modalities; None for none."""
         if not modalities:
             return None
-        return torch.stack([self.embeds[m][torch.from_numpy(rows)].float() for m in modalities]).mean(0)
+        return torch.stack([self.embeds[m][torch.from_numpy(places[m])].float() for m in modalities]).mean(0)
 
 
 @torch.no_grad()
 def encode_share(data: PreparedDataset, pipe: AnyToAnyPipeline, folder: Path, *, share: int, shares: int) -> None:
-    """Encode every `shares`-th study of a split, from number `share`, into `folder`; what is there already is not done
+    """Encode every `shares`-th place of a split, from number `share`, into `folder`; what is there already is not done
     again."""
     for modality in _modalities(data):
         whole = _paths(folder, data, modality)
         parts = [_part(p, share, shares) for p in whole]
-        if all(p.exists() for p in whole) or all(p.exists() for p in parts):
+        if all(_is_whole(p, data, modality) for p in whole) or all(p.exists() for p in parts):
             continue
         autoencoder = pipe.image_autoencoder if modality.is_image else pipe.report_autoencoder
-        rows = data.having(modality)[share::shares]
+        places = data.places(modality)[share::shares]
         outputs: list[list[Tensor]] = [[], []]
-        for i in range(0, len(rows), CHUNK):
-            chosen = rows[i : i + CHUNK]
+        for i in range(0, len(places), CHUNK):
+            chosen = places[i : i + CHUNK]
             x = study_inputs(data, chosen, (modality,), tokenizer=pipe.tokenizer)[modality].to(autoencoder.device)
             outputs[0].append(autoencoder.encode(x).half().cpu())
             outputs[1].append(pipe.prompt_encoders.embed(modality, x).half().cpu())
@@ -60,17 +64,17 @@ def encode_share(data: PreparedDataset, pipe: AnyToAnyPipeline, folder: Path, *,
 
 
 def join_shares(data: PreparedDataset, folder: Path, shares: int) -> None:
-    """Put what `encode_share` wrote together, one row for each study of the split."""
+    """Put what `encode_share` wrote together, one row for each place of the split."""
     for modality in _modalities(data):
-        rows = data.having(modality)
+        places = data.places(modality)
         for path in _paths(folder, data, modality):
             parts = [_part(path, i, shares) for i in range(shares)]
-            if not path.exists():
-                values = [np.load(p, allow_pickle=False) for p in parts]
-                whole = np.zeros((len(data), *values[0].shape[1:]), np.float16)
+            if not _is_whole(path, data, modality):
+                values = [_load(p) for p in parts]
+                whole = np.zeros((_size(data, modality), *values[0].shape[1:]), np.float16)
                 for i, value in enumerate(values):
                     if len(value):
-                        whole[rows[i::shares]] = value
+                        whole[places[i::shares]] = value
                 _save(path, whole)
             for part in folder.glob(f"{path.stem}-*-of-*.npy"):
                 part.unlink()
@@ -82,7 +86,7 @@ def load_latents(data: PreparedDataset, folder: Path, device: torch.device | Non
     From a memory map and over the bus, the rows of a micro-batch take a GPU longer to get than to learn from.
     """
     paths = {m: _paths(folder, data, m) for m in _modalities(data)}
-    mapped = [{m: np.load(p[kind], mmap_mode="c", allow_pickle=False) for m, p in paths.items()} for kind in range(2)]
+    mapped = [{m: _load(p[kind], mmap_mode="c") for m, p in paths.items()} for kind in range(2)]
     size = sum(x.nbytes for arrays in mapped for x in arrays.values())
     there = device if device and has_room(device, size) else torch.device("cpu")
     latents, embeds = ({m: torch.from_numpy(x).to(there) for m, x in arrays.items()} for arrays in mapped)
@@ -91,6 +95,16 @@ def load_latents(data: PreparedDataset, folder: Path, device: torch.device | Non
 
 def _modalities(data: PreparedDataset) -> list[Modality]:
     return [m for m in Modality if len(data.having(m))]
+
+
+def _size(data: PreparedDataset, modality: Modality) -> int:
+    """Rows of the whole: of every study, and of every further picture."""
+    return max(len(data), int(data.places(modality).max()) + 1)
+
+
+def _is_whole(path: Path, data: PreparedDataset, modality: Modality) -> bool:
+    """Whether it is there, with a row for each place: before studies had several pictures, they had one row each."""
+    return path.exists() and len(_load(path, mmap_mode="c")) == _size(data, modality)
 
 
 def _paths(folder: Path, data: PreparedDataset, modality: Modality) -> list[Path]:
@@ -104,3 +118,10 @@ def _part(path: Path, share: int, shares: int) -> Path:
 def _save(path: Path, values: np.ndarray) -> None:
     with whole_file(path) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)
+
+
+def _load(path: Path, *, mmap_mode: Literal["c"] | None = None) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is missing or damaged ({error}): remove it and run the same command again.") from error

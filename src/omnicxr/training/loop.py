@@ -6,14 +6,13 @@ same weights as one that was not.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -21,18 +20,17 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
 from omnicxr.data.seeds import derived_seed
+from omnicxr.domain.settings import Between, Seed, Settings
 from omnicxr.models.component import Component
 from omnicxr.training.checkpoint import Reached, load_checkpoint, save_checkpoint
 from omnicxr.training.compiling import compile_blocks, uncompiled
 from omnicxr.training.config import OptimizationConfig
+from omnicxr.training.logs import Losses, TrainingLog, not_finite
 from omnicxr.training.throughput import Throughput
 
 PATIENCE = timedelta(hours=2)
 BETAS, WEIGHT_DECAY, GRADIENT_CLIP, EMA_DECAY = (0.9, 0.98), 0.01, 1.0, 0.999
 """Of AdamW, and of the weights that are kept; the averages begin faster: (1 + step) / (10 + step)."""
-LOG_EVERY = 20
-Losses = dict[str, Tensor]
-"""Name => scalar; "loss" is what is minimised, the others are only logged."""
 
 
 @runtime_checkable
@@ -65,17 +63,17 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopConfig:
+class LoopConfig(Settings):
     """How the loop runs, apart from what is optimised."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Equal seeds give equal results."""
-    checkpoint_minutes: float = 4.0
+    checkpoint_minutes: Annotated[float, Between(0, 1_000_000)] = 4.0
     """Time between checkpoints, from which an interrupted stage goes on."""
     compile: bool = False
     """Compile the networks' blocks: slow at the start, other roundings; for GPUs."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    budget_minutes: float | None = None
+    budget_minutes: Annotated[float | None, Between(1e-9, 1_000_000)] = None
     """Time for the stage, or for all of them together; none: the preset's steps. The learning rate is 0 at the end
     either way; such a run ends in weights that depend on the machine's speed."""
 
@@ -132,7 +130,11 @@ def train_stage(
     on_checkpoint: Callable[[Path], None] | None = None,
 ) -> Component:
     """Train a stage to its last step or the end of its time, picking up the newest checkpoint in `folder`; returns the
-    model with EMA weights."""
+    model with EMA weights.
+
+    Raises UserError at the first loss that is not finite, for a checkpoint that is damaged and for a full disk; the
+    newest checkpoint is kept.
+    """
     run = _Loop(stage, config, loop, folder=folder)
     finished = run.reached.finished or run.reached.step == config.steps
     for step in range(run.reached.step, run.reached.step if finished else config.steps):
@@ -179,7 +181,7 @@ class _Loop:
         self.wrapped, self.optimizer = accelerator.prepare(_WithLoss(stage, accelerator.process_index), optimizer)
         self.throughput = Throughput(accelerator.device, loop.mixed_precision, compiled=loop.compile)
         studies = config.batch_size * accelerator.num_processes
-        self.log = _Log(folder, self.reached.step, studies=studies) if accelerator.is_main_process else None
+        self.log = TrainingLog(folder, self.reached.step, studies=studies) if accelerator.is_main_process else None
         self.saved = time.monotonic()
 
     def step(self, step: int, spent: float, *, last: bool) -> dict[str, float] | None:
@@ -207,17 +209,20 @@ class _Loop:
         return time.monotonic() - self.saved > 60 * self.loop.checkpoint_minutes
 
     def checkpoint(self, step: int, *, last: bool) -> None:
-        """Save, measure on held-out studies and show, with the averaged weights."""
+        """Measure on held-out studies and show, with the averaged weights; then save: what is saved is done."""
         assert self.log is not None
+        self.log.check()  # so that the newest checkpoint is a good one
+        if not all(bool(p.isfinite().all()) for p in (*self.params, *self.ema)):
+            raise not_finite(self.folder, "weights", step + 1)
         model = self.stage.model
-        reached = Reached(step + 1, self.clock.seconds, last)
-        save_checkpoint(self.folder, reached, model=model, ema=self.ema, optimizer=self.optimizer)
         with _averaged(self.params, self.ema, model), uncompiled(self.loop.compile):
             torch.manual_seed(derived_seed(self.loop.seed, 0, 0))  # the same noise every time
             self.log.add_held_out(step, self.stage.held_out_losses(model))
             if last:
                 self.stage.finish()
             self.stage.sample_sheet(self.folder / f"samples-{step + 1:06d}.png")
+        reached = Reached(step + 1, self.clock.seconds, last)
+        save_checkpoint(self.folder, reached, model=model, ema=self.ema, optimizer=self.optimizer)
         self.saved = time.monotonic()
 
     def finish(self, *, again: bool) -> Component:
@@ -276,53 +281,3 @@ class _averaged:
         self._swap()
         self.model.train()
         self.no_grad.__exit__(None, None, None)
-
-
-class _Log:
-    """metrics.jsonl: one line of means every LOG_EVERY steps; held-out.jsonl: one line at every checkpoint, of the
-    averaged weights.
-
-    Lines past the checkpoint that is resumed are cut off.
-    """
-
-    def __init__(self, folder: Path, start: int, *, studies: int) -> None:
-        self.path, self.held_out, self.studies = folder / "metrics.jsonl", folder / "held-out.jsonl", studies
-        self.values: dict[str, list[Tensor]] = {}
-        self.count, self.since = 0, time.monotonic()
-        for path in (self.path, self.held_out):
-            lines = path.read_text().splitlines() if path.exists() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= start]
-            path.write_text("".join(line + "\n" for line in kept))
-
-    def add(
-        self, step: int, values: Losses, *, lr: float, throughput: Throughput, last: bool
-    ) -> dict[str, float] | None:
-        """Losses of a step; the means since the last line where one is due."""
-        for name, value in values.items():  # read only when a line is due, so that a GPU never waits
-            self.values.setdefault(name, []).append(value.detach())
-        self.count += 1
-        if (step + 1) % LOG_EVERY and not last:
-            return None
-        rate = self.count / (time.monotonic() - self.since)
-        figures = {**_means(self.values), "lr": lr, "per_second": rate * self.studies, **throughput.figures(rate)}
-        _append(self.path, step, figures)
-        self.values, self.count, self.since = {}, 0, time.monotonic()
-        return figures
-
-    def add_held_out(self, step: int, batches: list[Losses]) -> None:
-        """The means of held-out micro-batches, where there are any."""
-        values: dict[str, list[Tensor]] = {}
-        for batch in batches:
-            for name, value in batch.items():
-                values.setdefault(name, []).append(value)
-        if values:
-            _append(self.held_out, step, _means(values))
-
-
-def _means(values: dict[str, list[Tensor]]) -> dict[str, float]:
-    return {name: float(torch.stack(v).float().mean()) for name, v in values.items()}
-
-
-def _append(path: Path, step: int, figures: dict[str, float]) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps({"step": step + 1, **{k: round(v, 6) for k, v in figures.items()}}) + "\n")

@@ -11,7 +11,7 @@ import torch
 
 from omnicxr.domain import UserError
 from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_json, read_weights
-from omnicxr.models.folder import BUNDLED, component_folder, model_hash, read_index
+from omnicxr.models.folder import BUNDLED, component_folder, load_tokenizer, model_hash, read_index
 from omnicxr.models.tokenizer import ReportTokenizer
 
 
@@ -40,7 +40,7 @@ class Origin:
 
     def tokenizer(self, max_tokens: int) -> ReportTokenizer:
         """The model's tokenizer, cutting reports at `max_tokens`."""
-        return ReportTokenizer.load(self.folder / "tokenizer", max_tokens=max_tokens)
+        return load_tokenizer(self.folder, max_tokens=max_tokens)
 
     def component(self, name: str, kind: Any) -> Any:
         """A trained network as it is, named as in COMPONENT_TYPES."""
@@ -53,7 +53,7 @@ class Origin:
         of the network fits, and for weights that go with another tokenizer than the run's, which is given for networks
         that read reports.
         """
-        if tokenizer and tokenizer.tokenizer.to_str() != self.tokenizer(tokenizer.max_tokens).tokenizer.to_str():
+        if tokenizer and tokenizer.fingerprint != self.tokenizer(tokenizer.max_tokens).fingerprint:
             raise UserError(
                 f"{self.folder} reads reports with another tokenizer than this run: train '{name}' without --from."
             )

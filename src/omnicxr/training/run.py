@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import check_writable, claim, write_json
+from omnicxr.data.files import claim, output_folder, write_json
 from omnicxr.domain import Modality, UserError
 from omnicxr.models.component import WEIGHTS, Component
 from omnicxr.models.folder import component_folder
@@ -51,12 +52,19 @@ class TrainingRun:
 
     def train(self, stage: str) -> None:
         """Train one stage, or "all"; what is finished is not done again. Raises UserError for a stage whose inputs are
-        missing."""
+        missing, for a folder that another command writes to, and as `train_stage`."""
         specs = self.stages() if stage == "all" else [get_stage(stage)]
         if specs[0] not in self.stages():
             raise UserError(f"The preset '{self.preset.name}' has no stage '{stage}': its generator is not guided.")
+        team = processes()
+        with ExitStack() as stack:
+            with team.main_process_first():  # it keeps the folder for all of them
+                if team.is_main_process:
+                    stack.enter_context(output_folder(self.out, results=("*/metrics.jsonl",)))
+            self._train(specs, stage)
+
+    def _train(self, specs: list[StageSpec], stage: str) -> None:
         data, held_out = self._open("train"), self._open("validate")
-        check_writable(self.out)
         preset = {k: v for k, v in asdict(self.preset).items() if k != "optimization"}
         self._claim(self.out, {"preset": preset, "seed": self.loop.seed, "data": data.manifest_hash})
         for spec in specs:

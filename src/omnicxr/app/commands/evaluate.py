@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 from omnicxr.app.arguments import CPUS, Devices, DryRun, Flat, Model, Out
 from omnicxr.app.console import dry_run_table, progress_bar
-from omnicxr.domain import UserError
+from omnicxr.domain import UserError, settings
 from omnicxr.evaluation.config import EvaluationConfig
 
 
@@ -26,7 +26,9 @@ def evaluate(
     compare: Annotated[
         tuple[Path, Path] | None, arg(help="Compare two finished evaluations instead: folders A and B.")
     ] = None,
-    workers: Annotated[int | None, arg(help="Processes that generate; default: one per core, or per GPU.")] = None,
+    workers: Annotated[
+        settings.Workers | None, arg(help="Processes that generate; default: one per core, or per GPU.")
+    ] = None,
     devices: Devices = ("cpu",),
     dry_run: DryRun = False,
 ) -> None:

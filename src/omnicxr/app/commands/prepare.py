@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from omnicxr.app.arguments import CPUS, DryRun, Flat, Out, Workers
 from omnicxr.app.console import progress_bar
 from omnicxr.data.selection import Selection
+from omnicxr.domain.settings import ImageSize
 
 KIND = "mimic-cxr-jpg (simulate too), mimic-cxr, openi, chexpert, chexpert-plus, padchest, nih, table, mix."
 WHERE = "Folder as it was downloaded; for table a file; for mix KIND=FOLDER,KIND=FOLDER."
@@ -21,7 +22,7 @@ def prepare(
     selection: Flat[Selection],
     *,
     out: Out,
-    image_size: Annotated[int, arg(help="Side of the square pictures, pixels.")] = 256,
+    image_size: Annotated[ImageSize, arg(help="Side of the square pictures, pixels.")] = 256,
     columns: Annotated[dict[str, str], arg(help=COLUMNS)] = {},  # noqa: B006
     workers: Workers = CPUS,
     dry_run: DryRun = False,

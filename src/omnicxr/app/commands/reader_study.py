@@ -10,6 +10,7 @@ from tyro.conf import arg
 from omnicxr.app.arguments import Out, Seed
 from omnicxr.app.console import console
 from omnicxr.domain import Modality, UserError
+from omnicxr.domain.settings import Between
 
 
 def reader_study(
@@ -22,7 +23,7 @@ def reader_study(
         Modality.FRONTAL,
         Modality.LATERAL,
     ),
-    num: Annotated[int, arg(help="Real studies, and as many generated ones.")] = 25,
+    num: Annotated[int, Between(1, 10_000), arg(help="Real studies, and as many generated ones.")] = 25,
     split: Literal["train", "validate", "test"] = "test",
     seed: Seed = 0,
 ) -> None:

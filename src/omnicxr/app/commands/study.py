@@ -26,10 +26,12 @@ def study(
     """Train classifiers on real, synthetic or both, test them on real studies: what is synthetic data worth? Run again
     to resume."""
     from omnicxr.app.downstream import run_study
+    from omnicxr.downstream.classifier import make_network
     from omnicxr.downstream.spec import read_spec
     from omnicxr.downstream.study import DownstreamStudy
 
     settings = read_spec(spec)
+    make_network(settings.classifier)  # refuses one that there is not
     if dry_run:
         dry_run_table(settings, out=out, classifiers=len(list(settings.cells())))
         return

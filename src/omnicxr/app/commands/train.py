@@ -11,10 +11,13 @@ from tyro.conf import Positional, arg
 
 from omnicxr.app.arguments import DryRun, Flat, Out
 from omnicxr.app.console import console, dry_run_table, progress_bar
+from omnicxr.domain.settings import Between
+from omnicxr.training.config import TrainingSteps
 from omnicxr.training.loop import LoopConfig, processes
+from omnicxr.training.memory import check_memory
 from omnicxr.training.origin import Origin
 from omnicxr.training.presets import get_preset
-from omnicxr.training.stages.table import ALIASES
+from omnicxr.training.stages.table import ALIASES, get_stage
 
 STAGE = "image-autoencoder, report-autoencoder, prompt-encoders, refiner, generator, guide, judge or all."
 SET = "Other values of the preset: generator.depth=8,optimization.generator.batch_size=64."
@@ -29,10 +32,10 @@ def train(
     data: Annotated[Path, arg(help="A prepared data set.")],
     out: Out,
     preset: Annotated[str, arg(help="nano, tiny, small, base or published.")] = "tiny",
-    steps: Annotated[int | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
+    steps: Annotated[TrainingSteps | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
     values: Annotated[dict[str, str], arg(name="set", help=SET)] = {},  # noqa: B006
     start: Annotated[str, arg(name="from", help=FROM)] = "",
-    measure: Annotated[int, arg(help=MEASURE)] = 0,
+    measure: Annotated[int, Between(0, 1_000_000), arg(help=MEASURE)] = 0,
     dry_run: DryRun = False,
 ) -> None:
     """Train one stage or all of them. Run the same command again to go on after an interruption.
@@ -46,6 +49,9 @@ def train(
         console.print(f"The stage {stage} is called {ALIASES[stage]} now.")
         stage = ALIASES[stage]
     chosen = get_preset(preset).with_values(values).with_steps(steps)
+    if stage != "all":
+        get_stage(stage)  # refuses one that there is not
+    check_memory(chosen)
     origin = Origin.named(start)
     if dry_run:
         begun = origin.folder if origin else "chance"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from omnicxr.data.paths import is_file, is_folder
 from omnicxr.data.sources.base import StudySource
 from omnicxr.data.sources.chexpert import CheXpert, CheXpertPlus
 from omnicxr.data.sources.mimic_cxr import MimicCxr, MimicCxrJpg
@@ -13,6 +14,7 @@ from omnicxr.data.sources.nih import Nih
 from omnicxr.data.sources.openi import OpenI
 from omnicxr.data.sources.padchest import PadChest
 from omnicxr.data.sources.table import TableSource
+from omnicxr.data.table_files import table_path
 from omnicxr.domain import UserError
 
 FOLDERS: dict[str, Callable[[Path], StudySource]] = {
@@ -41,13 +43,15 @@ def open_source(kind: str, where: str, columns: Mapping[str, str] | None = None)
         return Mix([open_source(name.strip(), folder.strip(), columns) for name, _, folder in parts])
     path = Path(where)
     if kind == "table":
-        if not path.is_file():
-            raise UserError(f"No such table: {path}. Check the path.")
+        if is_folder(path):
+            raise UserError(f"{path} is a folder, not a table: name the file.")
+        if not is_file(table_path(path)):
+            raise UserError(f"No such table: {path}: check the path; it has to be a file.")
         return TableSource(path, columns or {})
     if kind not in FOLDERS:
         raise UserError(f"Unknown data set '{kind}': choose from {', '.join(KINDS)}.")
-    if not path.is_dir():
-        raise UserError(f"No such data folder: {path}. Check the path.")
+    if not is_folder(path):
+        raise UserError(f"No such data folder: {path}: check the path.")
     return FOLDERS[kind](path)
 
 

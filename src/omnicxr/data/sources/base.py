@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from omnicxr.data.counts import Reasons
+from omnicxr.data.paths import inside, regular_file, spellings
 from omnicxr.data.sections import clean_text, split_sections
 from omnicxr.data.table_files import Row, decode_text
 from omnicxr.domain import Finding, ImageRef, Labels, LabelState, Study, View
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class StudySource(Protocol):
@@ -18,10 +22,12 @@ class StudySource(Protocol):
     Raises UserError, when created or while `studies` runs, for a table that is missing, damaged or of another layout.
     """
 
-    dropped: Counter[str]
+    dropped: Reasons
     """Reason => number of studies that cannot be used at all, filled while `studies` runs."""
-    images_left_out: Counter[str]
+    images_left_out: Reasons
     """Reason => number of pictures left out of studies, filled while `studies` runs."""
+    noticed: Reasons
+    """What is odd in studies that are used => number of times, filled while `studies` runs."""
 
     def studies(self) -> Iterator[Study]:
         """All studies, from the first one at every call."""
@@ -32,22 +38,18 @@ class Source:
     """Counters and checks that sources share."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self._resolved_root = root.resolve()
-        self.dropped: Counter[str] = Counter()
-        self.images_left_out: Counter[str] = Counter()
-
-    def _inside(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self._resolved_root)
+        self.root, self._roots = root, spellings(root)
+        self.dropped, self.images_left_out, self.noticed = Reasons(), Reasons(), Reasons()
 
     def picture(self, path: Path) -> Path | None:
         """The path, or None with the reason counted: it must lie in the data folder and be there."""
-        if not self._inside(path):
-            self.images_left_out["path leaves the data folder (.., absolute, or a link)"] += 1
-        elif not path.is_file():
+        within = inside(self._roots, path)
+        if within is None:
+            self.images_left_out["path leaves the data folder (link what lies outside into it)"] += 1
+        elif (found := regular_file(within)) is None:
             self.images_left_out["file missing"] += 1
         else:
-            return path
+            return found
         return None
 
     def _image(self, row: Row) -> ImageRef | None:
@@ -59,28 +61,60 @@ class Source:
         return tuple(ref for row in rows if (ref := self._image(row)))
 
     def text(self, path: Path) -> str:
-        """A report file's text; "" where it is missing or lies outside of the data folder."""
-        if not path.is_file() or not self._inside(path):
+        """A report file's text; "" where it is missing, lies outside of the data folder or cannot be read (counted)."""
+        within = inside(self._roots, path)
+        found = regular_file(within) if within else None
+        try:
+            return decode_text(found.read_bytes()) if found else ""
+        except OSError as error:
+            self.noticed.add("report cannot be read ({})", str(error.strerror))
             return ""
-        return decode_text(path.read_bytes())
+
+    def labels(self, row: Mapping[str, str]) -> Labels:
+        """Those of the 14 columns that are there, with 1, 0, -1 and blank; anything else is counted and left blank."""
+        labels, wrong = chexpert_labels(row)
+        for value in wrong:
+            self.noticed.add(WRONG_LABEL, value)
+        return labels
 
 
-WRONG_LABEL = "label outside 1, 0, -1 and blank"
+WRONG_LABEL = "label {} is none of 1, 0, -1 (left blank)"
 
 
-def chexpert_labels(row: Mapping[str, str]) -> Labels | None:
-    """Those of the 14 columns that are there, with 1, 0, -1 and blank; None if a value is anything else."""
-    try:
-        return {f: LabelState(_whole(row[f])) if row[f].strip() else None for f in Finding if f in row}
-    except ValueError:
-        return None
+def chexpert_labels(row: Mapping[str, str]) -> tuple[Labels, tuple[str, ...]]:
+    """Those of the 14 columns that are there, with 1, 0, -1 and blank, and what stands where none of these does."""
+    labels: dict[Finding, LabelState | None] = {}
+    wrong = []
+    for finding in (f for f in Finding if f in row):
+        text = row[finding].strip()
+        try:
+            labels[finding] = LabelState(number(text)) if text else None
+        except ValueError:
+            labels[finding] = None
+            wrong.append(f"{finding} '{text}'")
+    return labels, tuple(wrong)
 
 
-def _whole(text: str) -> int:
-    value = float(text)
-    if not value.is_integer():
-        raise ValueError(text)
-    return int(value)
+def number(text: str) -> float:
+    """Of a cell, with a point or a comma. Raises ValueError for what is none."""
+    return float(text.strip().replace(",", "."))
+
+
+def identifier(text: str) -> str:
+    """Of a patient or a study; "10000032.0", as a column with blanks has it, is 10000032."""
+    return text.strip().removesuffix(".0")
+
+
+def by_study(read: Callable[[], Iterable[Row]], key: Callable[[Row], Key]) -> Iterator[tuple[Key, list[Row]]]:
+    """The rows of each study, which need not stand together, when its last one comes; the table is read twice."""
+    left = Counter(map(key, read()))
+    waiting: dict[Key, list[Row]] = {}
+    for row in read():
+        study = key(row)
+        waiting.setdefault(study, []).append(row)
+        left[study] -= 1
+        if left[study] <= 0:
+            yield study, waiting.pop(study)
 
 
 def named_labels(names: set[str], mapping: Mapping[str, Finding]) -> Labels:
@@ -108,7 +142,7 @@ def years(text: str) -> float | None:
     """ "063Y", "63", "63.0" => 63.0; None for what is no age of 0 to 120 years."""
     digits = text.strip().upper().removesuffix("Y")
     try:
-        age = float(digits)
+        age = number(digits)
     except ValueError:
         return None
     return age if 0 <= age <= 120 else None

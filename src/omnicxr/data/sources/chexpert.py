@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, frontal_view, merged_sections, sex, years
-from omnicxr.data.splits import SPLIT_NAMES
-from omnicxr.data.table_files import Row, read_table
+from omnicxr.data.paths import regular_file
+from omnicxr.data.sources.base import Source, by_study, frontal_view, merged_sections, sex, years
+from omnicxr.data.splits import SPLIT_NAMES, named_split
+from omnicxr.data.table_files import Row, read_table, table_path
 from omnicxr.domain import Finding, ImageRef, Study, UserError, View
 
 _STUDY = re.compile(r"(patient\d+)/(study\d+)/")
@@ -42,19 +44,15 @@ class CheXpert(Source):
 
     def studies(self) -> Iterator[Study]:
         """In the order of the tables."""
-        tables = [name for name in ("train", "valid", "test") if (self.root / f"{name}.csv").is_file()]
+        tables = [name for name in ("train", "valid", "test") if table_path(self.root / f"{name}.csv").is_file()]
         if not tables:
             raise UserError(f"{self.root} has no train.csv or valid.csv: point at the folder of the CheXpert download.")
         columns = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *Finding)
         for table in tables:
-            rows = read_table(self.root / f"{table}.csv", columns)
-            for (patient, study), group in groupby(rows, key=lambda row: self._key(row["Path"])):
-                images = list(group)
-                labels = chexpert_labels(images[0])
+            read = partial(read_table, self.root / f"{table}.csv", columns)
+            for (patient, study), images in by_study(read, lambda row: self._key(row["Path"])):
                 if not patient:
                     self.dropped["path without patient and study"] += len(images)
-                elif labels is None:
-                    self.dropped[WRONG_LABEL] += 1
                 else:
                     yield Study(
                         subject_id=patient,
@@ -62,7 +60,7 @@ class CheXpert(Source):
                         source=self.name,
                         split=SPLIT_NAMES[table],
                         images=self._refs(images),
-                        labels=labels,
+                        labels=self.labels(images[0]),
                         age=years(images[0]["Age"]),
                         sex=sex(images[0]["Sex"]),
                     )
@@ -80,7 +78,7 @@ class CheXpert(Source):
     def _path(self, written: str) -> Path:
         """Paths in the table begin with the name of the download folder, which may be `root` itself."""
         whole = self.root / written
-        return whole if whole.is_file() else self.root / written.partition("/")[2]
+        return whole if regular_file(whole) else self.root / written.partition("/")[2]
 
 
 class CheXpertPlus(Source):
@@ -97,12 +95,15 @@ class CheXpertPlus(Source):
         rows = sorted(read_table(self.root / self.table, columns, ("report",)), key=key)
         for (patient, order), group in groupby(rows, key=key):
             images = list(group)
+            if not patient or not order:
+                self.dropped["no patient or study identifier"] += len(images)
+                continue
             first = images[0]
             yield Study(
                 subject_id=patient,
                 study_id=f"{patient}/{order}",
                 source=self.name,
-                split=SPLIT_NAMES.get(first["split"].strip().lower(), ""),
+                split=named_split(first["split"]),
                 images=self._refs(images),
                 sections=merged_sections(
                     first.get("report", ""), first["section_findings"], first["section_impression"]
@@ -116,6 +117,6 @@ class CheXpertPlus(Source):
         return ImageRef(path, view_of(row["frontal_lateral"], row["ap_pa"])) if path else None
 
     def _path(self, written: str) -> Path:
-        stem = Path(written).with_suffix("")
-        tried = [self.root / folder / stem.with_suffix(suffix) for folder in ("", "PNG") for suffix in (".png", ".jpg")]
-        return next((p for p in tried if p.is_file()), self.root / written)
+        stem = written.removesuffix(".png").removesuffix(".jpg")
+        tried = [self.root / folder / f"{stem}{suffix}" for folder in ("", "PNG") for suffix in (".png", ".jpg")]
+        return next((p for p in tried if regular_file(p)), self.root / written)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from omnicxr.data.counts import Reasons
 from omnicxr.data.sources.base import StudySource
 from omnicxr.domain import Study
 
@@ -14,12 +14,12 @@ class Mix:
 
     def __init__(self, sources: Sequence[StudySource]) -> None:
         self.sources = sources
-        self.dropped: Counter[str] = Counter()
-        self.images_left_out: Counter[str] = Counter()
+        self.dropped, self.images_left_out, self.noticed = Reasons(), Reasons(), Reasons()
 
     def studies(self) -> Iterator[Study]:
         """In the order of the sources."""
         for source in self.sources:
             yield from source.studies()
-            self.dropped += source.dropped
-            self.images_left_out += source.images_left_out
+            self.dropped.update(source.dropped)
+            self.images_left_out.update(source.images_left_out)
+            self.noticed.update(source.noticed)

@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from omnicxr.data.paths import regular_file
 from omnicxr.data.sources.base import Source, frontal_view, named_labels, sex, years
 from omnicxr.data.splits import hashed_split
-from omnicxr.data.table_files import read_table
+from omnicxr.data.table_files import read_table, table_path
 from omnicxr.domain import Finding, ImageRef, Study, UserError
 
 NAMES = (
@@ -50,7 +51,7 @@ class Nih(Source):
 
     def studies(self) -> Iterator[Study]:
         """In the order of the table."""
-        path = next((p for t in TABLES if (p := self.root / t).is_file()), None)
+        path = next((p for t in TABLES if (p := table_path(self.root / t)).is_file()), None)
         if path is None:
             raise UserError(f"{self.root} has no {TABLES[0]}: point at the folder of the ChestX-ray14 download.")
         names = next((n for n in NAMES if _has(path, n)), NAMES[0])
@@ -59,11 +60,11 @@ class Nih(Source):
         seen = set()
         for row in read_table(path, names):
             image, labels, patient, age, gender, view = (row[n].strip() for n in names)
-            if image in seen:
+            if image and image in seen:
                 self.dropped["identifier twice"] += 1
                 continue
             seen.add(image)
-            if not patient:
+            if not patient or not image:
                 self.dropped["no patient or study identifier"] += 1
                 continue
             yield Study(
@@ -78,8 +79,7 @@ class Nih(Source):
             )
 
     def _names(self, table: str) -> set[str]:
-        path = self.root / table
-        return set(path.read_text().split()) if path.is_file() else set()
+        return set(self.text(self.root / table).split())
 
     @staticmethod
     def _split(image: str, patient: str, test: set[str]) -> str:
@@ -88,7 +88,7 @@ class Nih(Source):
         return "test" if image in test else "validate" if hashed_split(patient) == "validate" else "train"
 
     def _found(self, image: str, view: str, folders: list[Path]) -> tuple[ImageRef, ...]:
-        path = self.picture(next((p for f in folders if (p := f / image).is_file()), self.root / image))
+        path = self.picture(next((p for f in folders if (p := regular_file(f / image))), self.root / image))
         return (ImageRef(path, frontal_view(view)),) if path else ()
 
 

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from omnicxr.data.sections import clean_text
 from omnicxr.data.sources.base import Source
-from omnicxr.data.table_files import read_table
+from omnicxr.data.table_files import read_table, table_path
 from omnicxr.domain import ImageRef, Study, UserError, View
 
 PROJECTIONS = {"Frontal": View.FRONTAL, "Lateral": View.LATERAL}
@@ -36,11 +36,11 @@ class OpenI(Source):
 
     def studies(self) -> Iterator[Study]:
         """In the order of the reports."""
-        if (self.root / "indiana_reports.csv").is_file():
+        if table_path(self.root / "indiana_reports.csv").is_file():
             yield from self._from_tables()
             return
         for folder in XML_FOLDERS:
-            if files := sorted((self.root / folder).glob("*.xml"), key=_number):
+            if files := sorted(filter(Path.is_file, (self.root / folder).glob("*.[xX][mM][lL]")), key=_number):
                 yield from self._from_xml(files)
                 return
         raise UserError(
@@ -54,6 +54,9 @@ class OpenI(Source):
             pictures.setdefault(row["uid"], []).append((row["filename"], row["projection"]))
         seen = set()
         for row in read_table(self.root / "indiana_reports.csv", ("uid", *SECTIONS)):
+            if not row["uid"]:
+                self.dropped["no patient or study identifier"] += 1
+                continue
             if row["uid"] in seen:
                 self.dropped["identifier twice"] += 1
                 continue
@@ -61,7 +64,7 @@ class OpenI(Source):
             refs = []
             for name, projection in sorted(pictures.pop(row["uid"], ())):
                 if projection not in PROJECTIONS:
-                    self.images_left_out[f"view {projection or 'blank'}"] += 1
+                    self.images_left_out.add("view {}", projection or "blank")
                 elif path := self.picture(folder / name):
                     refs.append(ImageRef(path, PROJECTIONS[projection]))
             yield self._study(row["uid"], tuple(refs), {s: row[s] for s in SECTIONS})
@@ -69,11 +72,11 @@ class OpenI(Source):
             self.images_left_out["report missing"] += sum(map(len, pictures.values()))
 
     def _from_xml(self, files: list[Path]) -> Iterator[Study]:
-        folder = next((self.root / f for f in XML_IMAGES if any((self.root / f).glob("*.png"))), self.root)
+        folder = next((self.root / f for f in XML_IMAGES if any((self.root / f).glob("*.[pP][nN][gG]"))), self.root)
         for file in files:
             try:
                 tree = ElementTree.parse(file)
-            except (ElementTree.ParseError, OSError, UnicodeDecodeError):
+            except (ElementTree.ParseError, OSError, ValueError):
                 self.dropped["report file damaged"] += 1
                 continue
             uid = tree.find(".//uId")

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
+from omnicxr.data.paths import regular_file
 from omnicxr.data.sections import clean_text
 from omnicxr.data.sources.base import Source, named_labels, sex, years
 from omnicxr.data.table_files import Row, read_table
@@ -58,10 +59,11 @@ class PadChest(Source):
 
     def studies(self) -> Iterator[Study]:
         """In the order of patient and study identifiers."""
-        path = next((p for p in (self.root / TABLE, self.root / f"{TABLE}.gz") if p.is_file()), self.root / TABLE)
         columns = ("ImageID", "StudyID", "PatientID", "Projection", "Labels", "Report")
         optional = ("ImageDir", "PatientBirth", "StudyDate_DICOM", "PatientSex_DICOM")
-        rows = sorted(read_table(path, columns, optional), key=itemgetter("PatientID", "StudyID", "ImageID"))
+        rows = sorted(
+            read_table(self.root / TABLE, columns, optional), key=itemgetter("PatientID", "StudyID", "ImageID")
+        )
         for (patient, study), group in groupby(rows, key=itemgetter("PatientID", "StudyID")):
             images = list(group)
             if not patient or not study:
@@ -84,10 +86,10 @@ class PadChest(Source):
     def _image(self, row: Row) -> ImageRef | None:
         view = PROJECTIONS.get(row["Projection"].strip())
         if view is None:
-            self.images_left_out[f"view {row['Projection'].strip() or 'blank'}"] += 1
+            self.images_left_out.add("view {}", row["Projection"] or "blank")
             return None
         nested = self.root / row.get("ImageDir", "") / row["ImageID"]
-        path = self.picture(nested if nested.is_file() else self.root / row["ImageID"])
+        path = self.picture(nested if regular_file(nested) else self.root / row["ImageID"])
         return ImageRef(path, view) if path else None
 
 

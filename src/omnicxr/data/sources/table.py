@@ -1,31 +1,42 @@
-"""Any table: CSV (plain or gzipped) or Parquet, with its columns named on the command line.
+"""Any table: CSV (comma, semicolon or tab; UTF-8, UTF-16 or Windows-1252; plain or gzipped) or Parquet, with its
+columns named on the command line.
 
 | role | meaning |
 |---|---|
 | patient, study | identifiers; without `patient` each study is its own patient, without `study` each row is its own study |
 | frontal, lateral | path of a picture of that view, relative to the table's folder |
-| image, view | one picture per row: its path and its view (PA, AP, FRONTAL, LATERAL or LL; blank: the view classifier decides) |
+| image, view | one picture per row: its path and its view (PA, AP, FRONTAL, LATERAL or LL; blank: header or view classifier) |
 | report, findings, impression | text; `report` may have section headers |
-| split | train, validate (or valid, val) or test |
+| split | train, validate (or valid, val, validation) or test |
 | age, sex | years; male or female |
 
-Columns named like one of the 14 findings are read as labels (1, 0, -1, blank).
+Rows with the same patient and study are one study, wherever they stand; what the first of them leaves blank the next
+ones say. Columns named like one of the 14 findings are read as labels (1, 0, -1, blank).
 """  # noqa: E501
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
-from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, merged_sections, sex, years
-from omnicxr.data.splits import SPLIT_NAMES
+from omnicxr.data.paths import named_file
+from omnicxr.data.sources.base import Source, by_study, identifier, merged_sections, sex, years
+from omnicxr.data.splits import named_split
 from omnicxr.data.table_files import Row, read_table
-from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError, View
+from omnicxr.domain import Finding, ImageRef, Study, UserError, View
 
 PARTS = ("frontal", "lateral", "image", "report", "findings", "impression")
 ROLES = ("patient", "study", *PARTS, "view", "split", "age", "sex")
-ROW_SPLITS = {**SPLIT_NAMES, "val": "validate"}
+OF_A_ROW = ("patient", "study", "frontal", "lateral", "image", "view")
+"""Roles in which the rows of one study differ."""
+_ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
+_ROW = "row"
+"""Key of a row's number."""
+
+Value = TypeVar("Value")
 
 
 class TableSource(Source):
@@ -43,46 +54,72 @@ class TableSource(Source):
             raise UserError(f"A table needs at least one of {', '.join(PARTS)}: name it with --columns.")
 
     def studies(self) -> Iterator[Study]:
-        """In the order of the table."""
+        """In the order in which they end in the table."""
+        for (patient, study), rows in by_study(self._rows, self._key):
+            named = [name for role, name in (("patient", patient), ("study", study)) if role in self.columns]
+            if not all(named):
+                self.dropped["no patient or study identifier"] += len(rows)
+            elif rounded := next(filter(_ROUNDED.fullmatch, named), None):
+                self.dropped.add("identifier {} was rounded by a spreadsheet (write it as text)", rounded)
+            else:
+                yield self._study(patient or study, study, rows)
+
+    def _rows(self) -> Iterator[Row]:
+        """With roles for columns, findings as they are, and the number of the row."""
         named = tuple(self.columns.values())
-        rows = enumerate(read_table(self.path, named, tuple(f for f in Finding if f not in named)))
-        for study, group in groupby(rows, key=self._study_id):
-            images = [row for _, row in group]
-            labels = chexpert_labels(images[0])
-            if labels is None:
-                self.dropped[WRONG_LABEL] += 1
-                continue
-            yield self._study(study, images, labels)
+        numbers = count()
+        for row in read_table(self.path, named, tuple(f for f in Finding if f not in named)):
+            roles = {role: row[column].strip() for role, column in self.columns.items()}
+            yield {f: row[f] for f in Finding if f in row} | roles | {_ROW: str(next(numbers))}
 
-    def _study_id(self, numbered: tuple[int, Row]) -> str:
-        number, row = numbered
-        return self._get(row, "study") if "study" in self.columns else str(number)
+    @staticmethod
+    def _key(row: Row) -> tuple[str, str]:
+        """Patient and study."""
+        return identifier(row.get("patient", "")), identifier(row.get("study", row[_ROW]))
 
-    def _get(self, row: Row, role: str) -> str:
-        return row[self.columns[role]].strip() if role in self.columns else ""
-
-    def _study(self, study: str, rows: list[Row], labels: Labels) -> Study:
-        first = rows[0]
-        texts = [self._get(first, role) for role in ("report", "findings", "impression")]
+    def _study(self, patient: str, study: str, rows: list[Row]) -> Study:
+        whole = self._together(patient, study, rows)
         return Study(
-            subject_id=self._get(first, "patient") or study,
+            subject_id=patient,
             study_id=study,
             source=self.name,
-            split=ROW_SPLITS.get(self._get(first, "split").lower(), self._get(first, "split")),
+            split=named_split(whole.get("split", "")),
             images=tuple(ref for row in rows for ref in self._images(row)),
-            sections=merged_sections(*texts),
-            labels=labels,
-            age=years(self._get(first, "age")),
-            sex=sex(self._get(first, "sex")),
+            sections=merged_sections(*(whole.get(role, "") for role in ("report", "findings", "impression"))),
+            labels=self.labels(whole),
+            age=self._read(years, whole, "age"),
+            sex=self._read(sex, whole, "sex"),
         )
 
-    def _images(self, row: Row) -> Iterator[ImageRef]:
-        for role, view in (("frontal", View.FRONTAL), ("lateral", View.LATERAL), ("image", self._view(row))):
-            if (name := self._get(row, role)) and (path := self.picture(self.root / name)):
-                yield ImageRef(path, view)
+    def _together(self, patient: str, study: str, rows: list[Row]) -> Row:
+        """What the rows of a study say of it: of each column the first that is not blank."""
+        whole: Row = {}
+        for column in (c for c in rows[0] if c not in (*OF_A_ROW, _ROW)):
+            said = list(dict.fromkeys(value for row in rows if (value := row[column].strip())))
+            whole[column] = said[0] if said else ""
+            if column == "split" and len(set(map(named_split, said))) > 1:
+                raise UserError(
+                    f"{self.path}: study {study} of patient {patient} is in the splits {said[0]} and {said[1]}: mend"
+                    f" the column '{self.columns['split']}'."
+                )
+            if len(said) > 1:
+                self.noticed.add("rows of one study differ in {} (the first one counts)", column)
+        return whole
 
-    def _view(self, row: Row) -> View | None:
-        code = self._get(row, "view").upper()
-        if code and code not in set(View):
-            raise UserError(f"{self.path} has the view '{code}': choose from {', '.join(View)} or leave it blank.")
-        return View(code) if code else None
+    def _read(self, read: Callable[[str], Value | None], row: Row, role: str) -> Value | None:
+        """What a cell says; None, counted where it is not blank, for what cannot be read."""
+        text = row.get(role, "")
+        value = read(text)
+        if text and value is None:
+            self.noticed.add(f"{role} '{{}}' is not known (left blank)", text)
+        return value
+
+    def _images(self, row: Row) -> Iterator[ImageRef]:
+        for role in ("frontal", "lateral", "image"):
+            code = row.get("view", "").upper() if role == "image" else role.upper()
+            if not (name := row.get(role)):
+                continue
+            if code and code not in set(View):
+                self.images_left_out.add("view {}", row["view"])
+            elif path := self.picture(named_file(self.root, name)):
+                yield ImageRef(path, View(code) if code else None)

@@ -4,42 +4,43 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from omnicxr.domain import Modality, UserError
+from omnicxr.domain import Modality
+from omnicxr.domain.settings import Between, Settings
+from omnicxr.models.layers import MAX_DEPTH, MAX_WIDTH, check_heads
+from omnicxr.models.prompt_encoders import PromptDim
 
 PATCH = 2
 """Latents of an image per token along each side: with 1 attention costs 16 times as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorSizes:
+class GeneratorSizes(Settings):
     """What a preset chooses; everything else follows from the autoencoders and prompt encoders."""
 
-    width: int = 192
-    depth: int = 8
-    heads: int = 6
-    local_channels: int = 64
-    """Channels of the convolutions before and after the tokens of images, a multiple of 8."""
-    principal_axes: int = 256
+    width: Annotated[int, Between(4, MAX_WIDTH)] = 192
+    depth: Annotated[int, Between(1, MAX_DEPTH)] = 8
+    heads: Annotated[int, Between(1, MAX_WIDTH)] = 6
+    local_channels: Annotated[int, Between(8, 4096, multiple=8)] = 64
+    """Channels of the convolutions before and after the tokens of images."""
+    principal_axes: Annotated[int, Between(0, 16_384)] = 256
     """Axes of image latents along which the linear estimate of the velocity is taken; 0: each element by itself."""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise UserError(
-                f"A generator of width {self.width} cannot be split into {self.heads} heads: choose a divisor."
-            )
-        if self.local_channels % 8 or self.local_channels < 8:
-            raise UserError(f"local_channels is {self.local_channels}: choose a multiple of 8.")
+        super().__post_init__()
+        check_heads("generator", self.width, self.heads)
 
     def for_guide(self) -> GeneratorSizes:
         """Sizes of the guide: half as wide, two thirds as deep. It is to have the generator's faults, and more of them
         (Karras et al. 2024)."""
+        heads = max(1, self.heads // 2)
         return replace(
             self,
-            width=self.width // 2,
+            width=max(4, self.width // 2) // heads * heads,
             depth=math.ceil(2 * self.depth / 3),
-            heads=max(1, self.heads // 2),
-            local_channels=self.local_channels // 2,
+            heads=heads,
+            local_channels=max(8, self.local_channels // 16 * 8),
         )
 
 
@@ -47,17 +48,12 @@ class GeneratorSizes:
 class GeneratorConfig(GeneratorSizes):
     """The sizes together with the shapes of latents and prompt embeddings: all that the network is built from."""
 
-    image_channels: int = 16
-    latent_size: int = 16
+    image_channels: Annotated[int, Between(1, 512)] = 16
+    latent_size: Annotated[int, Between(PATCH, 256, multiple=PATCH)] = 16
     """Side of the image latents."""
-    report_tokens: int = 8
-    report_channels: int = 32
-    prompt_dim: int = 192
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.latent_size % PATCH:
-            raise UserError(f"Image latents of side {self.latent_size} cannot be cut into tokens of {PATCH} x {PATCH}.")
+    report_tokens: Annotated[int, Between(1, 1024)] = 8
+    report_channels: Annotated[int, Between(1, 4096)] = 32
+    prompt_dim: PromptDim = 192
 
     def latent_shape(self, modality: Modality) -> tuple[int, ...]:
         """Shape of one study's latents: (c, h, w) or (K, c)."""

@@ -35,7 +35,7 @@ class Preconditioner(nn.Module):
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("std", torch.ones(shape))
         if rank:
-            self.register_buffer("axes", torch.eye(math.prod(shape))[:, :rank].contiguous())
+            self.register_buffer("axes", torch.eye(math.prod(shape), rank))
             self.register_buffer("axis_std", torch.ones(rank))
             self.register_buffer("rest_std", torch.ones(shape))
             self.register_buffer("regression", torch.zeros(prompt_dim, rank))

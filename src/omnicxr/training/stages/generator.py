@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from omnicxr.baselines import published
+from omnicxr.data.files import write_text
 from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, Task
 from omnicxr.flow.path import add_noise, sample_times, velocity_target
@@ -18,8 +19,8 @@ from omnicxr.models.generator.network import Generator
 from omnicxr.models.generator.statistics import PromptedRows, latent_statistics
 from omnicxr.models.generator.stream import prompt_or_null
 from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
-from omnicxr.training.batches import GroupSampler, evenly, studies_by_task, task_weights
-from omnicxr.training.latents import Latents
+from omnicxr.training.batches import GroupSampler, evenly, picture_rng, studies_by_task, task_weights
+from omnicxr.training.latents import Latents, Places
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
 from omnicxr.training.stages.context import StageContext
@@ -64,7 +65,7 @@ class GeneratorStage:
     ) -> None:
         """`pipe.generator` is what is trained, as the stage `name`; latents: of training and of validation studies."""
         self.name, self.model, self.pipe = name, pipe.generator, pipe
-        self.seed, self.held_out = context.seed, context.held_out
+        self.seed, self.data, self.held_out = context.seed, context.data, context.held_out
         self.latents, self.held_out_latents = latents
         self.set_statistics(context)
         self.sampler = self._sampler(
@@ -99,7 +100,7 @@ class GeneratorStage:
         out = []
         for given in (s for n in range(1, len(others) + 1) for s in combinations(others, n)):
             there = np.isin(rows, context.data.having(modality, *given))
-            embeds = self.latents.prompt(given, rows[there]) if there.any() else None
+            embeds = self.latents.prompt(given, dict.fromkeys(given, rows[there])) if there.any() else None
             if embeds is not None:
                 null = self.pipe.generator.null_embeds.detach().cpu()
                 prompts = prompt_or_null(embeds.cpu(), null, len(embeds)) - null
@@ -109,7 +110,9 @@ class GeneratorStage:
     def losses(self, model: Any, step: int, rank: int) -> Losses:
         """Of one micro-batch: its task is the same on every process."""
         (task, _), rows = self.sampler.batch(step, rank)
-        return self.task_losses(model, self.latents, task, rows=rows, step=step)
+        rng = picture_rng(self.seed, step, rank)
+        places = {m: self.data.drawn(rows, m, rng) for m in task.modalities}
+        return self.task_losses(model, self.latents, task, places=places, step=step)
 
     def held_out_losses(self, model: Any) -> list[Losses]:
         """Tasks come up as in training, apart from chance."""
@@ -117,25 +120,25 @@ class GeneratorStage:
             return []
         batches = [self.held_out_sampler.batch(step) for step in range(HELD_OUT_BATCHES)]
         return [
-            self.task_losses(model, self.held_out_latents, task, rows=rows, step=step)
+            self.task_losses(model, self.held_out_latents, task, places=dict.fromkeys(task.modalities, rows), step=step)
             for step, ((task, _), rows) in enumerate(batches)
         ]
 
-    def task_losses(self, model: Any, latents: Latents, task: Task, *, rows: np.ndarray, step: int) -> Losses:
-        """Of some studies; whether what is given is dropped follows from the step."""
+    def task_losses(self, model: Any, latents: Latents, task: Task, *, places: Places, step: int) -> Losses:
+        """Of some studies, by the places of their parts; whether what is given is dropped follows from the step."""
         given, tokens_only = self.dropped(task, step)
         (modality,) = task.generate
         draws = REPORT_DRAWS if modality is Modality.REPORT else 1
-        x_0 = latents.rows(modality, rows).to(model.device).repeat_interleave(draws, 0)
+        x_0 = latents.rows(modality, places[modality]).to(model.device).repeat_interleave(draws, 0)
         times = VIEW_TIMES if modality.is_image else REPORT_TIMES
         t = sample_times(len(x_0), shift=times.shift, spread=times.spread, device=x_0.device)
         noise = torch.randn_like(x_0)
-        prompt = None if tokens_only else latents.prompt(given, rows)
+        prompt = None if tokens_only else latents.prompt(given, places)
         velocity = model(
             modality,
             add_noise(x_0, noise, t),
             t,
-            given={m: latents.rows(m, rows).to(model.device) for m in given},
+            given={m: latents.rows(m, places[m]).to(model.device) for m in given},
             prompt_embeds=None if prompt is None else prompt.to(model.device),
             draws=draws,
         )
@@ -169,11 +172,11 @@ class GeneratorStage:
             text = []
             for i, report in enumerate(shown[Modality.REPORT]):
                 text += [report.lower(), *(f"    {v} => {(generated[v].report or [])[i]}" for v in views)]
-            path.with_suffix(".txt").write_text("".join(f"{line}\n" for line in text))
+            write_text(path.with_suffix(".txt"), "".join(f"{line}\n" for line in text))
 
     def _from(self, given: Modality, part: Any, generate: tuple[Modality, ...]) -> StudyOutput:
         values: dict[str, Any] = {str(given): part}
-        return self.pipe(**values, generate=generate)
+        return self.pipe(**values, generate=generate, prepared=True)
 
 
 class PublishedStage(GeneratorStage):
@@ -189,9 +192,9 @@ class PublishedStage(GeneratorStage):
     def set_statistics(self, context: StageContext) -> None:
         """Nothing: it knows none."""
 
-    def task_losses(self, model: Any, latents: Latents, task: Task, *, rows: np.ndarray, step: int) -> Losses:
+    def task_losses(self, model: Any, latents: Latents, task: Task, *, places: Places, step: int) -> Losses:
         """Of some studies; what is given counts by its prompt embedding alone."""
         given, _ = self.dropped(task, step)
-        x_0 = {m: latents.rows(m, rows).to(model.device) for m in task.generate}
-        prompt = latents.prompt(given, rows)
+        x_0 = {m: latents.rows(m, places[m]).to(model.device) for m in task.generate}
+        prompt = latents.prompt(given, places)
         return published.losses(model, x_0, None if prompt is None else prompt.to(model.device))

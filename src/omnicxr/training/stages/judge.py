@@ -13,7 +13,15 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, Modalities, by_size, evenly, studies_by_parts, study_inputs
+from omnicxr.training.batches import (
+    GroupSampler,
+    Modalities,
+    by_size,
+    evenly,
+    picture_rng,
+    studies_by_parts,
+    study_inputs,
+)
 from omnicxr.training.loop import Losses
 from omnicxr.training.stages.context import StageContext
 
@@ -40,7 +48,7 @@ class JudgeStage:
             **statistics,
         )
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out, self.tokenizer = data, context.held_out, tokenizer
+        self.data, self.held_out, self.tokenizer, self.seed = data, context.held_out, tokenizer, context.seed
         groups = studies_by_parts(data, at_least=1)
         self.sampler = GroupSampler(
             groups,
@@ -52,7 +60,8 @@ class JudgeStage:
 
     def losses(self, model: Judge, step: int, rank: int) -> Losses:
         """Of one micro-batch of training."""
-        return self._losses(model, self.data, self.sampler.batch(step, rank))
+        rng = picture_rng(self.seed, step, rank)
+        return self._losses(model, self.data, self.sampler.batch(step, rank), rng=rng)
 
     def held_out_losses(self, model: Judge) -> list[Losses]:
         """Of held-out micro-batches, always the same ones."""
@@ -62,12 +71,19 @@ class JudgeStage:
             for parts, rows in groups.items()
         ]
 
-    def _losses(self, model: Judge, data: PreparedDataset, batch: tuple[Modalities, np.ndarray]) -> Losses:
+    def _losses(
+        self,
+        model: Judge,
+        data: PreparedDataset,
+        batch: tuple[Modalities, np.ndarray],
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> Losses:
         parts, rows = batch
         labels = torch.from_numpy(data.labels[rows]).to(model.device)
         measures = self._standardised(data, rows)
         out: Losses = {"loss": torch.zeros((), device=model.device)}
-        for modality, x in study_inputs(data, rows, parts, tokenizer=self.tokenizer).items():
+        for modality, x in study_inputs(data, rows, parts, tokenizer=self.tokenizer, rng=rng).items():
             x = jitter(x).to(model.device) if modality.is_image else x.to(model.device)
             logits, read = model(modality, x)
             loss = finding_loss(logits, labels)

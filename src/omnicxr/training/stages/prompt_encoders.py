@@ -20,7 +20,7 @@ from omnicxr.models.prompt_encoders import (
     symmetric_contrastive_loss,
 )
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, Modalities, by_size, studies_by_parts, study_inputs
+from omnicxr.training.batches import GroupSampler, Modalities, by_size, picture_rng, studies_by_parts, study_inputs
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
 from omnicxr.training.stages.context import StageContext
@@ -56,7 +56,7 @@ class PromptEncodersStage:
             image_size=preset.trunk_image_size,
         )
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data, self.held_out, self.tokenizer = context.data, context.held_out, tokenizer
+        self.data, self.held_out, self.tokenizer, self.seed = context.data, context.held_out, tokenizer, context.seed
         self.batch_size = context.batch_size(self.name)
         groups = studies_by_parts(self.data, at_least=2)
         self.sampler = GroupSampler(
@@ -65,7 +65,8 @@ class PromptEncodersStage:
 
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
         """Of one micro-batch of training."""
-        embeds, negatives = self.embed(model, self.data, self.sampler.batch(step, rank))
+        rng = picture_rng(self.seed, step, rank)
+        embeds, negatives = self.embed(model, self.data, self.sampler.batch(step, rank), rng=rng)
         embeds = {m: gather(e) for m, e in embeds.items()}
         negatives = {m: HardNegatives(gather(n.embeds), gather(n.there)) for m, n in negatives.items()}
         loss = symmetric_contrastive_loss(embeds, model.logit_scale, negatives)
@@ -80,12 +81,18 @@ class PromptEncodersStage:
         ]
 
     def embed(
-        self, model: PromptEncoders, data: PreparedDataset, batch: tuple[Modalities, np.ndarray]
+        self,
+        model: PromptEncoders,
+        data: PreparedDataset,
+        batch: tuple[Modalities, np.ndarray],
+        *,
+        rng: np.random.Generator | None = None,
     ) -> tuple[dict[Modality, Tensor], dict[Modality, HardNegatives]]:
         """Embeddings of a micro-batch, and those of its mirrored reports."""
         parts, rows = batch
         mirror = Modality.REPORT in parts
-        inputs = study_inputs(data, rows, tuple(m for m in parts if m.is_image or not mirror), tokenizer=self.tokenizer)
+        own = tuple(m for m in parts if m.is_image or not mirror)
+        inputs = study_inputs(data, rows, own, tokenizer=self.tokenizer, rng=rng)
         if not mirror:
             return model({m: x.to(model.device) for m, x in inputs.items()}), {}
         reports = [data.reports[i] for i in rows]

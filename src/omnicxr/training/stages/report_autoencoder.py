@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from omnicxr.data.files import write_text
 from omnicxr.domain import Modality
 from omnicxr.models.report_autoencoder import ReportAutoencoder, ReportAutoencoderConfig
 from omnicxr.models.tokenizer import PAD, ReportTokenizer
@@ -103,4 +104,4 @@ class ReportAutoencoderStage:
         mean, _ = self.model.moments(self.tokenizer.encode(reports).to(self.model.device))
         back = self.tokenizer.decode(self.model.decode((mean - self.model.latent_mean) / self.model.latent_std))
         lines = [f"{a.lower()}\n    => {b}\n" for a, b in zip(reports, back, strict=True)]
-        path.with_suffix(".txt").write_text("".join(lines))
+        write_text(path.with_suffix(".txt"), "".join(lines))
