@@ -142,6 +142,7 @@ def test_choice_of_text() -> None:
         ("FINDINGS\nSmall effusion.\n\nIMPRESSION\nEffusion.", "Small effusion.", "Effusion."),
         ("      FINDINGS: Small effusion.\n      IMPRESSION: Effusion.", "Small effusion.", "Effusion."),
         ("HISTORY: Fall. FINDINGS: Fracture. IMPRESSION: Rib fracture.", "Fracture.", "Rib fracture."),
+        ("FINDINGS: Chest  Comparison: A mass.", "Chest Comparison: A mass.", "Chest Comparison: A mass."),
         ("FINDINGS - Fracture.\nIMPRESSION - Rib fracture.", "Fracture.", "Rib fracture."),
         # parts of the body belong to the findings
         ("FINDINGS:\nLUNGS: Clear.\nHeart: Big.\n", "LUNGS: Clear. Heart: Big.", "LUNGS: Clear. Heart: Big."),

@@ -73,8 +73,10 @@ _ALONE = re.compile(rf"[ \t,*#-]*{_NAME}[ \t]*(?:-+(?=\s)|$)", re.MULTILINE)
 _RUN_ON = re.compile(rf"[ \t]*(?P<name>{'|'.join(_GUESSED)}|HISTORY|CLINICAL HISTORY)[ \t]+(?=[A-Z][a-z]|\d\.)")
 _INSIDE = "|".join(sorted((n for n in _NAMES if n not in _CAPITALS_ONLY), key=len, reverse=True)).replace("(S)", "")
 _IN_LINE = re.compile(
-    rf"(?:(?<=[.!?;)\]][ \t])|(?<=[ \t][ \t]))(?P<name>(?i:{_INSIDE}))[ \t]*:|(?<=[ \t])(?P<caps>{_INSIDE}):"
+    rf"(?<=[.!?;)\]][ \t])(?P<name>(?i:{_INSIDE}))[ \t]*:|(?<=[.!?][ \t][ \t])(?P<far>(?i:{_INSIDE}))[ \t]*:|"
+    rf"(?<=[ \t])(?P<caps>{_INSIDE}):"
 )
+"""After a sentence, one or two blanks on; in capitals anywhere."""
 _LINE = re.compile(r"^(?=.*\S)", re.MULTILINE)
 
 
@@ -104,7 +106,7 @@ def find_headings(report: str) -> list[Heading]:
             at = max(at, heading.end)
         end = report.find("\n", line.start())
         for match in _IN_LINE.finditer(report, at, end if end >= 0 else len(report)):
-            headings.append(Heading(header_kind(match["name"] or match["caps"]), match.start(), match.end()))
+            headings.append(Heading(header_kind(match[match.lastgroup or 0]), match.start(), match.end()))
     return headings
 
 

@@ -106,7 +106,7 @@ def from_table(path: Path) -> Prompts:
     prompts = Prompts(
         names=[row.get("study_id") or str(i + 1) for i, row in enumerate(rows)],
         reports=[row["report"].strip() for row in rows],
-        labels=np.array([_labels(row) for row in rows], np.float32),
+        labels=np.array([_labels(row, f"{path}, row {i + 1}") for i, row in enumerate(rows)], np.float32),
         ages=[years(row.get("age", "")) for row in rows],
         sexes=[sex(row.get("sex", "")) for row in rows],
     )
@@ -134,7 +134,7 @@ def label_values(labels: Labels) -> list[float]:
     return [np.nan if (state := labels.get(f)) is None else float(state) for f in Finding]
 
 
-def _labels(row: dict[str, str]) -> list[float]:
+def _labels(row: dict[str, str], where: str) -> list[float]:
     out = []
     for f, stated in zip(Finding, label_values(label_report(row["report"])), strict=True):
         text = row.get(f, "").strip()
@@ -143,7 +143,7 @@ def _labels(row: dict[str, str]) -> list[float]:
         except ValueError:
             value = np.inf
         if value not in (1, 0, -1) and not np.isnan(value):
-            raise UserError(f"'{text}' is not a label of {f}: write 1, 0, -1 or leave it blank.")
+            raise UserError(f"{where}: '{text}' is not a label of {f}: write 1, 0, -1 or leave it blank.")
         out.append(value)
     return out
 
