@@ -13,7 +13,7 @@ from omnicxr.app.console import console
 from omnicxr.app.data_page import account_rows, data_page, label_rows, view_rows
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, write_text
-from omnicxr.data.labeler import find_mentions, label_report
+from omnicxr.data.labeler import find_mentions, labels_of
 from omnicxr.data.language import is_english
 from omnicxr.data.manifest import Manifest
 from omnicxr.domain import IMAGE_MODALITIES, SPLITS, UserError
@@ -42,7 +42,8 @@ def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | N
 
 def label_tables(text: str) -> None:
     """The findings of a report, and the words that each label comes from; why there are none, where there are none."""
-    mentions, labels = find_mentions(text), label_report(text)
+    mentions = find_mentions(text)
+    labels = labels_of(mentions, text)
     if not any(state is not None for state in labels.values()):
         english = is_english(text)
         console.print("The text says nothing of a film." if english else "The text does not read as English: unknown.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,7 +48,11 @@ def label_report(text: str) -> dict[Finding, LabelState | None]:
     "No Finding" is positive when an English text that describes a film states nothing positive or uncertain apart from
     support devices. A text with headings is read without its indication, history, technique and comparison.
     """
-    mentions = find_mentions(text)
+    return labels_of(find_mentions(text), text)
+
+
+def labels_of(mentions: Sequence[Mention], text: str) -> dict[Finding, LabelState | None]:
+    """As `label_report`, from the mentions that were found in the text."""
     return combine(mentions, described=bool(mentions) or describes_a_film(text))
 
 
@@ -228,15 +232,10 @@ class _Statement:
         if not last["or"] and _OWN_PREDICATE.search(item):
             return True
         listed = _LIST_WITH_OR.search(between[separators[0].start() :] + self.text[start:end] + rest)
-        for separator in separators:
-            if not separator["or"]:
-                begins = (
-                    _SUBJECT
-                    if listed
-                    else (_AFTER_COMMA if separator[0][:1] in ", /" and "and" not in separator[0] else _NEW_CLAUSE)
-                )
-                if begins.match(self.text, cue_end + separator.end()):
-                    return True
+        for separator in (s for s in separators if not s["or"]):
+            begins = _SUBJECT if listed else _NEW_CLAUSE if "and" in separator[0] else _AFTER_COMMA
+            if begins.match(self.text, cue_end + separator.end()):
+                return True
         return False
 
     def _explains(self, start: int) -> bool:
