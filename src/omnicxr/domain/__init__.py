@@ -3,6 +3,7 @@
 from omnicxr.domain.errors import UserError
 from omnicxr.domain.findings import Finding, Labels, LabelState
 from omnicxr.domain.modality import IMAGE_MODALITIES, Modality, View
+from omnicxr.domain.notes import Fit, Notes, PictureNote, PromptNote, ReportNote, Statement
 from omnicxr.domain.study import SPLITS, ImageRef, Study
 from omnicxr.domain.task import Task
 
@@ -10,10 +11,16 @@ __all__ = [
     "IMAGE_MODALITIES",
     "SPLITS",
     "Finding",
+    "Fit",
     "ImageRef",
     "LabelState",
     "Labels",
     "Modality",
+    "Notes",
+    "PictureNote",
+    "PromptNote",
+    "ReportNote",
+    "Statement",
     "Study",
     "Task",
     "UserError",

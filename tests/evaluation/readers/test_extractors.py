@@ -8,8 +8,8 @@ from transformers import Dinov2Config, Dinov2Model
 
 from omnicxr.domain import Modality, UserError
 from omnicxr.evaluation.measures.fidelity import frechet_distance
-from omnicxr.evaluation.readers.efficientnet import EfficientNetLite0, fuse_norms
 from omnicxr.evaluation.readers.extractors import frechet_name, load_extractor
+from omnicxr.models.efficientnet import EfficientNetLite0, fuse_norms
 
 
 @pytest.mark.slow

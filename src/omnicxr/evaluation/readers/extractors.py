@@ -18,13 +18,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from omnicxr.domain import Modality, UserError
-from omnicxr.evaluation.readers.efficientnet import EfficientNetLite0
 from omnicxr.evaluation.readers.weights import library, weights_at
 from omnicxr.evaluation.readers.xrv import load_xrv, xrv_input
+from omnicxr.models.efficientnet import EfficientNetLite0, as_rgb, picture_features
 
 CHUNK = 32
 Extractor = Callable[[Modality, np.ndarray], np.ndarray]
@@ -45,18 +44,10 @@ def batched(network: Callable[[Tensor], Tensor]) -> Extractor:
     return extract
 
 
-def as_rgb(x: Tensor, size: int) -> Tensor:
-    """uint8 [b, s, s] => float [b, 3, size, size] in 0..1, antialiased."""
-    resized = F.interpolate(
-        x[:, None].float() / 255, size=(size, size), mode="bilinear", antialias=True, align_corners=False
-    )
-    return resized.expand(-1, 3, -1, -1)
-
-
 def efficientnet_lite0(device: str) -> Extractor:
     """Pictures at 224 px, scaled to -1..1."""
     network = EfficientNetLite0.pretrained().to(device)
-    return batched(lambda x: network(as_rgb(x.to(device), 224) * 2 - 1))
+    return batched(lambda x: picture_features(network, x.to(device)))
 
 
 def inception(device: str) -> Extractor:

@@ -116,6 +116,19 @@ class EfficientNetLite0(nn.Module):
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def as_rgb(x: Tensor, size: int) -> Tensor:
+    """uint8 [b, s, s] => float [b, 3, size, size] in 0..1, antialiased."""
+    resized = F.interpolate(
+        x[:, None].float() / 255, size=(size, size), mode="bilinear", antialias=True, align_corners=False
+    )
+    return resized.expand(-1, 3, -1, -1)
+
+
+def picture_features(network: EfficientNetLite0, x: Tensor) -> Tensor:
+    """uint8 [b, s, s] => features [b, 1280], of pictures at 224 px scaled to -1..1."""
+    return network(as_rgb(x, 224) * 2 - 1)
+
+
 def fuse_norms(network: EfficientNetLite0) -> None:
     """Put every normalisation into the convolution before it: the same features in less than half of the time on a CPU,
     with `channels_last`."""
