@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +16,13 @@ from torch import Tensor
 from omnicxr.baselines import published
 from omnicxr.baselines.published import PublishedGenerator
 from omnicxr.data.files import write_json
-from omnicxr.data.seeds import derived_seed
-from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain import Modality, Notes, Task, UserError
+from omnicxr.flow.randomness import random_generators
 from omnicxr.flow.refining import refined
 from omnicxr.flow.sampling import AUTOGUIDANCE, GuidedGenerator, SamplingConfig, sample
 from omnicxr.models.component import Component
 from omnicxr.models.devices import usable_device
+from omnicxr.models.door import Door
 from omnicxr.models.folder import (
     BUNDLED,
     COMPONENT_TYPES,
@@ -40,6 +40,7 @@ from omnicxr.models.generator.network import Generator, Latents
 from omnicxr.models.given import read_given
 from omnicxr.models.image_autoencoder import ImageAutoencoder, uint8_from_pixels
 from omnicxr.models.inputs import network_input
+from omnicxr.models.noticing import Doorkeeper, as_understood, tell
 from omnicxr.models.prompt_encoders import PromptEncoders
 from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
@@ -68,6 +69,8 @@ class StudyOutput:
     frontal: list[Image.Image] | None = None
     lateral: list[Image.Image] | None = None
     report: list[str] | None = None
+    notes: list[Notes] | None = None
+    """What was noticed; None where nothing was looked for."""
 
 
 class AnyToAnyPipeline:
@@ -85,16 +88,18 @@ class AnyToAnyPipeline:
         guide: Generator | None = None,
         image_size: int,
         sampling: SamplingConfig | None = None,
+        door: Door | None = None,
     ) -> None:
         """`guide`: a worse generator of the same latents, which sampling leads away from
         (`SamplingConfig.autoguidance_scale`).
 
-        `sampling`: None for this version's defaults, which use the guide where there is one.
+        `sampling`: None for this version's defaults, which use the guide where there is one. `door`: what the model
+        has seen; without it inputs are looked at for what is no film of that view alone.
         """
         self.image_autoencoder, self.refiner, self.report_autoencoder = image_autoencoder, refiner, report_autoencoder
         self.tokenizer, self.prompt_encoders = tokenizer, prompt_encoders
         self.generator, self.guide = generator, guide
-        self.image_size = image_size
+        self.image_size, self.door = image_size, door
         if sampling is None and isinstance(generator, PublishedGenerator):
             sampling = published.SAMPLING
         self.sampling = sampling or SamplingConfig(autoguidance_scale=AUTOGUIDANCE if guide else 1.0)
@@ -137,7 +142,8 @@ class AnyToAnyPipeline:
         tokenizer = load_tokenizer(root, max_tokens=components["report_autoencoder"].config.max_tokens)
         check_parts(root, components, image_size=index.image_size, tokenizer=tokenizer)
         sampling = SamplingConfig.read(index.sampling, root / INDEX)
-        return cls(**components, tokenizer=tokenizer, image_size=index.image_size, sampling=sampling).to(device)  # type: ignore[arg-type]
+        rest: dict[str, Any] = {"image_size": index.image_size, "sampling": sampling, "door": Door.load(root)}
+        return cls(**components, tokenizer=tokenizer, **rest).to(device)  # type: ignore[arg-type]
 
     def save_pretrained(
         self, folder: Path | str, *, half: bool = True, provenance: dict[str, Any] | None = None
@@ -150,6 +156,8 @@ class AnyToAnyPipeline:
         for name, component in self.components().items():
             component.save(component_folder(root, name), half=half)
         self.tokenizer.save(root / "tokenizer")
+        if self.door is not None:
+            self.door.save(root)
         design: Design = next(name for name, kind in DESIGNS.items() if isinstance(self.generator, kind))
         index = ModelIndex(
             image_size=self.image_size,
@@ -175,6 +183,9 @@ class AnyToAnyPipeline:
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         num: int = 1,
         batch_size: int | None = None,
+        strict: bool = False,
+        raw: bool = False,
+        confidence: bool = False,
         prepared: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> StudyOutput:
@@ -185,9 +196,14 @@ class AnyToAnyPipeline:
         with commas. num: outputs for each study given (outputs of a study follow each other). seed: study i of the
         output draws from its own generator, made from (seed, i), None for other ones at every call; `generator`
         replaces them (one, from which a seed is drawn for each study, or a list with one per study). batch_size:
-        studies that go through the network at once; 1 on a CPU, so that bytes never depend on it. prepared: pictures
-        are uint8 [h, w] of prepared data, which have been looked at. Raises UserError for inputs that cannot be used,
-        and for a modality that is both given and to be generated; TypeError for another type.
+        studies that go through the network at once; 1 on a CPU, so that bytes never depend on it.
+
+        What is given is looked at first (docs/door.md): `notes` of the output say what was noticed, and an InputWarning
+        says it where the model cannot be expected to make anything of it. strict: that is a UserError instead. raw:
+        nothing is looked at, texts are taken as they stand. confidence: `SAMPLES` reports are drawn to say how sure
+        the findings of each report are. prepared: pictures are uint8 [h, w] of prepared data, and nothing is warned of.
+        Raises UserError for inputs that cannot be used, and for a modality that is both given and to be generated;
+        TypeError for another type.
         """
         inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
         task = Task(tuple(inputs), _names(generate))
@@ -197,9 +213,16 @@ class AnyToAnyPipeline:
         scales = {"guidance_scale": guidance_scale, "autoguidance_scale": autoguidance_scale}
         sampling = self.sampling.changed(num_inference_steps=num_inference_steps, **scales)
         listed = {m: read_given(m, inputs[m], self.image_size, prepared=prepared) for m in task.given}
-        count = _one_length(listed) * num
-        rngs = _random_generators(seed, generator, count)
+        studies = _one_length(listed)
+        if strict and raw:
+            raise UserError("Both strict and raw were asked for: choose one.")
+        notes = [Notes()] * studies if raw or not listed else self.doorkeeper.notice(listed)
+        tell(notes, strict=strict, quiet=prepared)
+        listed = as_understood(listed, notes)
+        count = studies * num
+        rngs = random_generators(seed, generator, count)
         known: dict[Modality, list[Any]] = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
+        written = [Notes()] * count
         for n, turn in enumerate(turns := self.turns(task)):
             output = self._generate(
                 turn,
@@ -210,7 +233,19 @@ class AnyToAnyPipeline:
                 progress=(lambda done, n=n: progress(n * count + done, len(turns) * count)) if progress else None,
             )
             known |= {m: getattr(output, m) for m in turn}
-        return StudyOutput(**{str(m): known[m] for m in task.generate})
+            written = output.notes or written
+        noticed = [replace(notes[i // num], report=n.report) for i, n in enumerate(written)]
+        return StudyOutput(**{str(m): known[m] for m in task.generate}, notes=noticed)
+
+    @property
+    def doorkeeper(self) -> Doorkeeper:
+        """Looks at what is given."""
+        return Doorkeeper(
+            door=self.door,
+            autoencoder=self.image_autoencoder,
+            prompt_encoders=self.prompt_encoders,
+            tokenizer=self.tokenizer,
+        )
 
     def _generate(
         self,
@@ -321,27 +356,6 @@ def _check_counts(**values: Any) -> None:
             raise TypeError(f"{name} is {value!r}: give a whole number.")
         if value < 1:
             raise UserError(f"{name} is {value}: ask for at least 1.")
-
-
-def _random_generators(
-    seed: int | None, generator: torch.Generator | Sequence[torch.Generator] | None, count: int
-) -> list[torch.Generator]:
-    if isinstance(generator, torch.Generator):
-        seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device).tolist()
-        return [torch.Generator().manual_seed(s) for s in seeds]
-    if generator is not None:
-        if not isinstance(generator, Sequence) or not all(isinstance(g, torch.Generator) for g in generator):
-            raise TypeError(f"generator is {generator!r}: give a torch.Generator, or a list with one for each study.")
-        if len(generator) != count:
-            raise UserError(f"{len(generator)} random generators for {count} studies: give one for each.")
-        return list(generator)
-    if seed is None:
-        seed = secrets.randbits(63)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed is {seed!r}: give a whole number.")
-    if not 0 <= seed < 2**63:
-        raise UserError(f"The seed {seed} is out of range: choose 0 to 2^63 - 1.")
-    return [torch.Generator().manual_seed(derived_seed(int(seed), i)) for i in range(count)]
 
 
 def _batches(count: int, size: int) -> Iterator[range]:

@@ -127,6 +127,11 @@ class Notes:
         fits = [p.fit for p in self.pictures] + ([self.prompt.fit] if self.prompt else [])
         return next((fit for fit in order if fit in fits), Fit.AS_KNOWN)
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether what is generated means little or nothing, because of what is given."""
+        return self.fit in (Fit.UNLIKE, Fit.NOT_USABLE) or bool(self.disagreement)
+
     def sentences(self) -> list[str]:
         """Everything that a person should be told, a sentence each."""
         parts = [*self.pictures, *filter(None, (self.prompt, self.report))]

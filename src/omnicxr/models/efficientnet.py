@@ -27,6 +27,9 @@ STAGES = (
     (6, 320, 1, 3, 1),
 )
 STEM, FEATURES = 32, 1280
+TEXTURE_BLOCKS = (0, 2, 4, 7)
+"""The last blocks of 16, 24, 40 and 80 channels: half to a sixteenth of the picture's resolution."""
+TEXTURES = 2 * (16 + 24 + 40 + 80)
 NORM_OF = {
     "_conv_stem": "_bn0",
     "_conv_head": "_bn1",
@@ -93,10 +96,21 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures [b, 3, h, w] => features [b, 1280]."""
+        return self.textures_and_features(x)[1]
+
+    def textures_and_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures [b, 3, h, w] => mean and standard deviation of each channel of the early blocks [b, 320], and
+        features [b, 1280].
+
+        The first tell how a picture was made (grain, sharpness, contrast), the second rather what is on it.
+        """
         x = F.relu6(self._bn0(self._conv_stem(x)))
-        for block in self._blocks:
+        textures = []
+        for i, block in enumerate(self._blocks):
             x = block(x)
-        return F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+            if i in TEXTURE_BLOCKS:
+                textures += [x.mean((2, 3)), x.std((2, 3))]
+        return torch.cat(textures, 1), F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
 
     @classmethod
     def pretrained(cls) -> EfficientNetLite0:
@@ -124,9 +138,14 @@ def as_rgb(x: Tensor, size: int) -> Tensor:
     return resized.expand(-1, 3, -1, -1)
 
 
+def network_pictures(x: Tensor) -> Tensor:
+    """uint8 [b, s, s] => what the network was trained on, [b, 3, 224, 224] in -1..1."""
+    return as_rgb(x, 224) * 2 - 1
+
+
 def picture_features(network: EfficientNetLite0, x: Tensor) -> Tensor:
-    """uint8 [b, s, s] => features [b, 1280], of pictures at 224 px scaled to -1..1."""
-    return network(as_rgb(x, 224) * 2 - 1)
+    """uint8 [b, s, s] => features [b, 1280]."""
+    return network(network_pictures(x))
 
 
 def fuse_norms(network: EfficientNetLite0) -> None:

@@ -66,6 +66,10 @@ class ReportTokenizer:
             out[i, : len(row)] = torch.tensor(row)
         return out
 
+    def fits(self, report: str) -> bool:
+        """Whether nothing of a report would be cut off."""
+        return len(self.tokenizer.encode(report).ids) <= self.max_tokens - 2
+
     def decode(self, ids: Tensor) -> list[str]:
         """ids [n, length] => reports, each up to its END."""
         rows = [row[: row.index(END)] if END in row else row for row in ids.tolist()]

@@ -19,13 +19,15 @@ import torch
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import claim, output_folder, write_json
+from omnicxr.data.files import claim, output_folder, sha256, write_json
 from omnicxr.domain import Modality, UserError
 from omnicxr.models.component import WEIGHTS, Component
+from omnicxr.models.door import Door
 from omnicxr.models.folder import component_folder
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import DESIGNS, AnyToAnyPipeline, component_types
 from omnicxr.training.config import Preset
+from omnicxr.training.door import make_door
 from omnicxr.training.latents import Latents, encode_share, join_shares, load_latents
 from omnicxr.training.loop import LoopConfig, Report, Stage, processes, train_stage
 from omnicxr.training.origin import Origin
@@ -84,7 +86,7 @@ class TrainingRun:
             if processes().is_main_process:
                 model.save(self._folder(spec.component))
                 if spec.needs == "pipe":
-                    self._assemble(data)
+                    self._assemble(data, held_out)
 
     def stages(self) -> list[StageSpec]:
         """Those that the preset has, in order."""
@@ -220,9 +222,10 @@ class TrainingRun:
         networks |= {"generator": generator, "guide": guide, "tokenizer": self._tokenizer(data)}
         return AnyToAnyPipeline(image_size=self.preset.image_size, **networks)
 
-    def _assemble(self, data: PreparedDataset) -> None:
-        """Write `model_index.json`, which makes RUN/model a model folder."""
+    def _assemble(self, data: PreparedDataset, held_out: PreparedDataset) -> None:
+        """Write the door and `model_index.json`, which make RUN/model a model folder."""
         pipe = self._pipeline(data, self._trained("generator"))
+        pipe.door = self._door(pipe.to(processes().device or "cpu"), data, held_out)
         provenance = {
             "preset": self.preset.name,
             "seed": self.loop.seed,
@@ -233,6 +236,15 @@ class TrainingRun:
             "from": self._start,
         }
         pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
+
+    def _door(self, pipe: AnyToAnyPipeline, data: PreparedDataset, held_out: PreparedDataset) -> Door:
+        """Of the networks that it is made with; one that was made with the same ones is kept."""
+        networks = [self._folder(name) / WEIGHTS for name in ("image_autoencoder", "prompt_encoders")]
+        made_with = f"{sha256(*networks)} {data.manifest_hash}"
+        door = Door.load(self.out / "model")
+        if door is None or door.made_with != made_with:
+            door = replace(make_door(pipe, data, held_out), made_with=made_with)
+        return door
 
 
 def commit() -> str:
