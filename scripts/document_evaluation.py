@@ -16,7 +16,7 @@ from typing import TypeVar
 from omnicxr.data.files import write_text
 from omnicxr.domain import IMAGE_MODALITIES as VIEWS
 from omnicxr.domain import Modality, Task
-from omnicxr.evaluation.layout import Columns, Table, markdown, markdown_rows, number, table
+from omnicxr.evaluation.layout import Columns, Table, explained, markdown, markdown_rows, number, struck, table
 from omnicxr.evaluation.measures.uncertainty import Estimate
 from omnicxr.evaluation.results import Distances, Evaluation, PictureLoss, Refused, TaskScores, ViewScores, read_metrics
 from omnicxr.evaluation.tables import tables
@@ -50,24 +50,34 @@ def card_figures(result: Evaluation) -> str:
         " the findings that the rules read in reports; kappa of the findings read in two parts. Everything else is in"
         " that\ncommand's tables; [docs/evaluation.md](../../../docs/evaluation.md) says what each figure means.\n"
     )
-    figures = _overview(result)
-    return "\n".join(["## Figures\n", introduction, markdown_rows(figures.columns, figures.rows), _sentences(result)])
+    figures = overview(result)
+    shown = markdown_rows(figures.columns, figures.rows) + (f"\n{figures.note.strip()}\n" if figures.note else "")
+    return "\n".join(["## Figures\n", introduction, shown, _sentences(result)])
 
 
-def _overview(result: Evaluation) -> Table:
+def overview(result: Evaluation) -> Table:
     """A row per task, the held-out studies first."""
+
+    def counted(text: str, scores: TaskScores, *parts: Modality) -> str:
+        return struck(text, "" if scores is result.held_out else result.not_valid(*parts))
+
     columns: Columns[TaskScores] = {
-        **{f"AUROC, {v}": lambda s, v=v: _short(s.views[v].auroc.macro) if v in s.views else "" for v in VIEWS},
+        **{
+            f"AUROC, {v}": lambda s, v=v: counted(_short(s.views[v].auroc.macro), s, v) if v in s.views else ""
+            for v in VIEWS
+        },
         "F1, report": lambda s: _short(s.report.by_labeler.all.micro) if s.report else "",
         **{
             f"kappa, {pair.replace('+', ' and ')}": lambda s, pair=pair: (
-                _short(s.agreement[pair].finding_kappa) if pair in s.agreement else ""
+                counted(_short(s.agreement[pair].finding_kappa), s, *map(Modality, pair.split("+")))
+                if pair in s.agreement
+                else ""
             )
             for pair in PAIRS
         },
     }
     rows = [(f"{result.about.held_out} studies", result.held_out), *((str(t), s) for t, s in result.tasks.items())]
-    return table("", columns, rows, note="")
+    return explained(table("", columns, rows, note=""), [result.not_valid(*VIEWS)])
 
 
 def _sentences(result: Evaluation) -> str:

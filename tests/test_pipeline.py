@@ -282,3 +282,19 @@ def rewrite(path: Path, values: dict[str, Any], **within: dict[str, Any]) -> Non
     for name, more in within.items():
         found[name] = found[name] | more
     path.write_text(json.dumps(found))
+
+
+def test_reports_are_mended_by_what_each_is_generated_from(
+    pipe: AnyToAnyPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every report of a batch by its own study, and a note for each."""
+    texts = ["severe cardiomegaly. heart size is normal.", "small left pleural effusion. no pneumothorax."]
+    monkeypatch.setattr(pipe.tokenizer, "decode", lambda ids: texts)
+    latents = {Modality.REPORT: torch.zeros(2, *pipe.generator.config.latent_shape(Modality.REPORT))}
+    rngs = [torch.Generator(), torch.Generator()]
+    ids = pipe.network_input(Modality.REPORT, ["heart size is normal."])
+    toward = pipe.prompt_encoders.embed(Modality.REPORT, ids)[0]
+    for sign, kept in ((1, "Heart size is normal."), (-1, "Severe cardiomegaly.")):
+        out = pipe.decode(latents, rngs, prompt_embeds=[sign * toward, None])
+        assert out.report == [kept, "Small left pleural effusion. No pneumothorax."]
+        assert out.notes and [n.report.contradicted for n in out.notes if n.report] == [True, False]

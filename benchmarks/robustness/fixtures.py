@@ -12,7 +12,7 @@ STUDIES, SIZE = 80, 64
 """Enough for studies in all three splits, as small as pictures may be for the smallest preset."""
 
 
-WITHOUT_SYNTHETIC = ("pictures", "DICOM", "Python", "tables", "settings", "models", "data sets", "prompts")
+WITHOUT_SYNTHETIC = ("pictures", "DICOM", "Python", "tables", "settings", "models", "data sets", "prompts", "door")
 """Groups that read no synthetic data set."""
 
 

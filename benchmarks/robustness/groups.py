@@ -5,7 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from benchmarks.robustness import api, datasets, dicoms, models, options, pictures, reports, settings, studies, tables
+from benchmarks.robustness import (
+    api,
+    datasets,
+    dicoms,
+    door,
+    models,
+    options,
+    pictures,
+    reports,
+    settings,
+    studies,
+    tables,
+)
 from benchmarks.robustness.cases import Case
 
 GROUPS: dict[str, Callable[[random.Random], Iterator[Case]]] = {
@@ -21,6 +33,7 @@ GROUPS: dict[str, Callable[[random.Random], Iterator[Case]]] = {
     "exports": datasets.exports,
     "studies": studies.cases,
     "prompts": studies.prompts,
+    "door": door.cases,
 }
 
 

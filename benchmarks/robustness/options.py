@@ -64,6 +64,7 @@ ODD: dict[str, dict[str, tuple[str, ...]]] = {
     "synthesize": {"--num": COUNT, "--samples": COUNT, "--seed": SEED, "--steps": COUNT, "--guidance": SCALE,
                    "--gate-alignment": ("nan", "5", "abc", "-2", "inf"), "--gate-agreement": ("nan", "5", "abc",
                    "-2", "inf"),
+                   "--gate-known": ("x", ""), "--raw": ("x", ""),
                    "--tries": COUNT, "--shard-size": COUNT, "--workers": WORKERS, "--device": (*DEVICE, ",", "cpu,tpu"),
                    "--per-finding": ("-2", "abc", "1.5", "1" + "0" * 30), "--findings": WORD[:1], "--sex": WORD,
                    "--ages": ("x", "80-20", "-5", "nan-nan", "500-600", "-"), "--formats": ("x", "png,x"),

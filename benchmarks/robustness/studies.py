@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.robustness.cases import SPECIAL, Case, Expect, Folders, special
+from benchmarks.robustness.films import studies as prepared_studies
 
 SMALL = {"regimes": '["real"]', "real_shares": "[1.0]", "seeds": "[0]"}
 NETWORK = {"steps": "2", "finetune_steps": "1", "batch_size": "4"}
@@ -145,6 +147,32 @@ def prompts(rng: random.Random) -> Iterator[Case]:
                  ("--task", "nothing->frontal", "--gate-alignment", "0.5")):  # fmt: skip
         run = lambda f, m=more: [*synthesize(f, b"report\nNormal heart.\n"), *m]  # noqa: E731
         yield Case(name=f"{' '.join(more)} that no prompt has", run=run, expect="refused")
+    yield from not_known()
+
+
+def not_known() -> Iterator[Case]:
+    """Prompts that no model understands: counted, left out with --gate-known, taken as they stand with --raw."""
+    spanish, edema = "Pequeño derrame pleural.", "Pulmonary edema."
+    some, none = (f"report\n{first}\n{spanish}\n".encode() for first in (edema, "asdf qwer"))
+    runs = {
+        "counted": (some, (), "handled", lambda: account(read=2, left_out=0, kept={edema, spanish})),
+        "left out": (some, ("--gate-known",), "handled", lambda: account(read=2, left_out=1, kept={edema})),
+        "all left out": (none, ("--gate-known",), "refused", None),
+        "taken as they stand": (some, ("--raw",), "handled", None),
+        "raw and known": (some, ("--raw", "--gate-known"), "refused", None),
+    }
+    for name, (table, more, expect, check) in runs.items():
+        run = lambda f, t=table, m=more: [*synthesize(f, t), *m]  # noqa: E731
+        yield Case(name=f"not understood, {name}", run=run, expect=expect, check=check)
+
+
+def account(*, read: int, left_out: int, kept: set[str]) -> str:
+    """What prompts.json says of the prompts, and which became studies."""
+    found = json.loads(Path("out/prompts.json").read_text())
+    if (found["read"], found["left_out"], len(found["listed"])) != (read, left_out, 1):
+        return f"{found['read']} read, {found['left_out']} left out, {len(found['listed'])} listed"
+    reports = {row["report"] for row in prepared_studies().values()}
+    return "" if reports == kept else f"studies of {sorted(reports)}"
 
 
 def synthesize(folders: Folders, data: bytes, path: str = "p.csv") -> list[str]:

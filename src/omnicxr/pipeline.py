@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,14 +38,16 @@ from omnicxr.models.folder import (
     read_index,
 )
 from omnicxr.models.generator.network import Generator, Latents
-from omnicxr.models.given import read_given
+from omnicxr.models.given import check_counts, named_parts, number_of_studies, read_given
 from omnicxr.models.image_autoencoder import ImageAutoencoder, uint8_from_pixels
 from omnicxr.models.inputs import network_input
 from omnicxr.models.noticing import Doorkeeper, as_understood, tell
+from omnicxr.models.outputs import Steps, StudyOutput
 from omnicxr.models.prompt_encoders import PromptEncoders
 from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
-from omnicxr.models.tokenizer import ReportTokenizer, each_sentence_once, sentence_case
+from omnicxr.models.report_mending import compared, further_reports, mended_reports
+from omnicxr.models.tokenizer import ReportTokenizer, sentence_case
 
 TURNS = (Modality.REPORT, Modality.FRONTAL, Modality.LATERAL)
 """In which order several parts are generated, each given to the next; docs/decisions.md, "One part at a time"."""
@@ -60,17 +63,6 @@ T = TypeVar("T")
 def component_types(design: Design) -> dict[str, type[Component]]:
     """Name of a network => its class, in a model of that design."""
     return COMPONENT_TYPES | {"generator": DESIGNS[design]}
-
-
-@dataclass(frozen=True)
-class StudyOutput:
-    """What was generated, one entry per study; None for modalities that were not asked for."""
-
-    frontal: list[Image.Image] | None = None
-    lateral: list[Image.Image] | None = None
-    report: list[str] | None = None
-    notes: list[Notes] | None = None
-    """What was noticed; None where nothing was looked for."""
 
 
 class AnyToAnyPipeline:
@@ -206,35 +198,41 @@ class AnyToAnyPipeline:
         TypeError for another type.
         """
         inputs = _drop_none({Modality.FRONTAL: frontal, Modality.LATERAL: lateral, Modality.REPORT: report})
-        task = Task(tuple(inputs), _names(generate))
-        _check_counts(num=num, **_drop_none({"num_inference_steps": num_inference_steps, "batch_size": batch_size}))
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress is {progress!r}: give a function of two numbers.")
+        task = Task(tuple(inputs), named_parts(generate))
+        check_counts(num=num, **_drop_none({"num_inference_steps": num_inference_steps, "batch_size": batch_size}))
         scales = {"guidance_scale": guidance_scale, "autoguidance_scale": autoguidance_scale}
         sampling = self.sampling.changed(num_inference_steps=num_inference_steps, **scales)
         listed = {m: read_given(m, inputs[m], self.image_size, prepared=prepared) for m in task.given}
-        studies = _one_length(listed)
+        notes = self._noticed(listed, strict=strict, raw=raw, quiet=prepared)
+        rngs = random_generators(seed, generator, len(notes) * num)
+        run = partial(self._generate, sampling=sampling, batch_size=batch_size or self._at_once)
+        steps = Steps(run, rngs, num, confidence=confidence, progress=progress)
+        return self._in_turns(task, steps, given=as_understood(listed, notes), notes=notes)
+
+    def _noticed(self, given: dict[Modality, list[Any]], *, strict: bool, raw: bool, quiet: bool) -> list[Notes]:
+        """The notes of every study, said or refused as `__call__` promises."""
+        studies = number_of_studies(given)
         if strict and raw:
             raise UserError("Both strict and raw were asked for: choose one.")
-        notes = [Notes()] * studies if raw or not listed else self.doorkeeper.notice(listed)
-        tell(notes, strict=strict, quiet=prepared)
-        listed = as_understood(listed, notes)
-        count = studies * num
-        rngs = random_generators(seed, generator, count)
-        known: dict[Modality, list[Any]] = {m: [v[i // num] for i in range(count)] for m, v in listed.items()}
+        notes = self.doorkeeper.notice(given) if given and not raw else [Notes()] * studies
+        tell(notes, strict=strict, quiet=quiet)
+        return notes
+
+    def _in_turns(
+        self, task: Task, steps: Steps, *, given: dict[Modality, list[Any]], notes: list[Notes]
+    ) -> StudyOutput:
+        """What a task generates, turn after turn; given, notes: of each study."""
+        count, num = len(steps.rngs), steps.num
+        known = {m: [v[i // num] for i in range(count)] for m, v in given.items()}
         written = [Notes()] * count
         for n, turn in enumerate(turns := self.turns(task)):
-            output = self._generate(
-                turn,
-                known,
-                rngs,
-                sampling=sampling,
-                batch_size=batch_size or self._at_once,
-                progress=(lambda done, n=n: progress(n * count + done, len(turns) * count)) if progress else None,
-            )
+            output = steps.run(turn, known, steps.rngs, progress=steps.tick(n * count, len(turns) * count))
             known |= {m: getattr(output, m) for m in turn}
             written = output.notes or written
         noticed = [replace(notes[i // num], report=n.report) for i, n in enumerate(written)]
+        if steps.confidence and Modality.REPORT in task.generate:
+            further = further_reports(steps.run, {m: known[m] for m in task.given}, rngs=steps.rngs, num=num)
+            known[Modality.REPORT], noticed = compared(known[Modality.REPORT], further, noticed)
         return StudyOutput(**{str(m): known[m] for m in task.generate}, notes=noticed)
 
     @property
@@ -255,20 +253,22 @@ class AnyToAnyPipeline:
         *,
         sampling: SamplingConfig,
         batch_size: int,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], None] | None = None,
     ) -> StudyOutput:
         """What is generated in one turn, an output for each random generator, from all that is known by now."""
         latents: list[Latents] = []
+        embeds: list[Tensor | None] = []
         for rows in _batches(len(rngs), batch_size):
             given, prompt_embeds = self.encode_given({m: [known[m][i] for i in rows] for m in Modality if m in known})
             chosen = rngs[rows.start : rows.stop]
             latents.append(self.sample(turn, given, prompt_embeds, sampling=sampling, rngs=chosen))
+            embeds += [None] * len(chosen) if prompt_embeds is None else list(prompt_embeds)
             if progress:
                 progress(rows.stop)
         whole = {m: torch.cat([z[m] for z in latents]) for m in turn}
         if not all(z.isfinite().all() for z in whole.values()):
             raise UserError("The model gives no finite numbers: its weights are damaged, get or train it again.")
-        return self.decode(whole, rngs)
+        return self.decode(whole, rngs, embeds)
 
     def turns(self, task: Task) -> list[tuple[Modality, ...]]:
         """What is generated in which order: one part at a time, or all of them side by side."""
@@ -319,17 +319,17 @@ class AnyToAnyPipeline:
         )
         return {m: sample(guided, m, sampling, noise=lambda m=m: self.noise(m, rngs)) for m in turn}
 
-    def decode(self, latents: Latents, rngs: Sequence[torch.Generator]) -> StudyOutput:
-        """Latents => pictures, with detail from each study's generator, and texts that say nothing twice."""
-        out: dict[str, Any] = {}
-        for modality, z in latents.items():
-            if modality.is_image:
-                out[modality] = self._pictures(z, rngs)
-            else:
-                out[modality] = [
-                    sentence_case(each_sentence_once(t))
-                    for t in self.tokenizer.decode(self.report_autoencoder.decode(z))
-                ]
+    def decode(
+        self, latents: Latents, rngs: Sequence[torch.Generator], prompt_embeds: Sequence[Tensor | None] | None = None
+    ) -> StudyOutput:
+        """Latents => pictures, with detail from each study's generator, and texts that say nothing twice and contradict
+        nothing, with a note each; `prompt_embeds` [d] of what each study was generated from."""
+        out: dict[str, Any] = {str(m): self._pictures(z, rngs) for m, z in latents.items() if m.is_image}
+        if Modality.REPORT in latents:
+            texts = self.tokenizer.decode(self.report_autoencoder.decode(latents[Modality.REPORT]))
+            kept = mended_reports(texts, self.prompt_encoders, self.tokenizer, prompt_embeds=prompt_embeds)
+            out["report"] = [sentence_case(text) for text, _ in kept]
+            out["notes"] = [Notes(report=note) for _, note in kept]
         return StudyOutput(**out)
 
     def _pictures(self, z: Tensor, rngs: Sequence[torch.Generator]) -> list[Image.Image]:
@@ -341,36 +341,9 @@ class AnyToAnyPipeline:
         return [Image.fromarray(x) for x in torch.cat(pictures).numpy()]
 
 
-def _names(generate: Any) -> tuple[Any, ...]:
-    names = generate.split(",") if isinstance(generate, str) else generate
-    names = list(names) if isinstance(names, Iterable) else [names]
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"generate is {generate!r}: give names, such as ('frontal', 'report').")
-    return tuple(names)
-
-
-def _check_counts(**values: Any) -> None:
-    """Whole numbers from 1. Raises TypeError or UserError naming the argument."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name} is {value!r}: give a whole number.")
-        if value < 1:
-            raise UserError(f"{name} is {value}: ask for at least 1.")
-
-
 def _batches(count: int, size: int) -> Iterator[range]:
     return (range(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _drop_none(values: dict[Any, T | None]) -> dict[Any, T]:
     return {k: v for k, v in values.items() if v is not None}
-
-
-def _one_length(listed: dict[Modality, list[Any]]) -> int:
-    lengths = {m: len(v) for m, v in listed.items()}
-    if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{n} of {m}" for m, n in lengths.items())
-        raise UserError(f"Different numbers of inputs ({counts}): give one of each for every study.")
-    if empty := [m for m, n in lengths.items() if n == 0]:
-        raise UserError(f"An empty list was given as {empty[0]}: give at least one study.")
-    return next(iter(lengths.values()), 1)

@@ -40,8 +40,8 @@ OPTIONS = {
     "evaluate": "--data --model --generated --compare --tasks --suite --num --split --extractors --classifier --labeler"
     " --radgraph --steps --guidance --autoguidance --seed --workers --device --dry-run",
     "synthesize": "--num --task --data --split --prompts --samples --balance --per-finding --findings --sex --ages"
-    " --gate-alignment --gate-agreement --tries --keep-given --model --steps --guidance --seed --workers --device --ray"
-    " --shard-size --formats --dry-run",
+    " --gate-known --gate-alignment --gate-agreement --tries --raw --keep-given --model --steps --guidance --seed"
+    " --workers --device --ray --shard-size --formats --dry-run",
     "export": "--to --out",
     "study": "--real --synthetic --out --device --mixed-precision --dry-run",
     "reader-study": "--out --real --generated --results --parts --num --split --seed",
@@ -107,14 +107,50 @@ def test_generate_sees_what_the_pipeline_sees(
 ) -> None:
     file = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, size, np.uint8)).save(file)
-    line = f"--to lateral,report --num 2 --steps 2 --seed 3 --out {tmp_path / 'out'} --model {model_folder}"
-    assert omnicxr(f"generate --frontal {file} {line}") == 0
+    line = f"generate --frontal {file} --to lateral,report --num 2 --steps 2 --seed 3 --model {model_folder}"
+    assert omnicxr(f"{line} --out {tmp_path / 'marked'}") == 0
+    assert omnicxr(f"{line} --raw --out {tmp_path / 'raw'}") == 0
     wanted = pipe(frontal=file, generate=("lateral", "report"), num=2, num_inference_steps=2, seed=3)
     assert wanted.lateral and wanted.report
     for i in range(2):
-        folder = tmp_path / "out" / f"{i:04d}"
-        assert (folder / "lateral.png").read_bytes() == encode_png(wanted.lateral[i])
-        assert (folder / "report.txt").read_text() == wanted.report[i] + "\n"
+        raw, marked = (tmp_path / name / f"{i:04d}" for name in ("raw", "marked"))
+        assert (raw / "lateral.png").read_bytes() == encode_png(wanted.lateral[i])
+        assert (raw / "report.txt").read_text() == wanted.report[i] + "\n"
+        with Image.open(marked / "lateral.png") as picture:
+            assert np.array_equal(picture, wanted.lateral[i])
+            assert "not usable" in picture.info["Notice"]
+        notice, report = (marked / "report.txt").read_text().split("\n\n")
+        assert notice.startswith("NOTICE: The frontal view is not usable") and report == wanted.report[i] + "\n"
+
+
+def test_what_is_noticed_is_printed_and_stored(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"generate --report 'Derrame pleural izquierdo grande.' --to frontal --num 1 --model {model_folder}"
+    assert omnicxr(f"{line} --steps 2 --out {tmp_path / 'out'}") == 0
+    assert "The report is not understood: it is not English" in " ".join(capsys.readouterr().out.split())
+    record = json.loads((tmp_path / "out" / "generation.json").read_text())
+    assert (record["fit"], record["items"][0]["notes"]["prompt"]["fit"]) == ("not usable", "not usable")
+    assert omnicxr(f"{line} --strict --out {tmp_path / 'strict'}") == 2 and not (tmp_path / "strict").exists()
+    assert "not English" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [("--strict --raw", "choose one"), ("--confidence", "add report to --to")]
+)
+def test_options_that_do_not_go_together(
+    options: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert omnicxr(f"generate --report 'Edema.' --to frontal {options} --out {tmp_path / 'out'}") == 2
+    assert message in " ".join(capsys.readouterr().err.split()) and not (tmp_path / "out").exists()
+
+
+def test_confidence_is_stored(model_folder: Path, tmp_path: Path) -> None:
+    line = f"--to report --confidence --num 1 --steps 2 --out {tmp_path / 'out'} --model {model_folder}"
+    assert omnicxr(f"generate {line}") == 0
+    (item,) = json.loads((tmp_path / "out" / "generation.json").read_text())["items"]
+    shares = item["notes"]["report"]["confidence"]
+    assert all(0 < share <= 1 and (share * 8).is_integer() for share in shares.values())
 
 
 def break_weights(folder: Path) -> None:
@@ -339,6 +375,7 @@ def test_evaluation_and_comparison(
         ("synthesize --formats png,bmp", "Unknown format 'bmp'"),
         ("synthesize --task report", "'report' is not a task"),
         ("synthesize --tries 2", "--gate-alignment"),
+        ("synthesize --raw --gate-known", "leave --gate-known out"),
         ("prepare table x --views PA,OBLIQUE", "Unknown view 'OBLIQUE'"),
         ("prepare table x --columns report", "write report=VALUE"),
         ("train all --data x --set drop_prompt", "write drop_prompt=VALUE"),

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.images import load_image
 from omnicxr.data.manifest import Manifest
 from omnicxr.data.prepare import PrepareConfig, prepare
-from omnicxr.data.views import predict_modality
+from omnicxr.data.sources import open_source
+from omnicxr.data.views import what_is_wrong
 from omnicxr.domain import Modality, View
 from tests.data.test_images import write_dicom
 
@@ -81,18 +83,47 @@ def test_every_picture_has_a_place_and_all_are_drawn(several: Path) -> None:
         assert set(column.tolist()) == own[names[row]]
 
 
-def test_a_view_that_the_classifier_doubts_is_counted(tmp_path: Path) -> None:
-    """Of two views in headers one is not used."""
-    looks = predict_modality(Image.fromarray(film()))
-    said = View.PA if looks is Modality.LATERAL else View.LL
-    for name, view in (("a", str(said)), ("b", "SWIMMERS")):
-        dataset = pydicom.dcmread(write_dicom(tmp_path / f"{name}.dcm", film().astype(np.uint16) * 16))
-        dataset.ViewPosition = view
-        dataset.save_as(tmp_path / f"{name}.dcm")
-    table = write_table(tmp_path / "t.csv", [(n, f"{n}.dcm", "", "Clear.", "train") for n in "ab"])
-    manifest = prepare(PrepareConfig(kind="table", image_size=64, columns=COLUMNS), table, tmp_path / "out")
-    assert manifest.noticed == {f"view {said} of the header looks {looks} to the classifier (the header counts)": 1}
-    assert (manifest.views, manifest.images_left_out) == ({said: 1}, {"view SWIMMERS": 1})
+@pytest.fixture(scope="module")
+def views(simulated: Path) -> dict[Modality, np.ndarray]:
+    """A simulated picture of each view, uint8 [64, 64], that the classifier is sure about."""
+    refs = [ref for study in open_source("mimic-cxr-jpg", str(simulated)).studies() for ref in study.images]
+    pictures = {(ref.view or View.PA).modality: np.asarray(load_image(ref.path, 64)) for ref in refs[:8]}
+    assert not any(what_is_wrong(picture, m) for m, picture in pictures.items())
+    return pictures
+
+
+def noticed_of(folder: Path, pictures: dict[str, np.ndarray], views: dict[str, str]) -> Manifest:
+    """The manifest of DICOM files whose header says `views`, and the table nothing."""
+    for name, pixels in pictures.items():
+        dataset = pydicom.dcmread(write_dicom(folder / f"{name}.dcm", pixels.astype(np.uint16) * 16))
+        dataset.ViewPosition = views[name]
+        dataset.save_as(folder / f"{name}.dcm")
+    rows = [(name, f"{name}.dcm", "", "Clear.", "train") for name in pictures]
+    table = write_table(folder / "t.csv", rows)
+    return prepare(PrepareConfig(kind="table", image_size=64, columns=COLUMNS), table, folder / "out")
+
+
+def test_a_view_that_the_classifier_doubts_is_counted(views: dict[Modality, np.ndarray], tmp_path: Path) -> None:
+    """Of three views in headers one is not used, and one is right."""
+    lateral = views[Modality.LATERAL]
+    manifest = noticed_of(tmp_path, {"a": lateral, "b": lateral, "c": lateral}, {"a": "PA", "b": "SWIMMERS", "c": "LL"})
+    assert manifest.noticed == {"view PA of the header looks lateral to the classifier (the header counts)": 1}
+    assert (manifest.views, manifest.images_left_out) == ({"PA": 1, "LL": 1}, {"view SWIMMERS": 1})
+
+
+def test_turned_and_inverted_pictures_are_counted_and_kept(views: dict[Modality, np.ndarray], tmp_path: Path) -> None:
+    frontal = views[Modality.FRONTAL]
+    pictures = {"a": frontal, "b": np.rot90(frontal, 2), "c": 255 - frontal}
+    manifest = noticed_of(tmp_path, pictures, dict.fromkeys("abc", "PA"))
+    counted = {k: n for k, n in manifest.noticed.items() if k.startswith("pictures that look")}
+    assert counted == {
+        "pictures that look inverted (bone is dark), taken as they are": 1,
+        "pictures that look upside down, taken as they are": 1,
+    }
+    kept = PreparedDataset(tmp_path / "out", "train")
+    upright, turned, inverted = kept.images(Modality.FRONTAL, kept.places(Modality.FRONTAL))
+    assert np.array_equal(turned, np.rot90(upright, 2))
+    assert np.abs(255 - inverted.astype(int) - upright).max() <= 1
 
 
 def test_reports_that_are_not_english_are_counted(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from omnicxr.app.console import progress_bar
 from omnicxr.app.downstream import run_study
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.typed_json import to_json
 from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.downstream.classifier import (
     GreyNetwork,
@@ -38,7 +39,6 @@ from omnicxr.downstream.spec import (
 )
 from omnicxr.downstream.study import DownstreamStudy
 from omnicxr.evaluation.measures import metrics, uncertainty
-from omnicxr.evaluation.typed_json import to_json
 from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig, synthesize
 

@@ -1,5 +1,6 @@
 """The model that comes with the package does what it is for."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,14 @@ import pytest
 import torch
 
 from omnicxr import AnyToAnyPipeline
-from omnicxr.app.demo import run_demo
+from omnicxr.app.demo import SENTENCES, run_demo
 from omnicxr.domain import Finding, Modality, Task
 from omnicxr.models.folder import BUNDLED
 from omnicxr.models.judge import Judge
 from omnicxr.simulation.population import sample_truth
 from omnicxr.simulation.render import render
 from omnicxr.simulation.report import write_report
+from omnicxr.synthesis.prompts import composed
 
 pytestmark = pytest.mark.slow
 
@@ -89,4 +91,12 @@ def test_side_of_an_effusion(bundled: AnyToAnyPipeline) -> None:
 def test_demo(tmp_path: Path) -> None:
     page = run_demo(tmp_path)
     assert page.stat().st_size > 100_000
-    assert (tmp_path / "demo.json").is_file()
+    record = json.loads((tmp_path / "demo.json").read_text())
+    assert [entry["noticed"] for entry in record["sentences"]] == [[]] * 6
+
+
+def test_own_prompts_are_taken_as_they_stand(bundled: AnyToAnyPipeline) -> None:
+    """What `synthesize` composes where it is given no prompts, and the sentences of the demo."""
+    reports = [*SENTENCES, *composed(200, 0).reports]
+    notes = bundled.doorkeeper.notice({Modality.REPORT: reports})
+    assert [(report, n.sentences()) for report, n in zip(reports, notes, strict=True) if n.sentences()] == []

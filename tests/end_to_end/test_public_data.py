@@ -1,17 +1,23 @@
-"""Open-I as it was released, where it is at hand: counts, and its sections through free text and back."""
+"""Real data where they are at hand: counts, sections through free text and back, views at a glance."""
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.labeler import micro_macro, read_gold, score
 from omnicxr.data.headings import find_headings
+from omnicxr.data.images import load_image, to_square
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.sections import clean_text, split_sections
 from omnicxr.data.table_files import read_table
+from omnicxr.data.views import what_is_wrong
+from omnicxr.domain import Modality
 
 REAL_DATA = Path(os.environ.get("OMNICXR_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -62,6 +68,47 @@ def test_nih(tmp_path: Path) -> None:
     account = prepare(PrepareConfig(kind="nih"), folder, tmp_path / "out", dry_run=True)
     assert rows > 1000
     assert (account.studies_seen, account.studies, account.dropped) == (rows, rows, {})
+
+
+TURNED = {"images/00003490_011.jpg": "upside down", "images/00017625_000.jpg": "inverted"}
+"""Of the pictures of ChestX-ray14, as its `sources.csv` flags them."""
+
+
+def test_wrong_films_of_nih_are_found(tmp_path: Path) -> None:
+    """Two of them, and nothing is said of a spread of others, in whatever way they are exposed."""
+    folder = REAL_DATA / "nih"
+    if not folder.is_dir():
+        pytest.skip("needs ChestX-ray14 pictures: set OMNICXR_REAL_DATA to the folder that holds nih/")
+    for name, wrong in TURNED.items():
+        assert what_is_wrong(load_image(folder / name, 256), Modality.FRONTAL).startswith(f"it looks {wrong}")
+    rows = [row["image"] for row in read_table(folder / "metadata.csv", ("image",))]
+    said = [
+        what_is_wrong(load_image(folder / name, 256), Modality.FRONTAL) for name in rows[::15] if name not in TURNED
+    ]
+    assert len(said) > 90
+    assert sum(map(bool, said)) <= 1
+
+
+def unsqueezed(openi: Path, row: Mapping[str, str]) -> Image.Image:
+    """A picture of `images.csv` with the aspect of its film, about 256 pixels long."""
+    columns, rows = int(row["native_columns"]), int(row["native_rows"])
+    scale = 256 / max(columns, rows)
+    with Image.open(openi / row["file"]) as picture:
+        return picture.convert("L").resize((round(columns * scale), round(rows * scale)))
+
+
+def test_real_views_are_told_apart(openi: Path) -> None:
+    """The network never saw a real lateral. 200 pictures of each view: at most two are called the other (some are
+    labelled wrongly), and nearly all that are given as the other one are found."""
+    if not (openi / "images.csv").exists():
+        pytest.skip("needs the pictures of Open-I")
+    rows = list(read_table(openi / "images.csv", ("file", "projection", "native_columns", "native_rows")))
+    for modality in (Modality.FRONTAL, Modality.LATERAL):
+        chosen = [row for row in rows if row["projection"].lower() == modality][::15][:200]
+        greys = [to_square(unsqueezed(openi, row), 256) for row in chosen]
+        other = Modality.LATERAL if modality is Modality.FRONTAL else Modality.FRONTAL
+        assert sum("view" in what_is_wrong(grey, modality) for grey in greys) <= 2
+        assert np.mean(["view" in what_is_wrong(grey, other) for grey in greys]) > 0.95
 
 
 def test_agrees_with_the_gold_labels() -> None:

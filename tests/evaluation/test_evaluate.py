@@ -1,28 +1,33 @@
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from document_evaluation import overview
 
 import omnicxr.evaluation.measures.metrics as metrics
 import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.measures import by_side
+from omnicxr.data.typed_json import to_json
 from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain.notes import Fit, Notes, PictureNote, ReportNote
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.config import EvaluationConfig
 from omnicxr.evaluation.evaluate import evaluate
 from omnicxr.evaluation.generation import GenerationJob, generate_with_processes, load_parts, task_name
-from omnicxr.evaluation.layout import latex, markdown
+from omnicxr.evaluation.layout import Struck, latex, markdown
 from omnicxr.evaluation.readers.panel import held_out_noun
 from omnicxr.evaluation.references import NAMES
-from omnicxr.evaluation.results import Refused, TextScores, read_metrics
+from omnicxr.evaluation.results import METRICS, Evaluation, Refused, TextScores, read_metrics
 from omnicxr.evaluation.sides import one_sided
 from omnicxr.evaluation.tables import tables
-from omnicxr.evaluation.typed_json import to_json
 from omnicxr.flow.sampling import SamplingConfig
+from omnicxr.pipeline import AnyToAnyPipeline
 
 BOTH, WRITE = Task.parse("report->frontal+lateral"), Task.parse("frontal+lateral->report")
 TASKS = (BOTH, WRITE, Task.from_nothing())
@@ -258,3 +263,79 @@ def test_tables(finished: Path) -> None:
     assert written.count("\\begin{tabular}") == written.count("\\end{tabular}") == len(found)
     assert r"report$\to$frontal+lateral" in written
     assert "%" not in written.replace(r"\%", "")
+
+
+def judged(result: Evaluation, why: str) -> Evaluation:
+    """The same result, its reader of frontal views no better than chance where there is a reason."""
+    views = {m: replace(s, not_valid=why * (m is Modality.FRONTAL)) for m, s in result.held_out.views.items()}
+    return replace(result, held_out=replace(result.held_out, views=views))
+
+
+def rescored(result: Evaluation, why: str) -> Evaluation:
+    """As `judged`, and the same of what was generated."""
+    tasks = {
+        t: replace(s, views={m: replace(v, not_valid=why * (m is Modality.FRONTAL)) for m, v in s.views.items()})
+        for t, s in result.tasks.items()
+    }
+    return replace(judged(result, why), tasks=tasks)
+
+
+def test_figures_of_a_judge_at_chance_are_struck_out(finished: Path, tmp_path: Path) -> None:
+    """Those of frontal views and of pairs with one, but never the held-out views' own, which show it."""
+    result = rescored(read_metrics(finished), "It is at chance.")
+    found = {t.title: t for t in tables(result)}
+    assert not [c for row in found["Findings on generated lateral views"].rows for c in row if isinstance(c, Struck)]
+    for title in ("Findings on generated frontal views", "Bounds", "Agreement of the parts"):
+        assert found[title].note.count("It is at chance.") == 1, title
+    *generated, own = found["Findings on generated frontal views"].rows
+    assert all(isinstance(row[1], Struck) for row in generated) and not isinstance(own[1], Struck)
+    own_column = found["Bounds"].columns.index(result.about.held_out)
+    for row in found["Bounds"].rows:
+        others = [c for i, c in enumerate(row) if i > 2 and i != own_column and c != "-"]
+        assert all(isinstance(c, Struck) is (row[1] == "frontal") for c in others) and not isinstance(
+            row[own_column], Struck
+        )
+    pairs = {row[1]: row[2] for row in found["Agreement of the parts"].rows}
+    struck = {pair for pair, kappa in pairs.items() if isinstance(kappa, Struck)}
+    assert struck <= {"frontal+lateral", "frontal+report"} and struck
+    held_out, *tasks = overview(result).rows
+    assert not [c for c in held_out if isinstance(c, Struck)] and isinstance(tasks[0][1], Struck)
+    plain = tables(rescored(read_metrics(finished), ""))
+    assert not [c for t in plain for row in t.rows for c in row if isinstance(c, Struck)]
+    shutil.copytree(finished, tmp_path / "copy")
+    (tmp_path / "copy" / METRICS).write_text(json.dumps(to_json(result)))
+    for a, b in ((finished, tmp_path / "copy"), (tmp_path / "copy", finished)):
+        figures = compare_evaluations(a, b).tasks[BOTH]
+        assert all(f.not_valid for f in figures if f.figure in ("frontal: AUROC, macro", "frontal: F1, micro"))
+        assert not [f for f in figures if f.figure.startswith("frontal: error") and f.not_valid]
+
+
+def test_what_the_door_noticed(
+    model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third report contradicted itself, every frontal view is unlike."""
+    generate = AnyToAnyPipeline.__call__
+    notes = Notes(pictures=(PictureNote(modality=Modality.FRONTAL, fit=Fit.UNLIKE, reason="it is dark"),))
+
+    def with_notes(self: AnyToAnyPipeline, **given: Any) -> Any:
+        output = generate(self, **given)
+        said = {"removed": ("Clear.",), "contradicted": True}, {"repeated": ("Clear.",)}
+        corrected = [ReportNote(**said[i % 3 > 0]) for i in range(len(output.report))]
+        object.__setattr__(output, "notes", [replace(notes, report=note) for note in corrected])
+        return output
+
+    monkeypatch.setattr(AnyToAnyPipeline, "__call__", with_notes)
+    wanted = replace(CONFIG, tasks=(WRITE,), num=4, steps=1)
+    result = evaluate(wanted, model_folder, prepared, out=tmp_path)
+    noticed = result.tasks[WRITE].noticed
+    assert noticed and (noticed.studies, noticed.contradicted, noticed.repeated) == (4, 2, 2)
+    assert noticed.pictures == {Modality.FRONTAL: {Fit.UNLIKE: 4}}
+    (shown,) = (t for t in tables(result) if t.title == "What the door noticed")
+    cells = dict(zip(shown.columns, shown.rows[0], strict=True))
+    assert (cells["frontal, not as known"], cells["lateral, not as known"], cells["prompts cut"]) == ("1.000", "-", "-")
+    text = (tmp_path / METRICS).read_text()
+    monkeypatch.setattr(AnyToAnyPipeline, "__call__", None)  # what is there is not generated again
+    evaluate(wanted, model_folder, prepared, out=tmp_path)
+    assert (tmp_path / METRICS).read_text() == text
+    without = replace(result, tasks={task: replace(scores, noticed=None) for task, scores in result.tasks.items()})
+    assert not any(t.title == "What the door noticed" for t in tables(without))

@@ -1,4 +1,6 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.exchange import write_chexgenbench
 from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain.notes import Fit, Notes, PictureNote
 from omnicxr.evaluation.generation import (
     ModelGenerations,
     load_parts,
@@ -151,3 +154,37 @@ def test_a_task_is_what_the_pipeline_gives(data: PreparedDataset, pipe: AnyToAny
 
 def assert_same(a: object, b: object) -> None:
     assert np.array_equal(np.array(a), np.array(b))
+
+
+class NotingPipeline:
+    """Draws nothing, and notes of study i that its view is unlike where i is odd; with `silent`, takes no notes."""
+
+    in_turn = True
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.silent, self.calls = silent, 0
+
+    def __call__(self, *, report: list[str], generate: tuple[Modality, ...], **_: Any) -> SimpleNamespace:
+        self.calls += 1
+        fits = [(Fit.AS_KNOWN, Fit.UNLIKE)[int(text) % 2] for text in report]
+        notes = [Notes(pictures=(PictureNote(modality=Modality.FRONTAL, fit=fit),)) for fit in fits]
+        drawn = {str(m): [np.zeros((2, 2), np.uint8)] * len(report) for m in generate}
+        return SimpleNamespace(**drawn, notes=None if self.silent else notes)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_was_noticed_is_kept_beside_the_studies(tmp_path: Path, silent: bool) -> None:
+    """Over several batches, for a beginning of the task too, and read again without generating."""
+    alone, studies = Task.parse("report->frontal"), {Modality.REPORT: [str(i) for i in range(70)]}
+    pipe: Any = NotingPipeline(silent=silent)
+    for _ in range(2):
+        generations = ModelGenerations(pipe, studies, tmp_path, seed=0, tasks=(alone, BOTH))
+        assert generations.noticed(BOTH) is None or pipe.calls == 2
+        generations.task(alone)
+        for task in (alone, BOTH):
+            noticed = generations.noticed(task)
+            if silent:
+                assert noticed is None
+            else:
+                assert noticed and [n.pictures[Modality.FRONTAL] for n in noticed] == [Fit.AS_KNOWN, Fit.UNLIKE] * 35
+    assert pipe.calls == 2

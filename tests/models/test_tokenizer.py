@@ -5,7 +5,7 @@ import pytest
 
 from omnicxr.domain import UserError
 from omnicxr.models.component import WEIGHTS
-from omnicxr.models.tokenizer import BEGIN, END, PAD, ReportTokenizer, each_sentence_once, sentence_case
+from omnicxr.models.tokenizer import BEGIN, END, PAD, ReportTokenizer, sentence_case
 
 REPORTS = ["Small left pleural effusion.", "No acute process.", "A 2.6 cm nodule in the right upper lobe."]
 
@@ -27,21 +27,6 @@ def test_tokenizer_round_trip_and_cut() -> None:
 )
 def test_sentence_case(text: str, shown: str) -> None:
     assert sentence_case(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        (
-            "A 1.3 cm nodule. Tube in place. a 1.3 cm nodule. Clear lungs.",
-            "A 1.3 cm nodule. Tube in place. Clear lungs.",
-        ),
-        ("No effusion. No effusion", "No effusion. No effusion"),
-        ("", ""),
-    ],
-)
-def test_each_sentence_once(text: str, kept: str) -> None:
-    assert each_sentence_once(text) == kept
 
 
 def cut(folder: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -12,16 +13,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
+import omnicxr.synthesis.synthesize as module
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.domain import Finding, Modality, Task, UserError
+from omnicxr.data.typed_json import from_json
+from omnicxr.domain import Finding, Fit, Modality, Notes, PromptNote, Task, UserError
 from omnicxr.models.folder import model_hash
+from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.synthesis.export import export
 from omnicxr.synthesis.gate import Gate
 from omnicxr.synthesis.prompts import Wish
-from omnicxr.synthesis.synthesize import SynthesisConfig, _Job, _with_processes, _with_ray, synthesize
+from omnicxr.synthesis.synthesize import Shard, SynthesisConfig, _Job, _with_processes, _with_ray, synthesize
 
 CONFIG = SynthesisConfig(task=Task.parse("report->frontal+lateral"), wish=Wish(num=10), steps=1, shard_size=1)
 
@@ -145,7 +153,7 @@ def test_workers_that_keep_dying(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Workers keep dying at train-0.parquet: .*What is done is kept"):
         list(_with_processes(Deadly(), shards, workers=1, devices=("cpu",)))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="nowhere"):
-        list(_with_processes(_Job(CONFIG, tmp_path / "nowhere"), shards, workers=1, devices=("cpu",)))
+        list(_with_processes(_Job(CONFIG, tmp_path / "nowhere", np.arange(6)), shards, workers=1, devices=("cpu",)))
 
 
 @dataclass(frozen=True)
@@ -266,6 +274,95 @@ def test_gate_draws_again_and_counts(model_folder: Path, tmp_path: Path) -> None
             replace(CONFIG, task=Task.from_nothing(), wish=wish)
     with pytest.raises(UserError, match="nothing to be aligned with"):
         replace(CONFIG, task=Task.from_nothing(), gate=Gate(alignment=0.1))
+
+
+SENTENCES = ("Small left pleural effusion.", "There is no large left pleural effusion.", "Pequeño derrame pleural.")
+
+
+def note(report: str) -> PromptNote:
+    """What a door would say of SENTENCES."""
+    fit = Fit.NOT_USABLE if report.startswith("Pequeño") else Fit.AS_KNOWN
+    understood_as = "No pleural effusion." if "no large" in report else report
+    return PromptNote(text=report, understood_as=understood_as, fit=fit, reason="it is not English")
+
+
+class AnyDoor:
+    """Has notes of SENTENCES."""
+
+    def notice(self, given: dict[Modality, list[str]]) -> list[Notes]:
+        return [Notes(prompt=note(report)) for report in given[Modality.REPORT]]
+
+
+@pytest.fixture
+def with_a_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that notice, in this process, where they can be made to."""
+
+    def in_this_process(job: _Job, todo: list[Shard], **others: Any) -> Iterator[int]:
+        writer = job.writer("cpu")
+        for items, path in todo:
+            writer.write(items, path)
+            yield len(items)
+
+    monkeypatch.setattr(AnyToAnyPipeline, "doorkeeper", AnyDoor())
+    monkeypatch.setattr(
+        AnyToAnyPipeline, "door", property(lambda self: "a door", lambda self, door: None), raising=False
+    )
+    monkeypatch.setattr(module, "_with_processes", in_this_process)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "sentences.csv"
+    path.write_text("\n".join(["report", *SENTENCES]))
+    return path
+
+
+def test_notes_travel_with_every_study(with_a_door: None, model_folder: Path, table: Path, tmp_path: Path) -> None:
+    """In the data set, in its pictures, in its exports, in its manifest, and in the account of its prompts."""
+    told: list[str] = []
+    config = replace(CONFIG, wish=Wish(num=3), table=table)
+    manifest = synthesize(config, model_folder, out := tmp_path / "out", tell=told.append)
+    counts = {"report not understood": 1, "report rewritten": 1}
+    assert manifest.synthetic["noticed"] == counts
+    account = json.loads((out / "prompts.json").read_text())
+    assert (account["read"], account["noticed"], [e["study_id"] for e in account["listed"]]) == (3, counts, ["3", "2"])
+    assert len(told) == 1 and told[0].startswith("3 prompts read, 0 left out; report not understood: 1")
+    data = PreparedDataset(out, "train")
+    notes = [from_json(Notes, json.loads(cell)) for cell in data.table.column("notes").to_pylist()]
+    assert [n.prompt for n in notes] == [note(sentence) for sentence in SENTENCES]
+    assert data.reports == list(SENTENCES)
+    for i, cell in enumerate(data.table.column("frontals").to_pylist()):
+        provenance = json.loads(Image.open(io.BytesIO(cell[0]["bytes"])).text["omnicxr"])  # type: ignore[attr-defined]
+        assert (provenance["fit"], provenance["notes"]) == (str(notes[i].fit), notes[i].sentences())
+    export(out, "dicom", tmp_path / "dicom")
+    files = [pydicom.dcmread(path) for path in sorted((tmp_path / "dicom").glob("*/frontal.dcm"))]
+    assert ["ImageComments" in file for file in files] == [False, True, True]
+    assert files[1].ImageComments == 'The report is understood as: "No pleural effusion."'
+    rows = csv.DictReader((tmp_path / "dicom" / "studies.csv").open(encoding="utf-8", newline=""))
+    assert [row["notes"] for row in rows] == [" ".join(n.sentences()) for n in notes]
+
+
+def test_raw_text_is_not_looked_at(with_a_door: None, model_folder: Path, table: Path, tmp_path: Path) -> None:
+    manifest = synthesize(
+        replace(CONFIG, wish=Wish(num=2), table=table, raw=True), model_folder, out := tmp_path / "out"
+    )
+    assert manifest.synthetic["noticed"] == {"not checked": 2}
+    assert not (out / "prompts.json").exists()
+    notes = PreparedDataset(out, "train").table.column("notes").to_pylist()
+    assert [from_json(Notes, json.loads(cell)).sentences() for cell in notes] == [[], []]
+    picture = PreparedDataset(out, "train").table.column("frontals")[0][0]["bytes"].as_py()
+    assert json.loads(Image.open(io.BytesIO(picture)).text["omnicxr"])["fit"] == "not checked"  # type: ignore[attr-defined]
+
+
+def test_only_known_prompts(with_a_door: None, model_folder: Path, table: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, wish=Wish(num=5), table=table, gate=Gate(known=True))
+    manifest = synthesize(config, model_folder, tmp_path / "out")
+    assert PreparedDataset(tmp_path / "out", "train").reports == [SENTENCES[i % 2] for i in range(5)]
+    assert manifest.synthetic["noticed"] == {"report rewritten": 2}
+    assert json.loads((tmp_path / "out" / "prompts.json").read_text())["left_out"] == 1
+    for changed in ({"raw": True}, {"task": Task.from_nothing(), "table": None}):
+        with pytest.raises(UserError, match="leave --gate-known out"):
+            replace(config, **changed)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ from PIL import Image
 
 from omnicxr.app.page import Page
 from omnicxr.data.files import check_writable, write_json, write_text
+from omnicxr.domain import Notes
 from omnicxr.models.folder import model_hash
-from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.models.noticing import InputWarning
+from omnicxr.pipeline import AnyToAnyPipeline, StudyOutput
 from omnicxr.training.sheets import save_grid
 
 SENTENCES = (
@@ -28,7 +31,7 @@ RESULTS = 2
 """Studies for each sentence, and from nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Example:
     """A sentence, or nothing, and what was generated from it."""
 
@@ -39,6 +42,17 @@ class Example:
     """Written from the first two views; of a study from nothing, generated with them."""
     turned: list[Image.Image]
     """The lateral view from the first frontal view alone."""
+    notes: Notes | None = None
+    """What was noticed about the sentence, or about the report from nothing; None where nothing was looked at."""
+    report_notes: Notes | None = None
+    """About the views, and the report written from them."""
+    turned_notes: Notes | None = None
+    """About the first frontal view alone."""
+
+    def noticed(self) -> list[str]:
+        """All sentences, each once."""
+        known = filter(None, (self.notes, self.report_notes, self.turned_notes))
+        return list(dict.fromkeys(sentence for notes in known for sentence in notes.sentences()))
 
 
 def run_demo(
@@ -48,7 +62,9 @@ def run_demo(
     start = time.monotonic()
     pipe = AnyToAnyPipeline.from_pretrained(model)
     check_writable(out)
-    sentences, free = _generate(pipe, seed, progress or (lambda done, total: None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # stands on the page
+        sentences, free = _generate(pipe, seed, progress or (lambda done, total: None))
     save_grid(
         [np.stack([np.asarray(p) for p in (*e.pictures, *e.turned)]) for e in sentences], out / "contact_sheet.png"
     )
@@ -64,11 +80,13 @@ def run_demo(
                 "report_from_views": e.report,
                 "pictures": _save(e.pictures, out, f"sentence{i}"),
                 "lateral_from_frontal": _save(e.turned, out, f"turned{i}"),
+                "noticed": e.noticed(),
             }
             for i, e in enumerate(sentences)
         ],
         "from_nothing": [
-            {"pictures": _save(e.pictures, out, f"nothing{i}"), "report": e.report} for i, e in enumerate(free)
+            {"pictures": _save(e.pictures, out, f"nothing{i}"), "report": e.report, "noticed": e.noticed()}
+            for i, e in enumerate(free)
         ],
     }
     write_json(out / "demo.json", record)
@@ -84,20 +102,37 @@ def _generate(
     assert both.frontal and both.lateral
     progress(1, 4)
     frontals, laterals = both.frontal[::RESULTS], both.lateral[::RESULTS]
-    reports = pipe(frontal=frontals, lateral=laterals, generate=("report",), seed=seed).report
+    read = pipe(frontal=frontals, lateral=laterals, generate=("report",), seed=seed)
     progress(2, 4)
-    turned = pipe(frontal=frontals, generate=("lateral",), seed=seed + 1).lateral
+    turned = pipe(frontal=frontals, generate=("lateral",), seed=seed + 1)
     progress(3, 4)
     nothing = pipe(generate=("frontal", "lateral", "report"), num=RESULTS, seed=seed)
     progress(4, 4)
-    assert reports and turned and nothing.frontal and nothing.lateral and nothing.report
+    assert read.report and turned.lateral and nothing.frontal and nothing.lateral and nothing.report
     pairs = list(zip(both.frontal, both.lateral, strict=True))
     sentences = []
     for i, sentence in enumerate(SENTENCES):
         pictures = [view for pair in pairs[i * RESULTS : (i + 1) * RESULTS] for view in pair]
-        sentences.append(Example(sentence, pictures, reports[i], [turned[i]]))
-    studies = zip(nothing.frontal, nothing.lateral, nothing.report, strict=True)
-    return sentences, [Example("", [frontal, lateral], report, []) for frontal, lateral, report in studies]
+        one = Example(
+            sentence=sentence,
+            pictures=pictures,
+            report=read.report[i],
+            turned=[turned.lateral[i]],
+            notes=_notes_of(both, i * RESULTS),
+            report_notes=_notes_of(read, i),
+            turned_notes=_notes_of(turned, i),
+        )
+        sentences.append(one)
+    views = zip(nothing.frontal, nothing.lateral, strict=True)
+    free = [
+        Example(sentence="", pictures=[*pair], report=report, turned=[], notes=_notes_of(nothing, i))
+        for i, (pair, report) in enumerate(zip(views, nothing.report, strict=True))
+    ]
+    return sentences, free
+
+
+def _notes_of(output: StudyOutput, index: int) -> Notes | None:
+    return output.notes[index] if output.notes else None
 
 
 def _save(pictures: list[Image.Image], out: Path, stem: str) -> list[str]:
@@ -118,9 +153,13 @@ def _page(sentences: list[Example], free: list[Example]) -> Page:
         page.heading(f"“{e.sentence}”")
         page.figure(e.pictures, "Two results, frontal and lateral, from the sentence alone")
         page.figure(e.turned, "Lateral from the first frontal alone")
+        page.notes(e.notes)
+        page.notes(e.turned_notes)
         page.text(f"Report written from the first two views: {e.report}")
+        page.notes(e.report_notes)
     for e in free:
         page.heading("From nothing")
         page.figure(e.pictures, "Frontal and lateral")
         page.text(f"Report: {e.report}")
+        page.notes(e.notes)
     return page

@@ -11,13 +11,13 @@ from omnicxr.app.evaluate import print_table
 from omnicxr.app.page import Page
 from omnicxr.app.plots import new_figure
 from omnicxr.data.files import write_json, write_text
+from omnicxr.data.typed_json import to_json
 from omnicxr.downstream.results import StudyFigures, ViewFigures, summary
 from omnicxr.downstream.spec import SYNTHETIC
 from omnicxr.downstream.study import RECORD, DownstreamStudy
 from omnicxr.downstream.tables import headline, study_tables
 from omnicxr.evaluation.layout import latex, markdown
 from omnicxr.evaluation.readers.panel import held_out_noun
-from omnicxr.evaluation.typed_json import to_json
 
 
 def run_study(study: DownstreamStudy, progress: Bar) -> StudyFigures:

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table as ConsoleTable
+from rich.text import Text
 
 from omnicxr.app.console import Bar, console
 from omnicxr.app.evaluation_page import write_page, write_tables
 from omnicxr.data.files import write_json, write_text
+from omnicxr.data.typed_json import to_json
 from omnicxr.domain import Modality
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.config import EvaluationConfig
 from omnicxr.evaluation.evaluate import evaluate
-from omnicxr.evaluation.layout import Table, markdown, number
+from omnicxr.evaluation.layout import STRUCK_MARK, Struck, Table, markdown, number
 from omnicxr.evaluation.results import Autoencoders, Evaluation
 from omnicxr.evaluation.tables import comparison_table, tables
-from omnicxr.evaluation.typed_json import to_json
 from omnicxr.models.folder import BUNDLED
 
 
@@ -76,5 +77,7 @@ def print_table(table: Table) -> None:
     """On the console."""
     shown = ConsoleTable(*table.columns, title=table.title, caption=table.note)
     for row in table.rows:
-        shown.add_row(*row)
+        shown.add_row(
+            *(Text(c, "strike").append(f" {STRUCK_MARK}", "not strike") if isinstance(c, Struck) else c for c in row)
+        )
     console.print(shown)

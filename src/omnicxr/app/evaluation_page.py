@@ -12,6 +12,7 @@ from omnicxr.app.page import Page
 from omnicxr.app.plots import new_figure
 from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.data.files import write_text
+from omnicxr.data.typed_json import to_json
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task
 from omnicxr.evaluation.comparison import study_ids
 from omnicxr.evaluation.generation import load_parts, task_name
@@ -19,7 +20,6 @@ from omnicxr.evaluation.layout import latex, markdown
 from omnicxr.evaluation.measures.uncertainty import Estimate
 from omnicxr.evaluation.results import Evaluation, NearestPair, TaskScores
 from omnicxr.evaluation.tables import tables
-from omnicxr.evaluation.typed_json import to_json
 from omnicxr.training.sheets import grid
 
 SHEET_STUDIES, SHEET_COLUMNS = 12, 6
@@ -41,7 +41,7 @@ def write_tables(result: Evaluation, out: Path) -> None:
 def write_page(result: Evaluation, out: Path, data: Path) -> Path:
     """OUT/report.html, one file that opens anywhere; `result` is the metrics.json beside it."""
     page, noun = Page("Evaluation"), result.about.held_out
-    page.text(MEANING.format(noun=noun))
+    page.text(f"{MEANING.format(noun=noun)} {result.not_valid(*Modality)}".strip())
     page.table(("setting", "value"), _settings(result))
     page.heading("Do generated parts show what the study has?")
     page.plot(_headlines(result), "headline figures with intervals")
@@ -71,6 +71,9 @@ def _headlines(result: Evaluation) -> Any:
     parts = [m for m in Modality if result.held_out.part(m)]
     figure, (axes,) = new_figure(4.4 * len(parts), 3.6, columns=len(parts))
     for axis, part in zip(axes, parts, strict=True):
+        if result.not_valid(part):
+            _left_out(axis, f"{part}: AUROC, macro")
+            continue
         shown = [(str(task), _headline(s, part)) for task, s in result.tasks.items() if part in task.generate]
         _dots(axis, f"{part}: {'AUROC, macro' if part.is_image else 'F1, micro, by labeler'}", shown)
         axis.axvline(
@@ -102,11 +105,20 @@ def _dots(axis: Any, title: str, shown: list[tuple[str, Estimate]]) -> None:
     axis.grid(alpha=0.3)
 
 
+def _left_out(axis: Any, title: str) -> None:
+    """Where figures would be that do not count: the text above and the tables say why."""
+    axis.set_title(f"{title}: left out, the reader is at chance", fontsize=10)
+    axis.set_axis_off()
+
+
 def _findings(result: Evaluation) -> Any:
     """Each finding once per task that generates one part: AUROC on held-out pictures across, on generated ones up."""
     views = [m for m in IMAGE_MODALITIES if m in result.held_out.views]
     figure, (axes,) = new_figure(4.5 * max(len(views), 1), 4.4, columns=max(len(views), 1))
     for axis, view in zip(axes, views, strict=False):
+        if result.not_valid(view):
+            _left_out(axis, f"{view}: AUROC by finding")
+            continue
         across = list(result.held_out.views[view].auroc.by_finding.values())
         for task, scores in result.tasks.items():
             if task.generate == (view,):
@@ -124,7 +136,12 @@ def _findings(result: Evaluation) -> Any:
 
 def _agreement(result: Evaluation) -> Any:
     """Kappa of every pair of parts of every task, beside that of held-out and of shuffled pairs."""
-    rows = [(task, pair, a.finding_kappa) for task, s in result.tasks.items() for pair, a in s.agreement.items()]
+    rows = [
+        (task, pair, a.finding_kappa)
+        for task, s in result.tasks.items()
+        for pair, a in s.agreement.items()
+        if not result.not_valid(*map(Modality, pair.split("+")))
+    ]
     shuffled = result.references["shuffled"]
     bounds = {
         f"{result.about.held_out} pairs": ("|", "tab:green", [result.held_out.agreement[pair] for _, pair, _ in rows]),

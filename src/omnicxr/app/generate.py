@@ -66,9 +66,9 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
     """Write OUT/0000/{frontal.png,lateral.png,report.txt} ... and OUT/generation.json; returns what a person should be
     told of the inputs and outputs, a sentence each.
 
-    Everything is checked before anything is written. What was noticed stands in generation.json, and where the model
-    cannot be expected to read what it is given, in every file that is generated. Raises UserError for inputs that cannot
-    be used, with `config.strict` also for those that the model cannot be expected to read.
+    Everything is checked before anything is written. What was noticed stands in generation.json, and in every file
+    that is generated where the model cannot be expected to read what it is given. Raises UserError for inputs that
+    cannot be used, with `config.strict` also for those that the model cannot be expected to read.
     """
     from omnicxr.models.folder import model_hash
     from omnicxr.models.noticing import InputWarning
@@ -83,7 +83,7 @@ def generate(config: GenerateConfig, out: Path, *, progress: Callable[[int, int]
         given["report"] = report_argument(config.report)
     pipe = AnyToAnyPipeline.from_pretrained(config.model, device=config.device)
     pipe.sampling = pipe.sampling.changed(num_inference_steps=config.steps, guidance_scale=config.guidance)
-    door = {"strict": config.strict, "raw": config.raw, "confidence": config.confidence}
+    door: dict[str, Any] = {"strict": config.strict, "raw": config.raw, "confidence": config.confidence}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # returned instead
         output = pipe(**given, generate=task.generate, num=config.num, seed=config.seed, progress=progress, **door)

@@ -12,6 +12,8 @@ from typing import Any
 from PIL import Image
 
 from omnicxr.data.images import encode_png
+from omnicxr.domain import Fit, Notes, ReportNote
+from omnicxr.evaluation.layout import STRUCK_MARK, Struck
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; background: #fff; color: #222 }
@@ -24,10 +26,14 @@ table.text td { white-space: normal; text-align: left; max-width: 34rem; vertica
 img { max-width: 100% } .scroll { overflow-x: auto; margin-bottom: 1rem }
 figure { display: inline-block; margin: 0 1rem .4rem 0 } figure img { margin-right: 4px }
 figcaption { color: #888; font-size: .85rem }
+p.noticed { color: #888; font-size: .9rem; margin: .2rem 0 } p.noticed::before { content: "\\2139\\fe0e\\a0" }
+p.warning { border-left: 4px solid #c80; background: #fff4dd; padding: .3rem .7rem; margin: .3rem 0 }
+p.warning::before { content: "\\26a0\\fe0e\\a0" }
 """
 _DARK = """
 body { background: #111; color: #ddd; max-width: 1400px }
 h1, h2 { color: #fff } h2 { border-top: 1px solid #333; padding-top: .6rem }
+p.warning { background: #3a2c08; color: #ffe2a0 }
 """
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -55,10 +61,25 @@ class Page:
         """A paragraph."""
         self.blocks.append(f"<p>{html.escape(text)}</p>")
 
+    def notes(self, notes: Notes | None) -> None:
+        """What was noticed about a study, a paragraph for each sentence: quiet where it informs, such as "understood
+        as", clear where something given is unlike what the model has seen or not usable, or where parts disagree."""
+        if notes is None:
+            return
+        for part in (*notes.pictures, *filter(None, (notes.prompt, notes.report))):
+            doubtful = not isinstance(part, ReportNote) and part.fit in (Fit.UNLIKE, Fit.NOT_USABLE)
+            for sentence in part.sentences():
+                self._notice(sentence, "warning" if doubtful else "noticed")
+        if notes.disagreement:
+            self._notice(notes.disagreement, "warning")
+
+    def _notice(self, sentence: str, kind: str) -> None:
+        self.blocks.append(f"<p class={kind}>{html.escape(sentence)}</p>")
+
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, of_text: bool = False) -> None:
         """Rows of one cell per column; `of_text` for cells with sentences."""
         head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
+        body = "".join("<tr>" + "".join(f"<td>{_cell(v)}</td>" for v in row) + "</tr>" for row in rows)
         kind = " class=text" if of_text else ""
         self.blocks.append(f"<div class=scroll><table{kind}><tr>{head}</tr>{body}</table></div>")
 
@@ -84,6 +105,11 @@ class Page:
         """The whole page, which fetches nothing."""
         style = _STYLE + _DARK if self.dark else _STYLE
         return _PAGE.format(title=html.escape(self.title), style=style, blocks="\n".join(self.blocks))
+
+
+def _cell(value: Any) -> str:
+    text = html.escape(str(value))
+    return f"<s>{text}</s> {STRUCK_MARK}" if isinstance(value, Struck) else text
 
 
 def script_json(value: Any) -> str:

@@ -18,6 +18,7 @@ from omnicxr.app.plots import new_figure
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import check_writable, write_json, write_text
 from omnicxr.data.images import encode_png
+from omnicxr.data.typed_json import to_json
 from omnicxr.domain import Modality, UserError
 from omnicxr.domain.settings import Between, Seed, Settings
 from omnicxr.evaluation.layout import Columns, Table, number, table
@@ -37,7 +38,6 @@ from omnicxr.evaluation.reader_study import (
     study_name,
     write_key,
 )
-from omnicxr.evaluation.typed_json import to_json
 from omnicxr.training.sheets import grid
 
 TEMPLATE = Path(__file__).parent / "assets" / "reader_study.html"

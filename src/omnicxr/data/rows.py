@@ -18,7 +18,7 @@ from omnicxr.data.language import is_english
 from omnicxr.data.processes import working_on
 from omnicxr.data.selection import Selection
 from omnicxr.data.shards import label_columns, write_rows
-from omnicxr.data.views import PREDICTED, VIEW_CODES, predict_modality
+from omnicxr.data.views import PREDICTED, VIEW_CODES, look, other_view, wrong_way_round
 from omnicxr.domain import IMAGE_MODALITIES, Finding, ImageRef, LabelState, Modality, Study, View
 
 SEVERAL = "studies with several {} pictures (training draws one each time, evaluation takes the first)"
@@ -130,17 +130,21 @@ class _Reading:
         return {m: sorted(found, key=_rank) for m, found in pictures.items()}, errors
 
     def _view(self, ref: ImageRef, header_view: str, grey: Image.Image) -> tuple[Modality, str]:
-        """From the table, else from the DICOM header, else predicted; where they disagree that is counted."""
-        predicted = predict_modality(grey)
+        """From the table, else from the DICOM header, else predicted; where they disagree that is counted, as is what
+        looks turned or inverted."""
+        seen = look(grey)
+        if wrong := wrong_way_round(seen):
+            self.noticed[f"pictures that look {wrong}, taken as they are"] += 1
         header = VIEW_CODES.get(header_view)
         view = ref.view or header
         if ref.view and header and ref.view.modality is not header.modality:
             self.noticed[f"view {ref.view} in the table is {header} in the header (the table counts)"] += 1
         if not view:
+            predicted = seen.modality
             return predicted, f"{predicted.upper()} {PREDICTED}"
-        if view.modality is not predicted:
+        if other := other_view(seen, view.modality):
             place = "table" if ref.view else "header"
-            self.noticed[f"view {view} of the {place} looks {predicted} to the classifier (the {place} counts)"] += 1
+            self.noticed[f"view {view} of the {place} looks {other} to the classifier (the {place} counts)"] += 1
         return view.modality, str(view)
 
 

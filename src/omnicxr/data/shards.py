@@ -37,12 +37,14 @@ SCHEMA = pa.schema(
         ("age", pa.float32()),
         ("sex", pa.string()),
         ("truth", pa.string()),
+        ("notes", pa.string()),
     ]
 )
 """One row is one study. `bytes` are PNG, square, 8-bit grey; a view ends in "(predicted)" where the classifier decided
-it; hashes are those of `omnicxr.data.duplicates`; labels are 1, 0, -1 or null."""
+it; hashes are those of `omnicxr.data.duplicates`; labels are 1, 0, -1 or null; notes are `Notes` as JSON, of synthetic
+studies."""
 
-LATER = ("language",)
+LATER = ("language", "notes")
 """Columns that older shards do not have."""
 
 

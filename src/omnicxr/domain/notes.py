@@ -97,7 +97,9 @@ class ReportNote:
     """What was done to a report that was generated."""
 
     removed: tuple[str, ...] = ()
-    """Sentences that contradicted others, or said the same again."""
+    """Sentences, or what was left out of one, that contradicted others."""
+    repeated: tuple[str, ...] = ()
+    """Sentences that said what had been said before."""
     contradicted: bool = False
     """Whether the sampled text stated and denied the same."""
     confidence: Mapping[Finding, float] = field(default_factory=dict)

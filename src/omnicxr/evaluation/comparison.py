@@ -13,12 +13,34 @@ from omnicxr.data.files import whole_file
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation.generation import task_name
 from omnicxr.evaluation.measures import clinical, consistency, metrics
-from omnicxr.evaluation.measures.uncertainty import Statistic, compare
+from omnicxr.evaluation.measures.uncertainty import Difference, Statistic, compare
 from omnicxr.evaluation.readers.panel import Reading
-from omnicxr.evaluation.results import ComparedFigure, Comparison, read_metrics
+from omnicxr.evaluation.results import About, Evaluation, read_metrics
 from omnicxr.evaluation.suite import Suite
 
 FIELDS = ("scores", "found", "measures", "embeds", "stated")
+
+
+@dataclass(frozen=True)
+class ComparedFigure:
+    """One figure of two models on the same studies."""
+
+    figure: str
+    higher_is_better: bool
+    a: float
+    b: float
+    difference: Difference
+    not_valid: str = ""
+    """Why it says nothing: who reads it is no better than chance on the held-out studies. Empty where it counts."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two evaluations, task by task."""
+
+    a: About
+    b: About
+    tasks: dict[Task, list[ComparedFigure]]
 
 
 def path_of(out: Path, task: Task) -> Path:
@@ -45,6 +67,8 @@ class Headline:
     arrays: tuple[str, ...]
     """What the statistic takes, by the names that `save_readings` gives."""
     higher_is_better: bool = True
+    findings_of: tuple[Modality, ...] = ()
+    """The parts whose findings are read for it."""
 
 
 def headlines(task: Task, *, with_truth: bool) -> Iterator[Headline]:
@@ -54,15 +78,16 @@ def headlines(task: Task, *, with_truth: bool) -> Iterator[Headline]:
             yield Headline(f"{m}: F1, micro, by labeler", metrics.micro_f1, ("labels", f"{m}_stated"))
             yield Headline(f"{m}: F1, macro, by labeler", metrics.macro_f1, ("labels", f"{m}_stated"))
             continue
-        yield Headline(f"{m}: AUROC, macro", clinical.macro_auroc, ("labels", f"{m}_scores"))
-        yield Headline(f"{m}: F1, micro", metrics.micro_f1, ("labels", f"{m}_found"))
+        yield Headline(f"{m}: AUROC, macro", clinical.macro_auroc, ("labels", f"{m}_scores"), findings_of=(m,))
+        yield Headline(f"{m}: F1, micro", metrics.micro_f1, ("labels", f"{m}_found"), findings_of=(m,))
         if with_truth:
             name, arrays = f"{m}: error of the cardiothoracic ratio", ("truth", f"{m}_measures")
             yield Headline(name, _ratio_error, arrays, higher_is_better=False)
     for a, b in combinations(task.generate, 2):
-        yield Headline(f"{a} and {b}: kappa", consistency.finding_kappa, (f"{a}_found", f"{b}_found"))
-        scores = f"{a}_scores", f"{b}_scores"
-        yield Headline(f"{a} and {b}: correlation of scores", consistency.score_correlation, scores)
+        found, scores = (f"{a}_found", f"{b}_found"), (f"{a}_scores", f"{b}_scores")
+        yield Headline(f"{a} and {b}: kappa", consistency.finding_kappa, found, findings_of=(a, b))
+        name = f"{a} and {b}: correlation of scores"
+        yield Headline(name, consistency.score_correlation, scores, findings_of=(a, b))
 
 
 def _ratio_error(truth: np.ndarray, measures: np.ndarray) -> float:
@@ -85,10 +110,11 @@ def compare_evaluations(a: Path, b: Path) -> Comparison:
     shared = [task for task in first.tasks if task in second.tasks]
     if not shared:
         raise UserError(f"{a} and {b} have no task in common: evaluate both on the same tasks.")
-    return Comparison(first.about, second.about, {task: _compare_task(task, a, b) for task in shared})
+    tasks = {task: _compare_task(task, a, b, results=(first, second)) for task in shared}
+    return Comparison(first.about, second.about, tasks)
 
 
-def _compare_task(task: Task, a: Path, b: Path) -> list[ComparedFigure]:
+def _compare_task(task: Task, a: Path, b: Path, *, results: tuple[Evaluation, Evaluation]) -> list[ComparedFigure]:
     saved_a, saved_b = (_load(path_of(folder, task)) for folder in (a, b))
     if list(saved_a["study_ids"]) != list(saved_b["study_ids"]):
         raise UserError(
@@ -98,7 +124,9 @@ def _compare_task(task: Task, a: Path, b: Path) -> list[ComparedFigure]:
     for h in headlines(task, with_truth="truth" in saved_a):
         x, y = (tuple(saved[name] for name in h.arrays) for saved in (saved_a, saved_b))
         difference = compare(h.statistic, x, y, patients=saved_a["patients"])
-        rows.append(ComparedFigure(h.name, h.higher_is_better, h.statistic(*x), h.statistic(*y), difference))
+        not_valid = next(filter(None, (result.not_valid(*h.findings_of) for result in results)), "")
+        figures = h.statistic(*x), h.statistic(*y)
+        rows.append(ComparedFigure(h.name, h.higher_is_better, *figures, difference, not_valid))
     return rows
 
 

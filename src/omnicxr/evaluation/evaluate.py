@@ -16,6 +16,7 @@ import numpy as np
 import omnicxr
 from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.data.files import claim, sha256, whole_file, writes_out
+from omnicxr.data.typed_json import to_json
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.evaluation import comparison, sides
 from omnicxr.evaluation.config import EvaluationConfig
@@ -29,6 +30,7 @@ from omnicxr.evaluation.generation import (
     touched,
 )
 from omnicxr.evaluation.measures import metrics, uncertainty
+from omnicxr.evaluation.noticed import Noticed
 from omnicxr.evaluation.readers.chexbert import CheXbertLabeler
 from omnicxr.evaluation.readers.extractors import frechet_name
 from omnicxr.evaluation.readers.panel import Panel, held_out_noun
@@ -37,7 +39,6 @@ from omnicxr.evaluation.readers.xrv import XrvClassifier
 from omnicxr.evaluation.references import NAMES, UNCONDITIONAL, References
 from omnicxr.evaluation.results import METRICS, About, Evaluation, Share, TaskScores, write_metrics
 from omnicxr.evaluation.suite import Suite
-from omnicxr.evaluation.typed_json import to_json
 from omnicxr.models.component import WEIGHTS
 from omnicxr.models.folder import load_judge, model_hash, model_provenance
 from omnicxr.pipeline import AnyToAnyPipeline
@@ -248,7 +249,12 @@ class EvaluationRun:
             samples = self.generations.samples(task, prompts=self._prompts, each=each)
             views = {m: replace(v, variety=suite.variety(m, samples[m], each=each)) for m, v in views.items()}
         part_of = self.generations.wholes.get(task) if self.source is None else None
-        return replace(scores, views=views, report=report, part_of=part_of)
+        return replace(scores, views=views, report=report, part_of=part_of, noticed=self._noticed(task))
+
+    def _noticed(self, task: Task) -> Noticed | None:
+        """None where another system generated the studies, and where the pipeline takes no notes."""
+        studies = self.generations.noticed(task) if self.source is None else None
+        return None if studies is None else Noticed.of(studies, reports=Modality.REPORT in task.generate)
 
     def _write_reports(self, task: Task, reports: list[str]) -> None:
         """OUT/reports/TASK.csv, for measures of other projects."""

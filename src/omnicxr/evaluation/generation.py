@@ -26,6 +26,7 @@ from omnicxr.data.processes import run_in_processes, working_on
 from omnicxr.data.seeds import derived_seed
 from omnicxr.data.table_files import decode_text
 from omnicxr.domain import Modality, Task, UserError
+from omnicxr.evaluation.noticed import StudyNoticed, read_noticed, write_noticed
 from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.pipeline import TURNS, AnyToAnyPipeline
 
@@ -72,6 +73,11 @@ def whole_of(task: Task, tasks: Iterable[Task]) -> Task | None:
     return max((t for t in longer if in_turn(t)[: len(first)] == first), key=lambda t: len(t.generate), default=None)
 
 
+def _beside(path: Path) -> Path:
+    """Where what was noticed is kept, beside the studies."""
+    return path.with_suffix(".noticed.json")
+
+
 class ModelGenerations:
     """Generates with a model, one random generator per study, and keeps every task under `folder`, so that a second run
     only reads.
@@ -90,6 +96,11 @@ class ModelGenerations:
     def path(self, task: Task) -> Path:
         """Where the outputs of a task are kept."""
         return self.folder / f"{task_name(task)}.npz"
+
+    def noticed(self, task: Task) -> list[StudyNoticed] | None:
+        """What the door noticed of each study of a task that `task` generated; None where the pipeline takes no
+        notes."""
+        return read_noticed(_beside(self.path(task)))
 
     def task(self, task: Task) -> Parts:
         """One output for each study: study i is that of `pipe(..., seed=seed)`."""
@@ -116,14 +127,19 @@ class ModelGenerations:
     def _kept(self, task: Task, path: Callable[[Task], Path], *, rows: np.ndarray, seeds: list[int]) -> Parts:
         """Read, or taken from the task that it is the beginning of, or generated."""
         if not path(task).exists():
-            whole = self.wholes.get(task)
-            parts = self._kept(whole, path, rows=rows, seeds=seeds) if whole else self._run(task, rows, seeds)
-            save_parts(path(task), {m: parts[m] for m in task.generate})
+            if whole := self.wholes.get(task):
+                parts = self._kept(whole, path, rows=rows, seeds=seeds)
+                noticed = read_noticed(_beside(path(whole)))
+            else:
+                parts, noticed = self._run(task, rows, seeds)
+            write_noticed(_beside(path(task)), noticed)
+            save_parts(path(task), {m: parts[m] for m in task.generate})  # last: it says that the task is done
         return load_parts(path(task))
 
-    def _run(self, task: Task, rows: np.ndarray, seeds: list[int]) -> Parts:
-        """An output for each of `rows` of the studies, each from its own seed."""
+    def _run(self, task: Task, rows: np.ndarray, seeds: list[int]) -> tuple[Parts, list[StudyNoticed] | None]:
+        """An output for each of `rows` of the studies, each from its own seed, and what was noticed of each."""
         outputs: Parts = {m: [] for m in task.generate}
+        noticed: list[StudyNoticed] = []
         for start in range(0, len(rows), CHUNK):
             chosen = slice(start, start + CHUNK)
             rngs = [torch.Generator().manual_seed(s) for s in seeds[chosen]]
@@ -133,7 +149,9 @@ class ModelGenerations:
             generated = self.pipe(**given, generate=task.generate, num=num, generator=rngs, prepared=True)
             for m in task.generate:
                 outputs[m] += [np.asarray(v) if m.is_image else v for v in getattr(generated, m)]
-        return {m: np.stack(v) if m.is_image else v for m, v in outputs.items()}
+            noticed += map(StudyNoticed.of, getattr(generated, "notes", None) or ())
+        parts = {m: np.stack(v) if m.is_image else v for m, v in outputs.items()}
+        return parts, noticed if len(noticed) == len(rows) else None
 
 
 @dataclass(frozen=True, kw_only=True)

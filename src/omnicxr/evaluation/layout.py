@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any, TypeVar
 
@@ -11,9 +11,14 @@ from omnicxr.evaluation.measures.uncertainty import Estimate
 from omnicxr.evaluation.results import Refused
 
 NOT_MEASURED = "-"
+STRUCK_MARK = "†"
 R = TypeVar("R")
 Columns = Mapping[str, Callable[[R], Any]]
 """Title => what the cell of a row shows: text, or something for `number`."""
+
+
+class Struck(str):
+    """A cell that does not count: it is struck out, and a mark leads to the reason in the note."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,20 @@ def table(
     return Table(title, note, (first, *columns), cells)
 
 
+def struck(value: Any, why: str) -> Any:
+    """The cell as it is, or, where there is a reason why it does not count, its text as `Struck`."""
+    text = value if isinstance(value, str) else number(value)
+    return Struck(text) if why and text != NOT_MEASURED else value
+
+
+def explained(table: Table, reasons: Iterable[str]) -> Table:
+    """The table with the reasons in its note, if any of its cells is struck out."""
+    if not any(isinstance(cell, Struck) for row in table.rows for cell in row):
+        return table
+    why = " ".join(dict.fromkeys(filter(None, reasons)))
+    return replace(table, note=f"{table.note} {STRUCK_MARK} Struck out, as it says nothing. {why}")
+
+
 def number(value: Estimate | float | None, digits: int = 3) -> str:
     """A figure, or an estimate with its interval; "-" for what was not measured."""
     if isinstance(value, Estimate):
@@ -57,18 +76,20 @@ def markdown(tables: Iterable[Table]) -> str:
 
 def markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table by itself."""
-    lines = [columns, ("---",) * len(columns), *rows]
+    shown = ([f"~~{c}~~ {STRUCK_MARK}" if isinstance(c, Struck) else c for c in row] for row in rows)
+    lines = [columns, ("---",) * len(columns), *shown]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def latex(tables: Iterable[Table]) -> str:
-    """Tables for a paper (package booktabs)."""
+    """Tables for a paper (packages booktabs and, where figures are struck out, ulem)."""
     return "\n".join(_latex(t) for t in tables)
 
 
 def _latex(table: Table) -> str:
     def row(cells: Sequence[str]) -> str:
-        return " & ".join(_escape(c) for c in cells) + r" \\" + "\n"
+        shown = (rf"\sout{{{_escape(c)}}}$^\dagger$" if isinstance(c, Struck) else _escape(c) for c in cells)
+        return " & ".join(shown) + r" \\" + "\n"
 
     return (
         "\\begin{table}\n\\centering\n" + f"\\caption{{{_escape(table.title)}. {_escape(table.note)}}}\n"
@@ -80,7 +101,16 @@ def _latex(table: Table) -> str:
     )
 
 
-_ESCAPES = {"\\": r"\textbackslash ", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "->": r"$\to$", "<": "$<$"}
+_ESCAPES = {
+    "\\": r"\textbackslash ",
+    "&": r"\&",
+    "%": r"\%",
+    "_": r"\_",
+    "#": r"\#",
+    "->": r"$\to$",
+    "<": "$<$",
+    STRUCK_MARK: r"$\dagger$",
+}
 
 
 def _escape(text: str) -> str:

@@ -13,12 +13,13 @@ import numpy as np
 from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.evaluation.config import SuiteSize
+from omnicxr.evaluation.layout import number
 from omnicxr.evaluation.measures import clinical, consistency, diversity, metrics, reconstruction, text
 from omnicxr.evaluation.measures.fidelity import MIN_SAMPLES, distances, frechet_distance
 from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
 from omnicxr.evaluation.measures.uncertainty import mean_estimate
 from omnicxr.evaluation.readers.extractors import Extractor, load_extractor
-from omnicxr.evaluation.readers.panel import Panel, Reading, mean_of_views, truth_of
+from omnicxr.evaluation.readers.panel import Panel, Reading, held_out_noun, mean_of_views, truth_of
 from omnicxr.evaluation.readers.radgraph import LEVELS, RadGraphScorer
 from omnicxr.evaluation.results import (
     Autoencoders,
@@ -108,7 +109,7 @@ class Suite:
     ) -> TaskScores:
         """Findings, truth, text, and agreement of the parts with each other and with those given; `slow`: METEOR and
         RadGraph too. Look, variety and copies are left to their own methods."""
-        views = {m: self._view(readings[m]) for m in task.generate if m.is_image}
+        views = {m: self._view(m, readings[m]) for m in task.generate if m.is_image}
         report = None
         if Modality.REPORT in task.generate:
             report = self._report(generated[Modality.REPORT], readings[Modality.REPORT], slow=slow)
@@ -118,8 +119,21 @@ class Suite:
     def _truth(self, reading: Reading) -> Any:
         return None if self.truth is None else clinical.truth_errors(reading.measures, self.truth, self.patients)
 
-    def _view(self, reading: Reading) -> ViewScores:
-        return ViewScores(*clinical.view_findings(reading, self.labels, self.patients), truth=self._truth(reading))
+    def _view(self, view: Modality, reading: Reading) -> ViewScores:
+        auroc, findings = clinical.view_findings(reading, self.labels, self.patients)
+        return ViewScores(auroc, findings, truth=self._truth(reading), not_valid=self.not_valid[view])
+
+    @cached_property
+    def not_valid(self) -> dict[Modality, str]:
+        """View => why findings that are read on it say nothing; empty where they count."""
+        found, noun = {}, held_out_noun(self.test, self.rows)
+        for view in self.views:
+            own, _ = clinical.view_findings(self.readings[view], self.labels, self.patients)
+            found[view] = clinical.at_chance(own) * (
+                f"Who reads the findings of {view} views is no better than chance on the {noun} ones themselves: macro"
+                f" AUROC {number(own.macro)}, n {len(self.rows)}."
+            )
+        return found
 
     def _report(self, reports: list[str], reading: Reading, *, slow: bool) -> ReportScores:
         references, radgraph = self.held_out[Modality.REPORT], None

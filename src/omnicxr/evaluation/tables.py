@@ -8,12 +8,12 @@ from typing import Any
 
 from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task
 from omnicxr.domain.measures import CARDIOTHORACIC_RATIO, LOBES, PLACES
-from omnicxr.evaluation.layout import Columns, Table, number, table
+from omnicxr.evaluation.comparison import ComparedFigure, Comparison
+from omnicxr.evaluation.layout import Columns, Table, explained, number, struck, table
+from omnicxr.evaluation.noticed import Noticed
 from omnicxr.evaluation.references import UNCONDITIONAL
 from omnicxr.evaluation.results import (
     Agreement,
-    ComparedFigure,
-    Comparison,
     Distances,
     Evaluation,
     Fidelity,
@@ -44,8 +44,10 @@ def tables(result: Evaluation) -> list[Table]:
         *(_truth(result, part) for part in Modality),
         _sides(result),
         _privacy(result),
+        _noticed(result),
         _bounds(result),
     ]
+    found = [explained(t, [result.not_valid(*Modality)]) for t in found]
     marked = [t for t in found if any(row[0].endswith(MARK) for row in t.rows)]
     return [replace(t, note=t.note + MARK_NOTE) if t in marked else t for t in found if t.rows]
 
@@ -116,13 +118,13 @@ FINDINGS: Columns[FindingScores] = {
 
 def _view_findings(result: Evaluation, view: Modality) -> Table:
     columns: Columns[ViewScores] = {
-        "AUROC": lambda f: f.auroc.macro,
-        "AUROC, 5": lambda f: f.auroc.macro_of_five,
-        **{title: lambda f, get=get: get(f.findings) for title, get in FINDINGS.items()},
+        "AUROC": lambda f: struck(f.auroc.macro, f.not_valid),
+        "AUROC, 5": lambda f: struck(f.auroc.macro_of_five, f.not_valid),
+        **{title: lambda f, get=get: struck(get(f.findings), f.not_valid) for title, get in FINDINGS.items()},
     }
     rows = _views(result, view)
     if rows:
-        rows.append((f"{result.about.held_out} studies", result.held_out.views[view]))
+        rows.append((f"{result.about.held_out} studies", _own(result, view)))
     note = (
         "Scored by the judge of the model folder unless another classifier was named, against the labels of the study"
         " whose parts were given; thresholds from validation studies."
@@ -130,11 +132,16 @@ def _view_findings(result: Evaluation, view: Modality) -> Table:
     return table(f"Findings on generated {view} views", columns, rows, note=note)
 
 
+def _own(result: Evaluation, view: Modality) -> ViewScores:
+    """Of the held-out studies: the reader's own figures, by which it is seen whether others count, always do."""
+    return replace(result.held_out.views[view], not_valid="")
+
+
 def _by_finding(result: Evaluation, view: Modality) -> Table:
     shown = _views(result, view)
     if shown:
-        shown.append((result.about.held_out, result.held_out.views[view]))
-    columns: Columns[Finding] = {name: lambda f, s=s: s.auroc.by_finding[f] for name, s in shown}
+        shown.append((result.about.held_out, _own(result, view)))
+    columns: Columns[Finding] = {name: lambda f, s=s: struck(s.auroc.by_finding[f], s.not_valid) for name, s in shown}
     rows = [(str(f), f) for f in Finding if any(s.auroc.by_finding[f] >= 0 for _, s in shown)]
     note = "Findings with too few positive studies are left out."
     return table(f"AUROC by finding, {view} views", columns, rows, note=note, first="finding")
@@ -194,17 +201,20 @@ class _Pair:
     held_out: Agreement
     shuffled: Agreement
     unconditional: Agreement | None
+    not_valid: str
 
 
 def _agreement(result: Evaluation) -> Table:
     noun = result.about.held_out
     columns: Columns[_Pair] = {
         "parts": lambda p: p.parts,
-        "kappa": lambda p: p.own.finding_kappa,
+        "kappa": lambda p: struck(p.own.finding_kappa, p.not_valid),
         f"kappa, {noun}": lambda p: p.held_out.finding_kappa.value,
-        "kappa, shuffled": lambda p: p.shuffled.finding_kappa.value,
-        "kappa, unconditional": lambda p: p.unconditional.finding_kappa.value if p.unconditional else None,
-        "score r": lambda p: p.own.score_correlation.value,
+        "kappa, shuffled": lambda p: struck(p.shuffled.finding_kappa.value, p.not_valid),
+        "kappa, unconditional": lambda p: (
+            struck(p.unconditional.finding_kappa.value, p.not_valid) if p.unconditional else None
+        ),
+        "score r": lambda p: struck(p.own.score_correlation.value, p.not_valid),
         "ratio r": lambda p: p.own.cardiothoracic_ratio_correlation.value,
         "R@1": lambda p: number(p.own.partner_recall_at_1, 2),
         f"R@1, {noun}": lambda p: number(p.held_out.partner_recall_at_1, 2),
@@ -217,7 +227,8 @@ def _agreement(result: Evaluation) -> Table:
         shuffled = result.references["shuffled"][task].agreement
         unconditional = result.references[UNCONDITIONAL][task].agreement if UNCONDITIONAL in result.references else {}
         for parts, own in scores.agreement.items():
-            pair = _Pair(parts, own, result.held_out.agreement[parts], shuffled[parts], unconditional.get(parts))
+            held_out, not_valid = result.held_out.agreement[parts], result.not_valid(*map(Modality, parts.split("+")))
+            pair = _Pair(parts, own, held_out, shuffled[parts], unconditional.get(parts), not_valid)
             rows.append((_name(task, scores), pair))
     note = (
         "Do the parts of one study agree? Kappa of the findings read from each, correlation of scores and of the"
@@ -282,6 +293,32 @@ def _privacy(result: Evaluation) -> Table:
     return table("Copies of training data", columns, rows, note=note)
 
 
+def _share(count: int, of: int) -> float | None:
+    return count / of if of else None
+
+
+def _noticed(result: Evaluation) -> Table:
+    views = [m for m in IMAGE_MODALITIES if any(m in task.modalities for task in result.tasks)]
+    columns: Columns[Noticed] = {
+        "studies": lambda n: str(n.studies),
+        "reports that contradicted themselves": lambda n: _share(n.contradicted, n.reports),
+        "reports that said a thing twice": lambda n: _share(n.repeated, n.reports),
+        **{f"{view}, not as known": lambda n, view=view: n.picture_share(view) for view in views},
+        "prompts understood as something else": lambda n: _share(n.changed, n.prompts),
+        "prompts not (all) understood": lambda n: _share(n.not_understood, n.prompts),
+        "prompts cut": lambda n: _share(n.cut, n.prompts),
+        "given parts contradict each other": lambda n: _share(n.disagreement, n.studies),
+    }
+    rows = [(_name(task, s), s.noticed) for task, s in result.tasks.items() if s.noticed]
+    note = (
+        "Shares of the studies of a task. Generated reports that stated and denied the same, or said the same again,"
+        " were corrected on the way out. Given pictures that are unlike what the model has seen, or not usable, of"
+        " those that were checked. Given reports that were put in other words, of which pieces were not understood, or"
+        " sentences left out."
+    )
+    return table("What the door noticed", columns, rows, note=note)
+
+
 def _bounds(result: Evaluation) -> Table:
     names = ("this model", result.about.held_out, *BOUNDS)
     columns: Columns[dict[str, Any]] = {
@@ -300,7 +337,9 @@ def _headlines(result: Evaluation) -> Iterator[tuple[str, dict[str, Any]]]:
         bounds = {name: by_task[task] for name, by_task in result.references.items()}
         every = {"this model": scores, result.about.held_out: result.held_out, **bounds}
         for part in task.generate:
-            figures = {name: headline(s, part) for name, s in every.items()}
+            figures: dict[str, Any] = {name: headline(s, part) for name, s in every.items()}
+            for name in figures.keys() - {result.about.held_out}:
+                figures[name] = struck(figures[name], result.not_valid(part))
             yield _name(task, scores), {"part": part, "figure": "AUROC" if part.is_image else "F1 micro", **figures}
 
 
@@ -316,14 +355,14 @@ def comparison_table(compared: Comparison) -> Table:
     columns: Columns[ComparedFigure] = {
         "figure": lambda f: f.figure,
         "better": lambda f: "higher" if f.higher_is_better else "lower",
-        "A": lambda f: f.a,
-        "B": lambda f: f.b,
-        "A - B": lambda f: f.difference,
-        "p": lambda f: f.difference.p_value,
+        "A": lambda f: struck(f.a, f.not_valid),
+        "B": lambda f: struck(f.b, f.not_valid),
+        "A - B": lambda f: struck(f.difference, f.not_valid),
+        "p": lambda f: struck(f.difference.p_value, f.not_valid),
     }
     rows = [(str(task), figure) for task, figures in compared.tasks.items() for figure in figures]
     note = (
         "A - B with its 95 % interval and two-sided p value, paired bootstrap over patients; p is not corrected for the"
         " number of figures."
     )
-    return table("Comparison", columns, rows, note=note)
+    return explained(table("Comparison", columns, rows, note=note), [figure.not_valid for _, figure in rows])

@@ -27,9 +27,9 @@ STAGES = (
     (6, 320, 1, 3, 1),
 )
 STEM, FEATURES = 32, 1280
-TEXTURE_BLOCKS = (0, 2, 4, 7)
-"""The last blocks of 16, 24, 40 and 80 channels: half to a sixteenth of the picture's resolution."""
-TEXTURES = 2 * (16 + 24 + 40 + 80)
+TEXTURE_BLOCKS = (2, 4, 7)
+"""The last blocks of 24, 40 and 80 channels: a quarter to a sixteenth of the picture's resolution."""
+TEXTURES = 2 * (24 + 40 + 80)
 NORM_OF = {
     "_conv_stem": "_bn0",
     "_conv_head": "_bn1",
@@ -99,8 +99,8 @@ class EfficientNetLite0(nn.Module):
         return self.textures_and_features(x)[1]
 
     def textures_and_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures [b, 3, h, w] => mean and standard deviation of each channel of the early blocks [b, 320], and
-        features [b, 1280].
+        """Pictures [b, 3, h, w] => mean, and logarithm of the standard deviation, of each channel of some early blocks
+        [b, 288], and features [b, 1280].
 
         The first tell how a picture was made (grain, sharpness, contrast), the second rather what is on it.
         """
@@ -109,7 +109,7 @@ class EfficientNetLite0(nn.Module):
         for i, block in enumerate(self._blocks):
             x = block(x)
             if i in TEXTURE_BLOCKS:
-                textures += [x.mean((2, 3)), x.std((2, 3))]
+                textures += [x.mean((2, 3)), (x.std((2, 3)) + 1e-3).log()]
         return torch.cat(textures, 1), F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +105,32 @@ def _squared(name: str, picture: Image.Image, size: int) -> np.ndarray:
         raise PictureError(f"{name} cannot be read ({brief(error)}): give a grey picture.") from error
     check_content(grey, name)
     return np.asarray(to_square(grey, size))
+
+
+def named_parts(generate: Any) -> tuple[Any, ...]:
+    """Names of parts, given as a string of them with commas, one of them or several. Raises TypeError for others."""
+    names = generate.split(",") if isinstance(generate, str) else generate
+    names = list(names) if isinstance(names, Iterable) else [names]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"generate is {generate!r}: give names, such as ('frontal', 'report').")
+    return tuple(names)
+
+
+def check_counts(**values: Any) -> None:
+    """Whole numbers from 1. Raises TypeError or UserError naming the argument."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"{name} is {value!r}: give a whole number.")
+        if value < 1:
+            raise UserError(f"{name} is {value}: ask for at least 1.")
+
+
+def number_of_studies(listed: dict[Modality, list[Any]]) -> int:
+    """How many studies are given, 1 where nothing is. Raises UserError for parts of different numbers, or none."""
+    lengths = {m: len(v) for m, v in listed.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{n} of {m}" for m, n in lengths.items())
+        raise UserError(f"Different numbers of inputs ({counts}): give one of each for every study.")
+    if empty := [m for m, n in lengths.items() if n == 0]:
+        raise UserError(f"An empty list was given as {empty[0]}: give at least one study.")
+    return next(iter(lengths.values()), 1)

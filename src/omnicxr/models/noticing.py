@@ -18,10 +18,11 @@ from omnicxr.models.efficientnet import network_pictures
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.inputs import network_input
 from omnicxr.models.prompt_encoders import PromptEncoders
-from omnicxr.models.radiographs import ChestRadiographs
+from omnicxr.models.radiographs import NO_RADIOGRAPH, ChestRadiographs
 from omnicxr.models.tokenizer import ReportTokenizer
 
 BATCH = 32
+"""Pictures that are looked at together on a GPU; on a CPU one, so that nothing depends on how many there are."""
 NO_DOOR = "the model folder holds no checks; `omnicxr train all` adds them to that of a run"
 
 
@@ -59,10 +60,9 @@ class Doorkeeper:
 
     def pictures(self, modality: Modality, pictures: np.ndarray) -> list[PictureNote]:
         """uint8 [n, s, s] => a note each."""
-        notes = []
-        for start in range(0, len(pictures), BATCH):
-            notes += self._batch(modality, pictures[start : start + BATCH])
-        return notes
+        size = BATCH if self.autoencoder.device.type == "cuda" else 1
+        batches = [pictures[i : i + size] for i in range(0, len(pictures), size)]
+        return [note for batch in batches for note in self._batch(modality, batch)]
 
     @torch.no_grad()
     def _batch(self, modality: Modality, pictures: np.ndarray) -> list[PictureNote]:
@@ -106,7 +106,7 @@ def tell(notes: Sequence[Notes], *, strict: bool, quiet: bool) -> None:
             if strict:
                 raise UserError(f"{text} Nothing was generated, as strict was asked for.")
             if not quiet:
-                warnings.warn(text, InputWarning, stacklevel=4)
+                warnings.warn(text, InputWarning, stacklevel=5)
 
 
 def as_understood(given: Mapping[Modality, list[Any]], notes: Sequence[Notes]) -> dict[Modality, list[Any]]:
@@ -118,5 +118,5 @@ def as_understood(given: Mapping[Modality, list[Any]], notes: Sequence[Notes]) -
 
 def _unusable(note: PictureNote, picture: np.ndarray, no_chest: bool) -> PictureNote:
     """Not usable for what it is, whatever the model has seen."""
-    reason = "it looks like no chest radiograph" if no_chest else what_is_wrong(picture, note.modality)
+    reason = NO_RADIOGRAPH if no_chest else what_is_wrong(picture, note.modality)
     return replace(note, fit=Fit.NOT_USABLE, reason=reason) if reason else note

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -129,11 +128,3 @@ def sentence_case(text: str) -> str:
         elif not char.isspace():
             start = False
     return "".join(out)
-
-
-def each_sentence_once(text: str) -> str:
-    """The text without sentences that stand in it already (upper and lower case alike)."""
-    sentences: dict[str, str] = {}
-    for sentence in re.split(r"(?<=[.!?])\s+", text.strip()):
-        sentences.setdefault(sentence.lower(), sentence)
-    return " ".join(sentences.values())

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ VIEW_CODES = {
 
 NAME = re.compile(r"[^\\^=\x00-\x1f\x7f]{1,50}")
 """What PatientName and PatientID can hold (PS3.5, 6.2), with "Synthetic^" before it."""
+LONG_TEXT = 10_240
+"""Characters."""
 SEXES = ("M", "F", "O")
 OLDEST = 120
 
@@ -46,8 +49,16 @@ class Person(NamedTuple):
     sex: str | None
 
 
-def dicom_file(pixels: np.ndarray, view: Modality, *, study: str, person: Person, provenance: dict[str, Any]) -> bytes:
-    """uint8 [s, s] => a DICOM file, the same bytes for the same arguments.
+def dicom_file(
+    pixels: np.ndarray,
+    view: Modality,
+    *,
+    study: str,
+    person: Person,
+    provenance: dict[str, Any],
+    notes: Iterable[str] = (),
+) -> bytes:
+    """uint8 [s, s] => a DICOM file, the same bytes for the same arguments. `notes`: sentences for Image Comments.
 
     Study and series have their own identifiers (UUID-derived, 2.25), the same for both views of a study and for every
     study of a model and seed. Dates, times and names of physicians are empty; the patient's name is the identifier of
@@ -63,10 +74,19 @@ def dicom_file(pixels: np.ndarray, view: Modality, *, study: str, person: Person
     _about_study(dataset, study, person)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _uid(origin, study), _uid(origin, study, "series")
     _about_image(dataset, view, provenance)
+    if comments := image_comments(notes):
+        dataset.ImageComments = comments
     _pixels(dataset, pixels)
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def image_comments(notes: Iterable[str]) -> str:
+    """Sentences as the value of Image Comments (0020,4000), a Long Text (PS3.5, 6.2): what cannot be printed becomes a
+    blank, and what is longer than it may be ends in "..."."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in " ".join(notes)).split())
+    return text if len(text) <= LONG_TEXT else f"{text[: LONG_TEXT - 3]}..."
 
 
 def _uid(*names: str) -> UID:
@@ -92,7 +112,8 @@ def _about_study(dataset: Dataset, study: str, person: Person) -> None:
 def _about_image(dataset: Dataset, view: Modality, provenance: dict[str, Any]) -> None:
     dataset.InstanceNumber = NUMBER[view]
     dataset.ImageType = ["DERIVED", "PRIMARY", ""]
-    dataset.DerivationDescription = f"{NOTE} {json.dumps(provenance, sort_keys=True)}"
+    about = {k: v for k, v in provenance.items() if k != "notes"}  # a Short Text: they are in Image Comments
+    dataset.DerivationDescription = f"{NOTE} {json.dumps(about, sort_keys=True)}"
     dataset.ContentDate = dataset.ContentTime = ""
     dataset.AcquisitionDate = dataset.AcquisitionTime = ""
     dataset.BurnedInAnnotation, dataset.LossyImageCompression = "NO", "00"

@@ -23,7 +23,8 @@ from omnicxr.data.files import claim, is_empty, sha256, whole_file, write_once, 
 from omnicxr.data.manifest import MANIFEST, Manifest
 from omnicxr.data.mimic_layout import Picture, dicom_id, mimic_tables, study_folder
 from omnicxr.data.shards import LABEL_COLUMNS, decode_picture
-from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, UserError, View
+from omnicxr.data.typed_json import from_json
+from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Notes, UserError, View
 from omnicxr.synthesis.dicom import Person, dicom_file
 from omnicxr.synthesis.provenance import jpeg_file, provenance_of
 from omnicxr.synthesis.shards import SPLIT
@@ -48,6 +49,8 @@ class SyntheticStudy:
     labels: dict[Finding, int | None]
     age: float | None
     sex: str | None
+    notes: list[str]
+    """Sentences: what was noticed about what it was generated from, and about its report."""
     views: dict[Modality, tuple[bytes, dict[str, Any]]]
     """PNG file and provenance."""
     size: int
@@ -133,9 +136,18 @@ def _study(index: int, row: dict[str, Any], *, shard: Path, size: int) -> Synthe
         index=index,
         labels={f: row[column] for f, column in LABEL_COLUMNS.items()},
         views=views,
+        notes=_sentences(row.get("notes"), where=f"{shard}, study '{row['study_id']}'"),
         size=size,
         **{name: row[name] for name in ("study_id", "subject_id", "report", "age", "sex")},
     )
+
+
+def _sentences(notes: str | None, *, where: str) -> list[str]:
+    """Of a cell of the column `notes`. Raises UserError for one that holds none."""
+    try:
+        return from_json(Notes, json.loads(notes)).sentences() if notes else []
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{where}: its notes are damaged ({error}): synthesize the studies again.") from error
 
 
 def _as_files(
@@ -143,7 +155,18 @@ def _as_files(
 ) -> None:
     """OUT/STUDY_ID/frontal.SUFFIX, lateral.SUFFIX, report.txt and OUT/studies.csv, which `omnicxr prepare table`
     reads."""
-    columns = ("study_id", "subject_id", *IMAGE_MODALITIES, "report", "age", "sex", "split", *Finding, "provenance")
+    columns = (
+        "study_id",
+        "subject_id",
+        *IMAGE_MODALITIES,
+        "report",
+        "age",
+        "sex",
+        "split",
+        *Finding,
+        "notes",
+        "provenance",
+    )
     with whole_file(out / TABLE) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
@@ -164,6 +187,7 @@ def _as_files(
                     "sex": study.sex,
                     "split": SPLIT,
                     **study.labels,
+                    "notes": " ".join(study.notes),
                     "provenance": json.dumps(provenance, sort_keys=True),
                 }
             )
@@ -179,7 +203,8 @@ def _jpeg(studies: Iterator[SyntheticStudy], out: Path) -> None:
 
 def _dicom(studies: Iterator[SyntheticStudy], out: Path) -> None:
     def encode(study: SyntheticStudy, m: Modality) -> bytes:
-        about = {"study": study.study_id, "person": study.person(), "provenance": study.views[m][1]}
+        about = {"study": study.study_id, "person": study.person(), "notes": study.notes}
+        about |= {"provenance": study.views[m][1]}
         return dicom_file(study.pixels(m), m, **about)
 
     _as_files(studies, out, suffix="dcm", encode=encode)

@@ -18,7 +18,11 @@ from omnicxr.pipeline import AnyToAnyPipeline
 @dataclass(frozen=True, kw_only=True)
 class Gate(Settings):
     """Thresholds; None is no condition. What fails is drawn again, up to `tries` times, and then the best draw is kept
-    and counted."""
+    and counted. Prompts that are not known are left out before anything is drawn: no other draw would mend them."""
+
+    known: bool = False
+    """Only prompts that are as the model knows them: reports that it understands, pictures like those that it has seen,
+    which do not contradict each other."""
 
     alignment: Annotated[float | None, Between(-1, 1)] = None
     """Least cosine of the prompt embeddings of what was given and of what was generated, -1..1."""

@@ -190,16 +190,24 @@ class Wish(Settings):
             raise UserError(f"Ages from {self.ages[0]:g} to {self.ages[1]:g} hold nobody: give the younger one first.")
 
 
-def choose(prompts: Prompts, wish: Wish, seed: int) -> np.ndarray:
-    """The prompt [n] of every study to generate. Raises UserError for a finding, a sex or ages that no prompt has."""
+def choose(prompts: Prompts, wish: Wish, seed: int, *, without: np.ndarray | None = None) -> np.ndarray:
+    """The prompt [n] of every study to generate; `without`: prompts that are not to be used.
+
+    Raises UserError for a finding, a sex or ages that no prompt, or none that is left, has.
+    """
     rows = _of_persons(prompts, wish)
+    if without is not None and len(without):
+        rows = np.setdiff1d(rows, without)
+        if not len(rows):
+            raise UserError("None of the prompts that were wished for is as the model knows them: give others.")
     if not wish.balance and not wish.per_finding:
         return rows[np.arange(wish.num) // wish.samples % len(rows)]
     positive = prompts.labels[rows] == 1
     has = {f: rows[positive[:, i]] for i, f in enumerate(Finding)}
     findings = wish.findings or tuple(f for f in Finding if len(has[f]))
     if missing := [f for f in findings if not len(has[f])]:
-        raise UserError(f"No prompt has the finding '{missing[0]}': give prompts that do, or leave it out.")
+        which = "No prompt" if without is None or not len(without) else "No prompt that is as the model knows them"
+        raise UserError(f"{which} has the finding '{missing[0]}': give prompts that do, or leave it out.")
     rng = np.random.default_rng([seed, 7])
     if wish.per_finding:
         count = -(-wish.per_finding // wish.samples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -21,8 +22,21 @@ KEY = "omnicxr"
 """PNG text chunk that holds the JSON."""
 NEEDED = ("generator", "model_hash", "task", "seed")
 """What the JSON says at least."""
+SENTENCES = 2000
+"""Characters of notes in a picture file: JPEG's comments and XMP end at 64 KiB, and a character may take 12 bytes."""
 XMP_KEY = "XML:com.adobe.xmp"
 """PNG text chunk that holds XMP, by the XMP specification, part 3."""
+
+
+def shortened(sentences: Sequence[str], limit: int = SENTENCES) -> list[str]:
+    """Sentences of `limit` characters in all; a longer one ends in "...", and what follows it is left out."""
+    out: list[str] = []
+    for sentence in sentences:
+        left = limit - sum(map(len, out))
+        if len(sentence) > left:
+            return [*out, f"{sentence[: max(left - 3, 0)]}..."] if left > 3 else out
+        out.append(sentence)
+    return out
 
 
 def xmp_packet(provenance: dict[str, Any]) -> str:

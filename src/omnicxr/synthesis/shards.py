@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from omnicxr.data.duplicates import picture_hash
 from omnicxr.data.labeler import LANGUAGE, label_report
 from omnicxr.data.seeds import derived_seed
 from omnicxr.data.shards import label_columns, write_rows
-from omnicxr.domain import Finding, Modality, Task, View
+from omnicxr.data.typed_json import to_json
+from omnicxr.domain import Finding, Fit, Modality, Notes, Task, View
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.gate import Gate, quality_of
+from omnicxr.synthesis.noticed import as_the_model_reads, what_was_noticed
 from omnicxr.synthesis.prompts import Prompts
-from omnicxr.synthesis.provenance import png_file
+from omnicxr.synthesis.provenance import png_file, shortened
 
 SPLIT = "train"
 SOURCE = "omnicxr-synthetic"
@@ -36,6 +39,7 @@ class Recipe:
     task: Task
     seed: int
     gate: Gate
+    raw: bool
     keep_given: bool
     model_hash: str
 
@@ -45,6 +49,8 @@ class Draw:
     """The best of the studies that were drawn for an item."""
 
     generated: dict[Modality, Any]
+    notes: Notes
+    """What was noticed."""
     quality: dict[str, float]
     tries: int
     """How many were drawn."""
@@ -65,32 +71,45 @@ class ShardWriter:
 
     def write(self, items: range, path: Path) -> None:
         """The items of a shard, in order, whole or not at all."""
-        rows, tries = [], Counter[str]()
+        rows, tries, noticed = [], Counter[str](), Counter[str]()
         for index in items:
             given = self.prompts.given(int(self.chosen[index]), self.recipe.task)
             draw = self._draw(index, given)
             rows.append(self._row(index, given, draw))
             tries.update({"tries": draw.tries, "failed": int(not draw.passed)})
-        write_rows(rows, {"dropped": [], "images_left_out": {}, "gate": dict(tries)}, path)
+            noticed.update(what_was_noticed(draw.notes))
+            noticed.update(["not checked"] if self._fit(draw.notes) is Fit.NOT_CHECKED else [])
+        about = {"gate": dict(tries), "about_studies": dict(sorted(noticed.items()))}
+        write_rows(rows, {"dropped": [], "images_left_out": {}, **about}, path)
 
     def _draw(self, index: int, given: dict[str, Any]) -> Draw:
         """Draw a study until the gate lets one through; where it lets none, the best."""
         gate, labels = self.recipe.gate, self.prompts.labels[self.chosen[index]]
-        best: tuple[dict[Modality, Any], dict[str, float]] | None = None
+        best: Draw | None = None
         for attempt in range(gate.tries):
-            generated = self._generate(given, derived_seed(self.recipe.seed, index * gate.tries + attempt))
-            quality = quality_of(generated, given, gate=gate, pipe=self.pipe, judge=self.judge, labels=labels)
-            if gate.passes(quality):
-                return Draw(generated=generated, quality=quality, tries=attempt + 1, passed=True)
-            if best is None or gate.score(quality) > gate.score(best[1]):
-                best = generated, quality
+            generated, notes = self._generate(given, derived_seed(self.recipe.seed, index * gate.tries + attempt))
+            read = as_the_model_reads(given, notes)
+            quality = quality_of(generated, read, gate=gate, pipe=self.pipe, judge=self.judge, labels=labels)
+            draw = Draw(
+                generated=generated, notes=notes, quality=quality, tries=attempt + 1, passed=gate.passes(quality)
+            )
+            if draw.passed:
+                return draw
+            if best is None or gate.score(quality) > gate.score(best.quality):
+                best = draw
         assert best is not None
-        return Draw(generated=best[0], quality=best[1], tries=gate.tries, passed=False)
+        return replace(best, tries=gate.tries)
 
-    def _generate(self, given: dict[str, Any], seed: int) -> dict[Modality, Any]:
-        rng = torch.Generator().manual_seed(seed)
-        output = self.pipe(**given, generate=self.recipe.task.generate, generator=[rng], prepared=True)
-        return {m: getattr(output, m)[0] for m in self.recipe.task.generate}
+    def _generate(self, given: dict[str, Any], seed: int) -> tuple[dict[Modality, Any], Notes]:
+        rng, recipe = torch.Generator().manual_seed(seed), self.recipe
+        output = self.pipe(**given, generate=recipe.task.generate, generator=[rng], prepared=True, raw=recipe.raw)
+        assert output.notes
+        return {m: getattr(output, m)[0] for m in recipe.task.generate}, output.notes[0]
+
+    def _fit(self, notes: Notes) -> Fit:
+        """How what is given suits the model, where that was looked at."""
+        looked_at = not self.recipe.task.given or (self.pipe.door is not None and not self.recipe.raw)
+        return notes.fit if looked_at or notes.fit is not Fit.AS_KNOWN else Fit.NOT_CHECKED
 
     def _row(self, index: int, given: dict[str, Any], draw: Draw) -> dict[str, Any]:
         task, prompts, prompt = self.recipe.task, self.prompts, int(self.chosen[index])
@@ -104,6 +123,7 @@ class ShardWriter:
             "findings": "",
             "impression": report,
             "report": report,
+            "notes": json.dumps(to_json(draw.notes)),
             **self._picture_columns(index, given, draw),
         }
         if not task.given:
@@ -140,6 +160,8 @@ class ShardWriter:
             "prompt_hash": _prompt_hash(given),
             "sampling": asdict(self.pipe.sampling),
             "tries": draw.tries,
+            "fit": str(self._fit(draw.notes)),
+            "notes": shortened(draw.notes.sentences()),
             **draw.quality,
         }
 

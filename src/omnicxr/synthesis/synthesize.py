@@ -17,18 +17,20 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import claim, output_folder, sha256
+from omnicxr.data.files import claim, output_folder, sha256, write_json
 from omnicxr.data.manifest import MANIFEST, Manifest, write_manifest
 from omnicxr.data.processes import TRIES, run_in_processes, working_on
 from omnicxr.data.shards import is_shard, read_notes
-from omnicxr.domain import Task, UserError
+from omnicxr.domain import Modality, Task, UserError
 from omnicxr.domain.settings import Between, Guidance, SamplingSteps, Seed, Settings
 from omnicxr.models.folder import load_judge, model_hash
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.synthesis.gate import Gate
+from omnicxr.synthesis.noticed import ACCOUNT, Reading, choose_known
 from omnicxr.synthesis.prompts import COMPOSED_FROM, Prompts, Wish, choose, prompts_for
 from omnicxr.synthesis.shards import SPLIT, Recipe, ShardWriter
 
@@ -52,6 +54,8 @@ class SynthesisConfig(Settings):
     guidance: Guidance | None = None
     """Guidance scale, 1 for none; None: the model's."""
     gate: Gate = field(default_factory=Gate)
+    raw: bool = False
+    """Take reports as they stand, and check no picture."""
     keep_given: bool = False
     """Put given pictures into the data set too; off, so that it holds no patient's picture."""
     shard_size: Annotated[int, Between(1, 100_000)] = 32
@@ -66,6 +70,9 @@ class SynthesisConfig(Settings):
         super().__post_init__()
         if self.gate.alignment is not None and not self.task.given:
             raise UserError("With nothing given there is nothing to be aligned with: leave the alignment gate out.")
+        if self.gate.known and (self.raw or not self.task.given):
+            why = "--raw has nothing checked" if self.raw else "With nothing given there is nothing to be known"
+            raise UserError(f"{why}: leave --gate-known out.")
         if self.wish.of_some and not self.task.given:
             raise UserError(
                 "With nothing given, findings, sex and age cannot be asked for: give reports or views, or leave "
@@ -75,6 +82,20 @@ class SynthesisConfig(Settings):
     def prompts(self) -> Prompts:
         """What the studies are generated from. Raises as `prompts_for`."""
         return prompts_for(self.task, data=self.data, split=self.split, table=self.table, seed=self.seed)
+
+    def choose(self, prompts: Prompts, pipe: AnyToAnyPipeline) -> tuple[np.ndarray, Reading]:
+        """The prompt [n] of every study, and what the model makes of these prompts: reports are read before anything is
+        generated, pictures only where the gate asks for known ones. Raises as `choose_known`."""
+        if self.gate.known:
+            reading = Reading(pipe, prompts, self.task)
+            return choose_known(reading, self.wish, self.seed), reading
+        chosen = choose(prompts, self.wish, self.seed)
+        reading = Reading(pipe, prompts, self.task)
+        if Modality.REPORT in self.task.given and pipe.door is not None and not self.raw:
+            reading = Reading(pipe, prompts, Task((Modality.REPORT,), self.task.generate))
+            for prompt in np.unique(chosen).tolist():
+                reading.doubtful(prompt)
+        return chosen, reading
 
     def pipeline(self, model: Path, device: str) -> AnyToAnyPipeline:
         """The model, which samples as this says."""
@@ -92,17 +113,25 @@ def synthesize(
     devices: tuple[str, ...] = ("cpu",),
     use_ray: bool = False,
     progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Manifest:
-    """Write the data set; returns its manifest. Raises UserError for prompts, gate or folder that cannot be used, and
-    where workers keep dying."""
+    """Write the data set; returns its manifest. `tell` is told what the model makes of the prompts before anything is
+    generated, in a line, where there is something to say.
+
+    Raises UserError for prompts, gate or folder that cannot be used, and where workers keep dying.
+    """
     prompts = config.prompts()
-    total = len(choose(prompts, config.wish, config.seed))
+    choose(prompts, config.wish, config.seed)  # what cannot be wished for is refused before a model is loaded
     if config.gate.agreement is not None and not (model / "judge").is_dir():
         raise UserError(f"{model} has no judge for the agreement gate: train one, or leave the gate out.")
     pipe = config.pipeline(model, "cpu")
     if config.gate.agreement is not None:
         load_judge(model, pipe.tokenizer)  # refused before any work is done
+    if config.gate.known and pipe.door is None:
+        raise UserError(f"{model} has no checks for --gate-known: train it again, or leave the gate out.")
     _check_size(config, pipe.image_size)
+    chosen, reading = config.choose(prompts, pipe)
+    total = len(chosen)
     settings = _settings(config, prompts) | {"model_hash": model_hash(model), "sampling": asdict(pipe.sampling)}
     starts = range(0, total, config.shard_size)
     shards = [
@@ -113,9 +142,13 @@ def synthesize(
         if (out / MANIFEST).exists() and not (out / RECORD).exists():
             raise UserError(f"{out} holds another data set: choose another folder.")
         claim(out / RECORD, settings, what="a synthesis")
+        if len(reading):
+            write_json(out / ACCOUNT, reading.account())
+        if tell and (summary := reading.summary()):
+            tell(f"{summary}; see {out / ACCOUNT}")
         todo = [(items, path) for items, path in shards if not is_shard(path)]
         done = total - sum(len(items) for items, _ in todo)
-        for count in run(_Job(config, model), todo, workers=workers, devices=devices):
+        for count in run(_Job(config, model, chosen), todo, workers=workers, devices=devices):
             done += count
             if progress:
                 progress(done, total)
@@ -138,15 +171,18 @@ def _settings(config: SynthesisConfig, prompts: Prompts) -> dict[str, Any]:
 
 
 def _finish(shards: list[Path], out: Path, *, total: int, image_size: int) -> Manifest:
-    gate = Counter[str]()
+    gate, noticed = Counter[str](), Counter[str]()
     for path in shards:
-        gate.update(read_notes(path)["gate"])
+        notes = read_notes(path)
+        gate.update(notes["gate"])
+        noticed.update(notes.get("about_studies", {}))
     settings = json.loads((out / RECORD).read_text())
     about = {
         "settings": settings,
         "model_hash": settings["model_hash"],
         "draws": gate["tries"],
         "below_the_gate": gate["failed"],
+        "noticed": dict(sorted(noticed.items())),
     }
     options = {"kind": "synthetic", "image_size": image_size}
     return write_manifest(
@@ -160,6 +196,8 @@ class _Job:
 
     config: SynthesisConfig
     model: Path
+    chosen: np.ndarray
+    """The prompt [n] of every study."""
 
     def writer(self, device: str) -> ShardWriter:
         config, prompts = self.config, self.config.prompts()
@@ -170,12 +208,11 @@ class _Job:
             task=config.task,
             seed=config.seed,
             gate=config.gate,
+            raw=config.raw,
             keep_given=config.keep_given,
             model_hash=model_hash(self.model),
         )
-        return ShardWriter(
-            pipe=pipe, judge=judge, prompts=prompts, chosen=choose(prompts, config.wish, config.seed), recipe=recipe
-        )
+        return ShardWriter(pipe=pipe, judge=judge, prompts=prompts, chosen=self.chosen, recipe=recipe)
 
 
 def _begin(job: _Job, device: str) -> Callable[[Shard], int]:

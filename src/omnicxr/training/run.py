@@ -19,11 +19,11 @@ import torch
 
 import omnicxr
 from omnicxr.data.dataset import PreparedDataset
-from omnicxr.data.files import claim, output_folder, sha256, write_json
+from omnicxr.data.files import claim, output_folder, write_json
 from omnicxr.domain import Modality, UserError
 from omnicxr.models.component import WEIGHTS, Component
 from omnicxr.models.door import Door
-from omnicxr.models.folder import component_folder
+from omnicxr.models.folder import component_folder, model_hash
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import DESIGNS, AnyToAnyPipeline, component_types
 from omnicxr.training.config import Preset
@@ -86,7 +86,9 @@ class TrainingRun:
             if processes().is_main_process:
                 model.save(self._folder(spec.component))
                 if spec.needs == "pipe":
-                    self._assemble(data, held_out)
+                    self._assemble(data)
+        if any(spec.needs == "pipe" for spec in specs) and processes().is_main_process:
+            self._make_door(data, held_out)
 
     def stages(self) -> list[StageSpec]:
         """Those that the preset has, in order."""
@@ -222,10 +224,9 @@ class TrainingRun:
         networks |= {"generator": generator, "guide": guide, "tokenizer": self._tokenizer(data)}
         return AnyToAnyPipeline(image_size=self.preset.image_size, **networks)
 
-    def _assemble(self, data: PreparedDataset, held_out: PreparedDataset) -> None:
-        """Write the door and `model_index.json`, which make RUN/model a model folder."""
+    def _assemble(self, data: PreparedDataset) -> None:
+        """Write `model_index.json`, which makes RUN/model a model folder."""
         pipe = self._pipeline(data, self._trained("generator"))
-        pipe.door = self._door(pipe.to(processes().device or "cpu"), data, held_out)
         provenance = {
             "preset": self.preset.name,
             "seed": self.loop.seed,
@@ -237,14 +238,13 @@ class TrainingRun:
         }
         pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
 
-    def _door(self, pipe: AnyToAnyPipeline, data: PreparedDataset, held_out: PreparedDataset) -> Door:
-        """Of the networks that it is made with; one that was made with the same ones is kept."""
-        networks = [self._folder(name) / WEIGHTS for name in ("image_autoencoder", "prompt_encoders")]
-        made_with = f"{sha256(*networks)} {data.manifest_hash}"
+    def _make_door(self, data: PreparedDataset, held_out: PreparedDataset) -> None:
+        """Write the door of what was trained; one that was made with the same networks and data is kept."""
+        made_with = f"{model_hash(self.out / 'model')} {data.manifest_hash}"
         door = Door.load(self.out / "model")
         if door is None or door.made_with != made_with:
-            door = replace(make_door(pipe, data, held_out), made_with=made_with)
-        return door
+            pipe = self._pipeline(data, self._trained("generator")).to(processes().device or "cpu")
+            replace(make_door(pipe, data, held_out), made_with=made_with).save(self.out / "model")
 
 
 def commit() -> str:

@@ -16,6 +16,7 @@ from omnicxr.domain import Task
 from omnicxr.models.folder import BUNDLED
 from omnicxr.synthesis.export import FORMATS
 from omnicxr.synthesis.gate import Gate
+from omnicxr.synthesis.noticed import in_words
 from omnicxr.synthesis.prompts import Wish
 from omnicxr.synthesis.synthesize import SynthesisConfig
 from omnicxr.synthesis.synthesize import synthesize as run
@@ -27,6 +28,7 @@ TASK, WISH = Task.parse("report->frontal+lateral"), Wish(num=1000)
 class GateOptions(Gate):
     """Its conditions have names that say what they are of."""
 
+    known: Annotated[bool, arg(name="gate-known")] = False
     alignment: Annotated[float | None, arg(name="gate-alignment")] = None
     agreement: Annotated[float | None, arg(name="gate-agreement")] = None
 
@@ -62,7 +64,18 @@ def synthesize(
         dry_run_table(config, out=out, model=model or "bundled", workers=workers, device=",".join(devices))
         return
     with progress_bar("Synthesizing studies") as progress:
-        manifest = run(config, model or BUNDLED, out, workers=workers, devices=devices, use_ray=ray, progress=progress)
+        manifest = run(
+            config,
+            model or BUNDLED,
+            out,
+            workers=workers,
+            devices=devices,
+            use_ray=ray,
+            progress=progress,
+            tell=progress.progress.console.print,
+        )
     console.print(f"{manifest.studies} studies in {out}; {manifest.synthetic['below_the_gate']} below the gate")
+    if noticed := manifest.synthetic["noticed"]:
+        console.print(f"Noticed: {in_words(noticed)}")
     for layout in layouts:
         export(out, to=layout, out=out.with_name(f"{out.name}-{layout}"))

@@ -49,6 +49,14 @@ def view_findings(reading: Reading, labels: np.ndarray, patients: np.ndarray) ->
     return auroc, finding_scores(labels, reading.found, patients, known=reading.known)
 
 
+def at_chance(own: Auroc) -> bool:
+    """Whether a reader is no better than chance: the interval of its own macro AUROC reaches 0.5 or lies below it.
+
+    False where it has no interval, as then nothing has an AUROC.
+    """
+    return own.macro.low <= 0.5
+
+
 def truth_errors(measures: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> TruthErrors:
     """The judge's estimates [n, m] against the continuous truth [n, m] (`domain.measures.MEASURES`)."""
     r = metrics.correlation(measures, truth)

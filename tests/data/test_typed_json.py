@@ -1,12 +1,15 @@
-"""Results as JSON and back."""
+"""Results and notes as JSON and back."""
 
+import json
 from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from omnicxr.domain import Finding, Modality, Task
-from omnicxr.evaluation.typed_json import from_json, to_json
+from omnicxr.data.typed_json import from_json, to_json
+from omnicxr.domain import Finding, LabelState, Modality, Notes, PictureNote, PromptNote, ReportNote, Statement, Task
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,21 @@ class Outer:
     span: tuple[float, ...]
 
 
+TEXTS, NUMBERS = st.text(max_size=8), st.integers(-(10**6), 10**6).map(lambda n: n / 10_000)
+STATEMENTS = st.lists(st.builds(Statement, phrase=TEXTS, size=TEXTS), max_size=2).map(tuple)
+PIECES = st.lists(TEXTS, max_size=2).map(tuple)
+NOTES = st.builds(
+    Notes,
+    pictures=st.lists(st.builds(PictureNote, measured=st.dictionaries(TEXTS, NUMBERS, max_size=2)), max_size=2).map(
+        tuple
+    ),
+    prompt=st.none()
+    | st.builds(PromptNote, asked=STATEMENTS, denied=STATEMENTS, not_understood=PIECES, cut=PIECES, reason=TEXTS),
+    report=st.none()
+    | st.builds(ReportNote, removed=PIECES, confidence=st.dictionaries(st.sampled_from(Finding), NUMBERS, max_size=2)),
+    disagreement=TEXTS,
+)
+
 OUTER = Outer(
     number=1.5,
     count=3,
@@ -50,6 +68,15 @@ def test_there_and_back() -> None:
     for either in (None, Inner(2.0)):
         changed = replace(OUTER, either=either, text="x")
         assert from_json(Outer, to_json(changed)) == changed
+
+
+@given(NOTES)
+def test_notes_there_and_back(notes: Notes) -> None:
+    """Through the text of a file: label states and findings are what they were, not numbers and texts."""
+    again = from_json(Notes, json.loads(json.dumps(to_json(notes))))
+    assert again == notes and again.fit is notes.fit
+    for statement in again.prompt.asked if again.prompt else ():
+        assert isinstance(statement.state, LabelState) and isinstance(statement.finding, Finding)
 
 
 def test_numbers() -> None:
