@@ -20,8 +20,8 @@ from bench import seconds
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.views import what_is_wrong
 from omnicxr.domain import IMAGE_MODALITIES, SPLITS, Fit, Modality, Task
-from omnicxr.models.door import reader, redrawing_error
-from omnicxr.models.efficientnet import network_pictures
+from omnicxr.models.door import redrawing_error
+from omnicxr.models.efficientnet import network_pictures, reader
 from omnicxr.pipeline import AnyToAnyPipeline
 
 FITS = (Fit.AS_KNOWN, Fit.UNLIKE, Fit.NOT_USABLE)

@@ -18,9 +18,9 @@ from benchmarks.robustness.cases import Argv, Case, Expect, Folders
 from benchmarks.robustness.films import SIDE, film, picture, plain, studies
 from omnicxr.data.typed_json import from_json
 from omnicxr.domain import Fit, Notes
+from omnicxr.domain.notes import UNFIT
 from omnicxr.models.noticing import InputWarning
 
-UNFIT = (Fit.UNLIKE, Fit.NOT_USABLE)
 Draw = Callable[[Folders], np.ndarray]
 NOT_UNDERSTOOD = {
     "nonsense": "Grebbling of the left flombus with snorfles.",

@@ -12,7 +12,8 @@ from typing import Any
 from PIL import Image
 
 from omnicxr.data.images import encode_png
-from omnicxr.domain import Fit, Notes, ReportNote
+from omnicxr.domain import Notes, ReportNote
+from omnicxr.domain.notes import UNFIT
 from omnicxr.evaluation.layout import STRUCK_MARK, Struck
 
 _STYLE = """
@@ -67,7 +68,7 @@ class Page:
         if notes is None:
             return
         for part in (*notes.pictures, *filter(None, (notes.prompt, notes.report))):
-            doubtful = not isinstance(part, ReportNote) and part.fit in (Fit.UNLIKE, Fit.NOT_USABLE)
+            doubtful = not isinstance(part, ReportNote) and part.fit in UNFIT
             for sentence in part.sentences():
                 self._notice(sentence, "warning" if doubtful else "noticed")
         if notes.disagreement:

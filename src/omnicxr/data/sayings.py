@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, combinations, pairwise
 
 from omnicxr.data.labeler import Mention, find_mentions
+from omnicxr.data.wording import ORDINALS
 from omnicxr.domain import Finding, LabelState
 
 
@@ -268,12 +269,11 @@ _SIZE = re.compile(
 )
 _RANGE = re.compile(rf"\b(?:{_ANY_SIZE})(?: to | or |-to-|-|/)(?:{_ANY_SIZE})\b")
 """Such as "small to moderate", which agrees with either."""
-_ORDINALS = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth"
 _PLACE = re.compile(
     r"\b(?:upper|middle|mid|lower|lobes?|zones?|bas(?:e|es|al|ilar)|bibas\w+|apical|apex|apices|biapical|lingula\w*|"
     r"retrocardiac|"
-    rf"perihilar|ribs?|clavic\w+|vertebra\w*|compression|spin\w+|humer\w+|scapul\w+|stern\w+|{_ORDINALS}|interstitial|"
-    r"alveolar|linear)\b"
+    rf"perihilar|ribs?|clavic\w+|vertebra\w*|compression|spin\w+|humer\w+|scapul\w+|stern\w+|{'|'.join(ORDINALS)}|"
+    r"interstitial|alveolar|linear)\b"
 )
 _SAME_PLACE: dict[str, str] = {
     **dict.fromkeys(("base", "basal", "basilar", "bibasilar", "bibasal"), "base"),

@@ -20,6 +20,10 @@ class Fit(StrEnum):
     """The model folder holds no checks, or none were asked for."""
 
 
+UNFIT = (Fit.NOT_USABLE, Fit.UNLIKE)
+"""What the model cannot be expected to read, the worst first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PictureNote:
     """What the checks say of one picture that is given."""
@@ -79,12 +83,17 @@ class PromptNote:
     reason: str = ""
     """Why nothing, or not all, was understood, as a clause; such as "it is not English"."""
 
+    @property
+    def rewritten(self) -> bool:
+        """Whether the model is given something else than the text says word for word."""
+        return self.understood_as != self.text
+
     def sentences(self) -> Iterator[str]:
         """For people; nothing for a text that was taken as it stands."""
         if self.fit is Fit.NOT_USABLE:
             yield f"The report is not understood: {self.reason}."
             return
-        if self.understood_as != self.text:
+        if self.rewritten:
             yield f'The report is understood as: "{self.understood_as}"'
         if self.not_understood:
             yield "Not understood in the report: " + ", ".join(f'"{piece}"' for piece in self.not_understood) + "."
@@ -125,14 +134,14 @@ class Notes:
     @property
     def fit(self) -> Fit:
         """The worst of what is given; `AS_KNOWN` where nothing is."""
-        order = (Fit.NOT_USABLE, Fit.UNLIKE, Fit.NOT_CHECKED)
+        order = (*UNFIT, Fit.NOT_CHECKED)
         fits = [p.fit for p in self.pictures] + ([self.prompt.fit] if self.prompt else [])
         return next((fit for fit in order if fit in fits), Fit.AS_KNOWN)
 
     @property
     def doubtful(self) -> bool:
         """Whether what is generated means little or nothing, because of what is given."""
-        return self.fit in (Fit.UNLIKE, Fit.NOT_USABLE) or bool(self.disagreement)
+        return self.fit in UNFIT or bool(self.disagreement)
 
     def sentences(self) -> list[str]:
         """Everything that a person should be told, a sentence each."""

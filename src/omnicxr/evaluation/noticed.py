@@ -11,9 +11,7 @@ from pathlib import Path
 from omnicxr.data.files import write_json
 from omnicxr.data.typed_json import from_json, to_json
 from omnicxr.domain import IMAGE_MODALITIES, Modality
-from omnicxr.domain.notes import Fit, Notes
-
-NOT_AS_KNOWN = (Fit.UNLIKE, Fit.NOT_USABLE)
+from omnicxr.domain.notes import UNFIT, Fit, Notes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,7 @@ class StudyNoticed:
         return cls(
             pictures={p.modality: p.fit for p in notes.pictures},
             prompt=prompt.fit if prompt else None,
-            changed=prompt is not None and prompt.fit is not Fit.NOT_USABLE and prompt.understood_as != prompt.text,
+            changed=prompt is not None and prompt.fit is not Fit.NOT_USABLE and prompt.rewritten,
             not_understood=prompt is not None and (bool(prompt.not_understood) or prompt.fit is Fit.NOT_USABLE),
             cut=prompt is not None and bool(prompt.cut),
             contradicted=report is not None and report.contradicted,
@@ -88,7 +86,7 @@ class Noticed:
         """Pictures of a view that were given and checked."""
         return sum(count for fit, count in self.pictures.get(view, {}).items() if fit is not Fit.NOT_CHECKED)
 
-    def picture_share(self, view: Modality, fits: Iterable[Fit] = NOT_AS_KNOWN) -> float | None:
+    def picture_share(self, view: Modality, fits: Iterable[Fit] = UNFIT) -> float | None:
         """Share, 0..1, of the pictures of a view that were checked which are called one of `fits`; None where none was
         checked."""
         found, checked = self.pictures.get(view, {}), self.checked(view)

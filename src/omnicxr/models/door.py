@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from omnicxr.data.files import whole_file, write_json
 from omnicxr.data.vocabulary import Vocabulary
 from omnicxr.domain import Fit, Modality, PictureNote, UserError
 from omnicxr.models.component import REMEDY, WEIGHTS, read_json, read_weights, save_tensors
-from omnicxr.models.efficientnet import TEXTURES, EfficientNetLite0
+from omnicxr.models.efficientnet import TEXTURES
 from omnicxr.models.image_autoencoder import ImageAutoencoder, pixels_from_uint8
 
 FOLDER, FILE = "door", "door.json"
@@ -30,12 +29,6 @@ FALSE_ALARMS = 0.02
 SHRINKAGE = 1e-3
 """Added to the variance along each direction of the standardised textures, so that no direction without any counts
 for everything."""
-
-
-@cache
-def reader(device: torch.device) -> EfficientNetLite0:
-    """The network whose features are always there."""
-    return EfficientNetLite0.pretrained().to(device)
 
 
 @torch.no_grad()

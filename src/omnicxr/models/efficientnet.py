@@ -6,6 +6,9 @@ Apache-2.0).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -96,7 +99,24 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures [b, 3, h, w] => features [b, 1280]."""
-        return self.textures_and_features(x)[1]
+        for y in self._after_blocks(x):
+            x = y
+        return self._pooled(x)
+
+    def _after_blocks(self, x: Tensor) -> Iterator[Tensor]:
+        """What each block makes of pictures, as it is asked for."""
+        x = F.relu6(self._bn0(self._conv_stem(x)))
+        for block in self._blocks:
+            x = block(x)
+            yield x
+
+    def _pooled(self, last: Tensor) -> Tensor:
+        return F.relu6(self._bn1(self._conv_head(last))).mean((2, 3))
+
+    def textures(self, x: Tensor) -> Tensor:
+        """Pictures [b, 3, h, w] => the textures [b, 288] alone; later blocks are not run."""
+        early = islice(self._after_blocks(x), TEXTURE_BLOCKS[-1] + 1)
+        return torch.cat([_texture(y) for i, y in enumerate(early) if i in TEXTURE_BLOCKS], 1)
 
     def textures_and_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures [b, 3, h, w] => mean, and logarithm of the standard deviation, of each channel of some early blocks
@@ -104,13 +124,11 @@ class EfficientNetLite0(nn.Module):
 
         The first tell how a picture was made (grain, sharpness, contrast), the second rather what is on it.
         """
-        x = F.relu6(self._bn0(self._conv_stem(x)))
         textures = []
-        for i, block in enumerate(self._blocks):
-            x = block(x)
-            if i in TEXTURE_BLOCKS:
-                textures += [x.mean((2, 3)), (x.std((2, 3)) + 1e-3).log()]
-        return torch.cat(textures, 1), F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+        for i, y in enumerate(self._after_blocks(x)):
+            textures += [_texture(y)] if i in TEXTURE_BLOCKS else []
+            x = y
+        return torch.cat(textures, 1), self._pooled(x)
 
     @classmethod
     def pretrained(cls) -> EfficientNetLite0:
@@ -128,6 +146,17 @@ class EfficientNetLite0(nn.Module):
         network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("_fc.")})
         fuse_norms(network.eval().requires_grad_(False))
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@cache
+def reader(device: torch.device) -> EfficientNetLite0:
+    """The pretrained network on a device, loaded once."""
+    return EfficientNetLite0.pretrained().to(device)
+
+
+def _texture(x: Tensor) -> Tensor:
+    """[b, c, h, w] => mean, and logarithm of the standard deviation, of each channel [b, 2 c]."""
+    return torch.cat([x.mean((2, 3)), (x.std((2, 3)) + 1e-3).log()], 1)
 
 
 def as_rgb(x: Tensor, size: int) -> Tensor:

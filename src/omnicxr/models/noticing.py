@@ -13,8 +13,8 @@ import torch
 from omnicxr.data.prompts import understand
 from omnicxr.data.views import what_is_wrong
 from omnicxr.domain import Fit, Modality, Notes, PictureNote, PromptNote, UserError
-from omnicxr.models.door import FALSE_ALARMS, Door, reader
-from omnicxr.models.efficientnet import network_pictures
+from omnicxr.models.door import FALSE_ALARMS, Door
+from omnicxr.models.efficientnet import network_pictures, reader
 from omnicxr.models.image_autoencoder import ImageAutoencoder
 from omnicxr.models.inputs import network_input
 from omnicxr.models.prompt_encoders import PromptEncoders

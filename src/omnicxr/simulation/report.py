@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from omnicxr.data.wording import ORDINALS
 from omnicxr.domain import Finding, Labels, LabelState, View
 from omnicxr.simulation.truth import (
     Atelectasis,
@@ -54,7 +55,6 @@ class Report:
         return "\n".join(out)
 
 
-ORDINALS = dict(enumerate(("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"), 3))
 INDICATIONS = (
     "shortness of breath",
     "cough",
@@ -274,7 +274,7 @@ def _words(lesion: Any) -> dict[str, Any]:
             return {"adverb": {"mild": "mildly", "moderate": "moderately", "severe": "severely"}[lesion.severity]}
         case RibFracture():
             ribs = range(lesion.first_rib, lesion.first_rib + lesion.count)
-            return {"ribs": _list([ORDINALS[n] for n in ribs], " and ")}
+            return {"ribs": _list([ORDINALS[n - 1] for n in ribs], " and ")}
         case _:
             return {}
 

@@ -111,7 +111,7 @@ def _of_prompt(note: PromptNote) -> Iterator[str]:
         return
     if note.fit is Fit.UNLIKE:
         yield "report understood in part"
-    if note.understood_as != note.text:
+    if note.rewritten:
         yield "report rewritten"
     if note.cut:
         yield "report cut"

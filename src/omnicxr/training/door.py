@@ -12,8 +12,8 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.vocabulary import Vocabulary
 from omnicxr.domain import IMAGE_MODALITIES, Modality
-from omnicxr.models.door import FALSE_ALARMS, Door, Limit, ViewCheck, reader, redrawing_error, whitened
-from omnicxr.models.efficientnet import network_pictures
+from omnicxr.models.door import FALSE_ALARMS, Door, Limit, ViewCheck, redrawing_error, whitened
+from omnicxr.models.efficientnet import network_pictures, reader
 from omnicxr.pipeline import AnyToAnyPipeline
 from omnicxr.training.batches import evenly
 
@@ -102,8 +102,7 @@ def _pictures(modality: Modality, data: PreparedDataset) -> list[Tensor]:
 
 def _textures(pipe: AnyToAnyPipeline, pictures: list[Tensor]) -> Tensor:
     network = reader(pipe.device)
-    read = [network.textures_and_features(network_pictures(x.to(pipe.device)))[0] for x in pictures]
-    return torch.cat(read).cpu()
+    return torch.cat([network.textures(network_pictures(x.to(pipe.device))) for x in pictures]).cpu()
 
 
 def _errors(pipe: AnyToAnyPipeline, pictures: list[Tensor]) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor
 from omnicxr.domain import Modality, UserError
 from omnicxr.evaluation.readers.weights import library, weights_at
 from omnicxr.evaluation.readers.xrv import load_xrv, xrv_input
-from omnicxr.models.efficientnet import EfficientNetLite0, as_rgb, picture_features
+from omnicxr.models.efficientnet import as_rgb, picture_features, reader
 
 CHUNK = 32
 Extractor = Callable[[Modality, np.ndarray], np.ndarray]
@@ -46,7 +46,7 @@ def batched(network: Callable[[Tensor], Tensor]) -> Extractor:
 
 def efficientnet_lite0(device: str) -> Extractor:
     """Pictures at 224 px, scaled to -1..1."""
-    network = EfficientNetLite0.pretrained().to(device)
+    network = reader(torch.device(device))
     return batched(lambda x: picture_features(network, x.to(device)))
 
 
