@@ -81,7 +81,6 @@ def smooth(x: Tensor, size: int) -> Tensor:
 
 def retouched(x: Tensor, real: Tensor) -> Tensor:
     """Films [b, 1, LARGE, LARGE] => of another exposure, local contrast and texture, with arms or a chin."""
-    x = torch.where(some(x, 0.5), x.flip(-1), x)
     x = x.clamp(0, 1) ** torch.exp(torch.randn(len(x), 1, 1, 1) * 0.5)
     x = (x - x.mean((1, 2, 3), True)) / x.std((1, 2, 3), keepdim=True).clamp_min(1e-3)
     sharper = torch.where(some(x, 0.5), uniform(x, -0.3, 0.3), uniform(x, 0, 2.5))
@@ -143,7 +142,9 @@ def bordered(x: Tensor, share: float, value: Tensor) -> Tensor:
 def vary(x: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Films [b, LARGE, LARGE] => what the network sees [b, 1, SIDE, SIDE], which are inverted, and by how many quarter
     turns they are turned. Texture is taken from the real films [b, LARGE, LARGE]."""
-    x = marked(framed(retouched(x[:, None], real[:, None])))
+    x = x[:, None]
+    x = torch.where(some(x, 0.5), x.flip(-1), x)
+    x = marked(framed(retouched(x, real[:, None])))
     x = bordered(x, 0.3, some(x, 0.15).float())
     inverted = some(x, 0.3)
     x = bordered(torch.where(inverted, 1 - x, x), 0.4, torch.zeros(()))

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from omnicxr import AnyToAnyPipeline
 from omnicxr.domain import Modality, Task, UserError
 from omnicxr.flow.sampling import AUTOGUIDANCE
+from omnicxr.models import report_choice
 from omnicxr.models.folder import model_hash
 from omnicxr.models.generator.network import Generator
 from omnicxr.pipeline import StudyOutput
@@ -164,6 +165,27 @@ def test_what_is_given_matters(pipe: AnyToAnyPipeline) -> None:
         pipe(report=r, generate=("frontal",), num_inference_steps=3) for r in ("Clear lungs.", "Left pneumothorax.")
     )
     assert not same(a, b)
+
+
+def test_of_several_sampled_reports_one_is_kept(pipe: AnyToAnyPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same whether studies come alone or together, and the first candidate is what one sample would be."""
+    given = {"frontal": [np.full((64, 64), n, np.uint8) for n in (60, 130)], "generate": "report", "prepared": True}
+    seen: list[list[str]] = []
+
+    def first(candidates: list[str], *, findings_weight: float) -> int:
+        seen.append(list(candidates))
+        return 0
+
+    monkeypatch.setattr(report_choice, "best_report", first)
+    monkeypatch.setattr(pipe, "sampling", pipe.sampling.changed(report_candidates=3, num_inference_steps=2))
+    both = pipe(**given, seed=5).report
+    assert [len(candidates) for candidates in seen] == [3, 3]
+    assert both is not None and len(both) == 2
+    assert pipe(**given, seed=5, batch_size=2).report == both
+    monkeypatch.setattr(pipe, "sampling", pipe.sampling.changed(report_candidates=1))
+    assert len(seen) == 4
+    pipe(**given, seed=5)
+    assert len(seen) == 4
 
 
 def test_save_and_load(pipe: AnyToAnyPipeline, tmp_path: Path) -> None:

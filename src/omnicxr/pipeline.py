@@ -46,6 +46,7 @@ from omnicxr.models.outputs import Steps, StudyOutput
 from omnicxr.models.prompt_encoders import PromptEncoders
 from omnicxr.models.refiner import Refiner
 from omnicxr.models.report_autoencoder import ReportAutoencoder
+from omnicxr.models.report_choice import candidate_generators, one_of_each
 from omnicxr.models.report_mending import compared, further_reports, mended_reports
 from omnicxr.models.tokenizer import ReportTokenizer, sentence_case
 
@@ -150,6 +151,10 @@ class AnyToAnyPipeline:
         self.tokenizer.save(root / "tokenizer")
         if self.door is not None:
             self.door.save(root)
+        self.save_index(root, provenance=provenance)
+
+    def save_index(self, root: Path, *, provenance: dict[str, Any] | None = None) -> None:
+        """Write `model_index.json`, which makes a folder that has the networks and the tokenizer a model folder."""
         design: Design = next(name for name, kind in DESIGNS.items() if isinstance(self.generator, kind))
         index = ModelIndex(
             image_size=self.image_size,
@@ -201,7 +206,8 @@ class AnyToAnyPipeline:
         task = Task(tuple(inputs), named_parts(generate))
         check_counts(num=num, **_drop_none({"num_inference_steps": num_inference_steps, "batch_size": batch_size}))
         scales = {"guidance_scale": guidance_scale, "autoguidance_scale": autoguidance_scale}
-        sampling = self.sampling.changed(num_inference_steps=num_inference_steps, **scales)
+        alone = 1 if confidence else None  # samples are compared as they are
+        sampling = self.sampling.changed(num_inference_steps=num_inference_steps, report_candidates=alone, **scales)
         listed = {m: read_given(m, inputs[m], self.image_size, prepared=prepared) for m in task.given}
         notes = self._noticed(listed, strict=strict, raw=raw, quiet=prepared)
         rngs = random_generators(seed, generator, len(notes) * num)
@@ -258,17 +264,18 @@ class AnyToAnyPipeline:
         """What is generated in one turn, an output for each random generator, from all that is known by now."""
         latents: list[Latents] = []
         embeds: list[Tensor | None] = []
+        draws = sampling.report_candidates if self.in_turn and turn == (Modality.REPORT,) else 1
         for rows in _batches(len(rngs), batch_size):
             given, prompt_embeds = self.encode_given({m: [known[m][i] for i in rows] for m in Modality if m in known})
-            chosen = rngs[rows.start : rows.stop]
-            latents.append(self.sample(turn, given, prompt_embeds, sampling=sampling, rngs=chosen))
-            embeds += [None] * len(chosen) if prompt_embeds is None else list(prompt_embeds)
+            chosen = [rng for i in rows for rng in candidate_generators(rngs[i], draws)]
+            latents.append(self.sample(turn, given, prompt_embeds, sampling=sampling, rngs=chosen, draws=draws))
+            embeds += [None] * len(rows) if prompt_embeds is None else list(prompt_embeds)
             if progress:
                 progress(rows.stop)
         whole = {m: torch.cat([z[m] for z in latents]) for m in turn}
         if not all(z.isfinite().all() for z in whole.values()):
             raise UserError("The model gives no finite numbers: its weights are damaged, get or train it again.")
-        return self.decode(whole, rngs, embeds)
+        return self.decode(whole, rngs, embeds, findings_weight=sampling.findings_weight)
 
     def turns(self, task: Task) -> list[tuple[Modality, ...]]:
         """What is generated in which order: one part at a time, or all of them side by side."""
@@ -308,25 +315,39 @@ class AnyToAnyPipeline:
         *,
         sampling: SamplingConfig,
         rngs: Sequence[torch.Generator],
+        draws: int = 1,
     ) -> Latents:
-        """Latents of what is generated in one turn, from the clean latents of what is given."""
+        """Latents of what is generated in one turn, from the clean latents of what is given; of each study `draws`, one
+        after the other, each from a random generator of its own."""
         if isinstance(self.generator, PublishedGenerator):
             return published.sample(
                 self.generator, turn, prompt_embeds, config=sampling, noise=lambda m: self.noise(m, rngs)
             )
         guided = GuidedGenerator(
-            generator=self.generator, guide=self.guide, given=given, prompt_embeds=prompt_embeds, batch=len(rngs)
+            generator=self.generator,
+            guide=self.guide,
+            given=given,
+            prompt_embeds=prompt_embeds,
+            batch=len(rngs) // draws,
+            draws=draws,
         )
         return {m: sample(guided, m, sampling, noise=lambda m=m: self.noise(m, rngs)) for m in turn}
 
     def decode(
-        self, latents: Latents, rngs: Sequence[torch.Generator], prompt_embeds: Sequence[Tensor | None] | None = None
+        self,
+        latents: Latents,
+        rngs: Sequence[torch.Generator],
+        prompt_embeds: Sequence[Tensor | None] | None = None,
+        *,
+        findings_weight: float = 1.0,
     ) -> StudyOutput:
-        """Latents => pictures, with detail from each study's generator, and texts that say nothing twice and contradict
-        nothing, with a note each; `prompt_embeds` [d] of what each study was generated from."""
+        """Latents => pictures, with detail from each study's generator, and texts, the best of those of a study, that
+        say nothing twice and contradict nothing, with a note each; `prompt_embeds` [d] of what each was generated
+        from."""
         out: dict[str, Any] = {str(m): self._pictures(z, rngs) for m, z in latents.items() if m.is_image}
         if Modality.REPORT in latents:
             texts = self.tokenizer.decode(self.report_autoencoder.decode(latents[Modality.REPORT]))
+            texts = one_of_each(texts, studies=len(rngs), findings_weight=findings_weight)
             kept = mended_reports(texts, self.prompt_encoders, self.tokenizer, prompt_embeds=prompt_embeds)
             out["report"] = [sentence_case(text) for text, _ in kept]
             out["notes"] = [Notes(report=note) for _, note in kept]

@@ -27,15 +27,16 @@ def omnicxr(line: str) -> int:
 
 OPTIONS = {
     "simulate": "--studies --seed --image-size --prevalence.nodule --out --workers --device --dry-run",
-    "prepare": "--image-size --require --views --text --min-words --max-words --describe --limit --columns --dry-run",
+    "prepare": "--image-size --require --views --text --min-words --max-words --describe --limit --columns --splits"
+    " --face --dry-run",
     "inspect": "--out --verify",
     "label": "@FILE",
     "train": "--data --out --preset --steps --set --from --seed --mixed-precision --compile --checkpoint-minutes"
     " --budget-minutes --measure --dry-run",
     "generate": "--frontal --lateral --report --to --out --model --num --steps --guidance --seed --device"
     " --strict --raw --confidence",
-    "evaluate": "--data --model --generated --compare --tasks --suite --num --split --extractors --classifier --labeler"
-    " --radgraph --steps --guidance --autoguidance --seed --workers --device --dry-run",
+    "evaluate": "--data --model --generated --judge --compare --tasks --suite --num --split --extractors --classifier"
+    " --labeler --protocol --radgraph --steps --guidance --autoguidance --seed --workers --device --dry-run",
     "synthesize": "--num --task --data --split --prompts --samples --balance --per-finding --findings --sex --ages"
     " --gate-known --gate-alignment --gate-agreement --tries --raw --keep-given --model --steps --guidance --seed"
     " --workers --device --ray --shard-size --formats --dry-run",

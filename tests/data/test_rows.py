@@ -12,6 +12,7 @@ from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.images import load_image
 from omnicxr.data.manifest import Manifest
 from omnicxr.data.prepare import PrepareConfig, prepare
+from omnicxr.data.selection import Selection
 from omnicxr.data.sources import open_source
 from omnicxr.data.views import what_is_wrong
 from omnicxr.domain import Modality, View
@@ -107,7 +108,8 @@ def test_a_view_that_the_classifier_doubts_is_counted(views: dict[Modality, np.n
     """Of three views in headers one is not used, and one is right."""
     lateral = views[Modality.LATERAL]
     manifest = noticed_of(tmp_path, {"a": lateral, "b": lateral, "c": lateral}, {"a": "PA", "b": "SWIMMERS", "c": "LL"})
-    assert manifest.noticed == {"view PA of the header looks lateral to the classifier (the header counts)": 1}
+    doubted = {k: n for k, n in manifest.noticed.items() if not k.startswith("lateral pictures")}
+    assert doubted == {"view PA of the header looks lateral to the classifier (the header counts)": 1}
     assert (manifest.views, manifest.images_left_out) == ({"PA": 1, "LL": 1}, {"view SWIMMERS": 1})
 
 
@@ -126,10 +128,18 @@ def test_turned_and_inverted_pictures_are_counted_and_kept(views: dict[Modality,
     assert np.abs(255 - inverted.astype(int) - upright).max() <= 1
 
 
-def test_reports_that_are_not_english_are_counted(tmp_path: Path) -> None:
+def test_reports_of_another_language_are_not_taken_as_english(tmp_path: Path) -> None:
+    """Where the table does not name their language, their pictures alone are used."""
     Image.fromarray(film()).save(tmp_path / "a.png")
-    texts = ("Small left effusion.", "Derrame pleural izquierdo.")
+    texts = ("Small left effusion.", "Derrame pleural izquierdo.", "Pleuraerguss links, Herz vergroessert.")
     rows = [(f"p{i}", "a.png", "PA", text, "train") for i, text in enumerate(texts)]
     table = write_table(tmp_path / "t.csv", rows)
     manifest = prepare(PrepareConfig(kind="table", image_size=64, columns=COLUMNS), table, tmp_path / "out")
-    assert manifest.noticed["reports that do not read as English (no labels from them)"] == 1
+    assert manifest.noticed["report does not read as English (left out of its study, no labels from it)"] == 2
+    data = PreparedDataset(tmp_path / "out", "train")
+    assert data.reports == ["Small left effusion.", "", ""]
+    assert np.isnan(data.labels[1:]).all()
+    require = (Modality.REPORT,)
+    config = PrepareConfig(kind="table", image_size=64, columns=COLUMNS, selection=Selection(require=require))
+    account = prepare(config, table, tmp_path / "none", dry_run=True)
+    assert (account.studies, account.dropped) == (1, {"report does not read as English": 2})

@@ -1,5 +1,9 @@
+from pathlib import Path
+
+import pytest
+
 from omnicxr.data.selection import Selection, Selector
-from omnicxr.domain import Finding, LabelState, Study
+from omnicxr.domain import Finding, ImageRef, LabelState, Modality, Study, View
 
 
 def study(language: str, **parts: object) -> Study:
@@ -22,6 +26,54 @@ def test_a_described_study_has_an_english_sentence() -> None:
     assert selected is not None
     assert selected[1].endswith("Pulmonary edema.")
     assert selected[0].language == "en"
+
+
+SPANISH = {"findings": "Derrame pleural izquierdo.", "impression": "Cardiomegalia."}
+
+
+def test_a_report_of_another_language_than_is_said_is_none() -> None:
+    """It is counted; its study has no report and no labels. One that is said to be Spanish stays as it is."""
+    selector = Selector(Selection(text="both"))
+    kept = selector.select(study("en", sections=SPANISH, images=(ImageRef(Path("a.png"), View.PA),)))
+    assert kept is not None
+    assert (kept[1], set(kept[0].labels.values())) == ("", {None})
+    assert selector.account.noticed == {"report does not read as English (left out of its study, no labels from it)": 1}
+    kept = Selector(Selection(text="both")).select(study("es", sections=SPANISH))
+    assert kept is not None
+    assert kept[1] == "Derrame pleural izquierdo. Cardiomegalia."
+    required = Selector(Selection(require=(Modality.REPORT,)))
+    assert required.select(study("en", sections=SPANISH)) is None
+    assert required.account.dropped == {"report does not read as English": 1}
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ((), "no lateral"),
+        ((View.PA,), "no lateral"),
+        ((View.LATERAL,), "no lateral (picture file missing)"),
+        ((None,), "no lateral (picture file missing)"),
+        ((View.LL, View.PA), "no lateral (picture file missing)"),
+    ],
+)
+def test_a_file_that_is_missing_is_told_from_a_view_that_is_not_there(
+    missing: tuple[View | None, ...], reason: str
+) -> None:
+    selector = Selector(Selection(require=(Modality.LATERAL,)))
+    assert selector.select(study("en", images=(ImageRef(Path("a.png"), View.PA),), missing=missing)) is None
+    assert selector.account.dropped == {reason: 1}
+    warnings = selector.warnings(missing=len(missing))
+    lost = int(reason.endswith("missing)"))
+    share = f"{len(missing)} of {1 + len(missing)} ("
+    assert [w.startswith(share) and f" and {lost} of 1 ({lost:.0%}) studies" in w for w in warnings] == [True] * bool(
+        missing
+    )
+
+
+def test_views_that_are_not_asked_for_are_not_missed() -> None:
+    selector = Selector(Selection(require=(Modality.LATERAL,), views=(View.PA, View.LATERAL)))
+    assert selector.select(study("en", images=(ImageRef(Path("a.png"), View.PA),), missing=(View.LL,))) is None
+    assert selector.account.dropped == {"no lateral": 1}
 
 
 def test_a_number_that_is_a_study_of_two_patients() -> None:

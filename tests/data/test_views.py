@@ -15,7 +15,7 @@ from omnicxr.data.views import (
     REMEDIES,
     TURNED,
     Look,
-    _convolved,
+    convolved,
     equalised,
     lateral_probability,
     look,
@@ -93,7 +93,7 @@ def test_convolution_is_that_of_torch(stride: int) -> None:
     rng = np.random.default_rng(0)
     x, weight = rng.normal(size=(12, 12, 3)).astype(np.float32), rng.normal(size=(5, 3, 3, 3)).astype(np.float32)
     bias = rng.normal(size=5).astype(np.float32)
-    ours = _convolved(x, weight.transpose(2, 3, 1, 0).reshape(27, 5), bias, stride=stride)
+    ours = convolved(x, weight.transpose(2, 3, 1, 0).reshape(27, 5), bias, stride=stride)
     theirs = F.conv2d(
         torch.from_numpy(x.transpose(2, 0, 1)), torch.from_numpy(weight), torch.from_numpy(bias), stride, 1
     )

@@ -8,6 +8,7 @@ from omnicxr.evaluation.measures import metrics
 from omnicxr.evaluation.measures.diversity import similarity
 from omnicxr.evaluation.measures.fidelity import distances
 from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
+from omnicxr.evaluation.measures.protocols import protocol_scores
 from omnicxr.evaluation.measures.text import text_scores
 
 GOLDEN_DISTANCES = {
@@ -26,6 +27,9 @@ GOLDEN_TEXT = {
     "rouge_l": 0.595688,
     "cider": 2.602004,
 }
+
+GOLDEN_PROTOCOL = {"bleu1": 0.821986, "bleu2": 0.575271, "rouge_l": 0.786117, "cider": 3.464652}
+GOLDEN_PUBLISHED = {"bleu1": 0.8807, "bleu2": 0.68758, "rouge_l": 0.853595, "cider": 4.934761}
 
 
 def pattern(n: int, size: int, phase: float) -> np.ndarray:
@@ -58,6 +62,17 @@ def test_text() -> None:
     ]
     found = text_scores(generated, references, meteor=False)
     assert {k: getattr(found, k) for k in GOLDEN_TEXT} == pytest.approx(GOLDEN_TEXT, rel=1e-4)
+
+
+def test_text_by_the_protocol_of_open_i() -> None:
+    generated = ["Small left pleural effusion. No pneumothorax.", "1. The heart is enlarged. 2. Clear lungs."]
+    references = [
+        "Small left-sided pleural effusion, no pneumothorax.",
+        "The heart is mildly enlarged. Lungs are clear.",
+    ]
+    found = protocol_scores("iu-xray", generated, references, training=generated * 2 + references, meteor=False)
+    for scores, golden in ((found.text, GOLDEN_PROTOCOL), (found.as_published, GOLDEN_PUBLISHED)):
+        assert {k: getattr(scores, k) for k in golden} == pytest.approx(golden, rel=1e-4)
 
 
 def test_findings_and_copies() -> None:

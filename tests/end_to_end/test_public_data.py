@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from benchmarks.labeler import micro_macro, read_gold, score
+from omnicxr.data.facing import facing
 from omnicxr.data.headings import find_headings
 from omnicxr.data.images import load_image, to_square
 from omnicxr.data.prepare import PrepareConfig, prepare
 from omnicxr.data.sections import clean_text, split_sections
+from omnicxr.data.selection import Selection
 from omnicxr.data.table_files import read_table
 from omnicxr.data.views import what_is_wrong
 from omnicxr.domain import Modality
@@ -58,6 +60,18 @@ def test_counts_of_the_tables(openi: Path, tmp_path: Path) -> None:
     assert account.studies_seen == 3851
     assert account.studies + sum(account.dropped.values()) == 3851
     assert sum(account.images_left_out.values()) == 7466 or not account.images_left_out
+
+
+@pytest.mark.slow
+def test_the_split_of_the_literature(openi: Path, tmp_path: Path) -> None:
+    """All its studies are in the tables, with findings."""
+    if not (openi / "splits.csv").exists():
+        pytest.skip("needs the literature's split of Open-I as splits.csv: docs/data.md says how to make it")
+    selection = Selection(require=(Modality.REPORT,), text="findings")
+    config = PrepareConfig(kind="openi", selection=selection, splits=openi / "splits.csv")
+    account = prepare(config, openi, tmp_path / "out", dry_run=True)
+    assert account.splits == {"train": 2069, "validate": 296, "test": 590}
+    assert account.dropped == {"not in the split table": 3851 - 2955}
 
 
 def test_nih(tmp_path: Path) -> None:
@@ -109,6 +123,18 @@ def test_real_views_are_told_apart(openi: Path) -> None:
         other = Modality.LATERAL if modality is Modality.FRONTAL else Modality.FRONTAL
         assert sum("view" in what_is_wrong(grey, modality) for grey in greys) <= 2
         assert np.mean(["view" in what_is_wrong(grey, other) for grey in greys]) > 0.95
+
+
+def test_few_real_laterals_face_right(openi: Path) -> None:
+    """One in 18; the network never saw a real film."""
+    if not (openi / "images.csv").exists():
+        pytest.skip("needs the pictures of Open-I")
+    rows = list(read_table(openi / "images.csv", ("file", "projection", "native_columns", "native_rows")))
+    laterals = [row for row in rows if row["projection"].lower() == Modality.LATERAL][::15]
+    found = Counter(facing(to_square(unsqueezed(openi, row), 256)) for row in laterals)
+    assert found.total() > 200
+    assert 0.80 < found["left"] / found.total() < 0.95
+    assert 0.02 < found["right"] / found.total() < 0.10
 
 
 def test_agrees_with_the_gold_labels() -> None:

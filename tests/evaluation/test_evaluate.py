@@ -6,26 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from document_evaluation import overview
 
 import omnicxr.evaluation.measures.metrics as metrics
 import omnicxr.evaluation.measures.uncertainty as uncertainty
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.files import sha256
 from omnicxr.data.measures import by_side
 from omnicxr.data.typed_json import to_json
 from omnicxr.domain import Modality, Task, UserError
+from omnicxr.domain.measures import MEASURES
 from omnicxr.domain.notes import Fit, Notes, PictureNote, ReportNote
 from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.config import EvaluationConfig
 from omnicxr.evaluation.evaluate import evaluate
 from omnicxr.evaluation.generation import GenerationJob, generate_with_processes, load_parts, task_name
 from omnicxr.evaluation.layout import Struck, latex, markdown
+from omnicxr.evaluation.measures.protocols import clean_iu_xray, coco_scores
+from omnicxr.evaluation.published import IU_XRAY
 from omnicxr.evaluation.readers.panel import held_out_noun
 from omnicxr.evaluation.references import NAMES
-from omnicxr.evaluation.results import METRICS, Evaluation, Refused, TextScores, read_metrics
+from omnicxr.evaluation.report_tables import TEXT_TITLE
+from omnicxr.evaluation.results import METRICS, Evaluation, LikeHeldOut, Refused, read_metrics
 from omnicxr.evaluation.sides import one_sided
 from omnicxr.evaluation.tables import tables
+from omnicxr.evaluation.text_results import TextScores
 from omnicxr.flow.sampling import SamplingConfig
 from omnicxr.pipeline import AnyToAnyPipeline
 
@@ -190,6 +198,55 @@ def test_split_to_choose_settings_on(model_folder: Path, prepared: Path, tmp_pat
     assert result.about.split == "validate"
     with pytest.raises(UserError, match="an evaluation with another split"):
         evaluate(replace(chosen, split="test"), model_folder, prepared, out=tmp_path)
+
+
+def as_open_i(prepared: Path, out: Path) -> Path:
+    """The same studies, said to be of Open-I."""
+    shutil.copytree(prepared, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for name in manifest["shards"]:
+        table = pq.read_table(out / name)
+        sources = pa.array(["openi"] * len(table))
+        pq.write_table(table.set_column(table.schema.get_field_index("source"), "source", sources), out / name)
+        manifest["shards"][name] = sha256(out / name)
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    return out
+
+
+def test_protocol_and_judge_of_another_model(
+    finished: Path, model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports of another system, scored by the protocol of Open-I beside published figures, read by a judge without
+    continuous truth."""
+    monkeypatch.setattr(shutil, "which", lambda name: None)  # no Java
+    other = tmp_path / "judge"
+    shutil.copytree(model_folder, other)
+    config = json.loads((other / "judge" / "config.json").read_text())
+    config |= {"measure_mean": [0.0] * len(MEASURES), "measure_std": [1.0] * len(MEASURES)}
+    (other / "judge" / "config.json").write_text(json.dumps(config))
+    data, wanted = as_open_i(prepared, tmp_path / "openi"), replace(CONFIG, protocol="iu-xray", num=4, steps=1)
+    with pytest.raises(UserError, match=r"estimates none.*leave out --sides"):
+        evaluate(replace(wanted, sides=True), model_folder, data, out=tmp_path / "none", judge=other)
+    result = evaluate(wanted, model_folder, data, out=tmp_path / "out", judge=other)
+    about, write, both = result.about, result.tasks[WRITE], result.tasks[BOTH]
+    assert (about.protocol, about.judge) == ("iu-xray", str(other)) and "pycocoevalcap" in about.text
+    assert result.published == list(IU_XRAY) and write.report and write.report.text_as_published
+    reports = load_parts(tmp_path / "out" / "generated" / f"{task_name(WRITE)}.npz")[Modality.REPORT]
+    truths = [r["reference"] for r in csv.DictReader((tmp_path / "out" / "reports" / f"{task_name(WRITE)}.csv").open())]
+    cleaned = [[clean_iu_xray(r) for r in some] for some in (reports, truths)]
+    assert to_json(write.report.text) == to_json(coco_scores(*cleaned, meteor=False))
+    view = both.views[Modality.FRONTAL]
+    assert isinstance(view.truth, Refused) and isinstance(view.as_held_out, Refused)
+    assert np.isnan(both.agreement["frontal+lateral"].cardiothoracic_ratio_correlation.value)
+    text = next(t for t in tables(result) if t.title == TEXT_TITLE)
+    names = [row[0] for row in text.rows]
+    assert f"{WRITE}, as published" in names and f"consensus, {WRITE}" in names and "R2Gen (2020), published" in names
+    assert "read them beside the F1" in text.note
+    usual = read_metrics(finished)
+    own = usual.tasks[BOTH].views[Modality.FRONTAL].as_held_out
+    assert isinstance(own, LikeHeldOut) and np.isfinite(own.cardiothoracic_ratio_correlation.value)
+    assert usual.held_out.views[Modality.FRONTAL].as_held_out is None
+    assert usual.published == [] and usual.about.judge is None and usual.about.judge_measures == ""
 
 
 def test_too_few_studies(model_folder: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnicxr.data.centrality import most_central
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation.measures.consistency import pair_agreement
 from omnicxr.evaluation.measures.metrics import partner_ranks
 from omnicxr.evaluation.readers.panel import Reading
-from omnicxr.evaluation.references import NAMES, References, derangement
+from omnicxr.evaluation.references import NAMES, USUAL_OF, References, derangement
 
 TASK = Task.parse("report->frontal+lateral")
 
@@ -53,6 +54,53 @@ def test_nearest_of_a_training_study_is_itself(references: References) -> None:
     own = References(references.training.parts(rows), references.training, references.embed)
     found = own.predict("nearest", Task.parse("frontal->lateral"))[Modality.LATERAL]
     assert (found == own.held_out[Modality.LATERAL]).all()
+
+
+def test_always_usual_is_the_most_central_training_report(references: References) -> None:
+    predicted = references.predict("always-usual", Task.parse("frontal->report"))[Modality.REPORT]
+    rows = references.training.having(*Modality)
+    assert len(rows) < USUAL_OF, "all of them are candidates"
+    reports = [references.training.reports[i] for i in rows]
+    assert set(predicted) == {reports[most_central(reports)]}
+    pictures = references.predict("always-usual", TASK)[Modality.FRONTAL]
+    row = rows[most_central(reports)]
+    assert (pictures == references.training.image(int(row), Modality.FRONTAL)).all()
+
+
+def test_consensus_is_one_of_the_nearest(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, both = Task.parse("frontal+lateral->report"), (Modality.FRONTAL, Modality.LATERAL)
+    rows = references.training.having(*Modality)
+    reports = [references.training.reports[i] for i in rows]
+    similarity = np.zeros((references.count, len(rows)))
+    for m in both:
+        own, pool = (references.embed(m, p[m]) for p in (references.held_out, references.training.parts(rows, both)))
+        similarity += own @ pool.T
+    for neighbours in (5, 1):
+        monkeypatch.setattr("omnicxr.evaluation.references.NEIGHBOURS", neighbours)
+        found = references.predict("consensus", task)[Modality.REPORT]
+        for report, row in zip(found, similarity, strict=True):
+            near = [reports[i] for i in sorted(range(len(rows)), key=lambda i, row=row: -row[i])[:neighbours]]
+            assert report == near[most_central(near)]
+    assert found == references.predict("nearest", task)[Modality.REPORT], "of one neighbour it is that one"
+    nothing = Task.from_nothing()
+    usual = references.predict("always-usual", nothing)[Modality.REPORT]
+    assert references.predict("consensus", nothing)[Modality.REPORT] == usual
+
+
+def test_pictures_come_from_the_study_of_the_report(references: References) -> None:
+    """The report alone is given: picture and report that are predicted are of one training study."""
+    found = references.predict("consensus", Task.parse("frontal->lateral+report"))
+    studies = references.training.parts(references.training.having(*Modality))
+    pairs = {(p.tobytes(), r) for p, r in zip(studies[Modality.LATERAL], studies[Modality.REPORT], strict=True)}
+    assert {(p.tobytes(), r) for p, r in zip(found[Modality.LATERAL], found[Modality.REPORT], strict=True)} <= pairs
+
+
+def test_without_reports(references: References) -> None:
+    held_out = {m: p for m, p in references.held_out.items() if m.is_image}
+    views = References(held_out, references.training, references.embed)
+    assert views.names == ("shuffled", "always-normal", "nearest")
+    with pytest.raises(UserError, match="choose from shuffled, always-normal, nearest"):
+        views.predict("consensus", Task.parse("frontal->lateral"))
 
 
 def test_names(references: References) -> None:

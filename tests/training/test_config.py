@@ -23,6 +23,9 @@ def test_values_change_only_what_they_name() -> None:
     }
     assert changed.with_values(back) == NANO
     assert NANO.with_values({}) is NANO
+    assert {(p.image_trunk, p.picture_versions) for p in PRESETS.values()} == {("own", 1)}
+    few = NANO.with_values({"image_trunk": "imagenet", "picture_versions": "4"})
+    assert (few.image_trunk, few.picture_versions) == ("imagenet", 4)
     both = NANO.with_values({"generator.width": "33", "generator.heads": "3"})  # neither fits what the other was
     assert (both.generator.width, both.generator.heads) == (33, 3)
 
@@ -47,6 +50,9 @@ def test_values_change_only_what_they_name() -> None:
         ("vocab_size", "258", "vocab_size is 258"),
         ("report_autoencoder.heads", "3", "width 64 cannot be split into 3 heads"),
         ("design", "other", "one of any-to-any, published"),
+        ("image_trunk", "photographs", "one of own, imagenet"),
+        ("picture_versions", "0", "picture_versions is 0: give a whole number from 1 to 64"),
+        ("picture_versions", "65", "picture_versions is 65"),
     ],
 )
 def test_values_that_do_not_fit(name: str, value: str, said: str) -> None:

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +16,15 @@ import torch
 from safetensors.torch import load_file
 
 from omnicxr.data.dataset import PreparedDataset
+from omnicxr.data.seeds import derived_seed
 from omnicxr.domain import Modality, UserError
+from omnicxr.models.component import Component
 from omnicxr.models.judge import Judge
 from omnicxr.models.tokenizer import ReportTokenizer
 from omnicxr.pipeline import AnyToAnyPipeline
+from omnicxr.training import loop as training_loop
 from omnicxr.training.config import OptimizationConfig
-from omnicxr.training.loop import LoopConfig, learning_rate
+from omnicxr.training.loop import EMA_DECAY, GRADIENT_CLIP, LoopConfig, learning_rate, train_stage
 from omnicxr.training.presets import get_preset
 from omnicxr.training.run import TrainingRun
 from omnicxr.training.stages.judge import finding_loss
@@ -230,3 +235,140 @@ def test_latent_channels_are_scaled_by_their_effect_on_the_picture(prepared: Pat
     assert effects.argmax() == 1
     scaled = stage.model.latent_std * effects.sqrt()
     assert torch.allclose(scaled, scaled.mean().expand(4), rtol=0.1)
+
+
+LINE = OptimizationConfig(steps=24, batch_size=1, learning_rate=0.06)
+
+
+class Line(Component):
+    """One number; `finished_at`, a statistic that is worked out when training is over."""
+
+    finished_at: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.place = torch.nn.Parameter(torch.zeros(()))
+        self.register_buffer("finished_at", torch.full((), -1.0))
+
+
+class LineStage:
+    """Training moves the number from 0 towards 2; held-out studies like it best at `best_at`."""
+
+    name = "line"
+
+    def __init__(self, best_at: float | None = 0.3, *, killed_at: int | None = None) -> None:
+        self.model, self.best_at, self.killed_at = Line(), best_at, killed_at
+        self.measured, self.steps = list[float](), 0
+
+    def losses(self, model: Line, step: int, rank: int) -> dict[str, torch.Tensor]:
+        if step == self.killed_at:
+            raise InterruptedError("killed")
+        self.steps += 1
+        return {"loss": (model.place - 2 - 0.1 * torch.randn(())).square()}
+
+    def held_out_losses(self, model: Line) -> list[dict[str, torch.Tensor]]:
+        if self.best_at is None:
+            return []
+        self.measured.append(float(model.place))
+        if self.best_at == inf:
+            return [{"loss": -model.place}]
+        return [{"loss": (model.place - self.best_at).square()}, {"loss": (model.place - self.best_at).abs()}]
+
+    def finish(self) -> None:
+        self.model.finished_at.copy_(self.model.place)
+
+    def sample_sheet(self, path: Path) -> None:
+        path.write_text(str(float(self.model.place)))
+
+
+def averages() -> list[float]:
+    """The averaged number after each step, written out."""
+    place, out = torch.nn.Parameter(torch.zeros(())), [0.0]
+    optimizer = torch.optim.AdamW([place], betas=(0.9, 0.98), weight_decay=0.01)
+    for step in range(LINE.steps):
+        torch.manual_seed(derived_seed(0, step, 0))
+        optimizer.param_groups[0]["lr"] = learning_rate(step, LINE)
+        optimizer.zero_grad()
+        (place - 2 - 0.1 * torch.randn(())).square().backward()
+        torch.nn.utils.clip_grad_norm_([place], GRADIENT_CLIP)
+        optimizer.step()
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        out.append(decay * out[-1] + (1 - decay) * float(place.detach()))
+    return out[1:]
+
+
+def held_out_lines(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "held-out.jsonl").read_text().splitlines()]
+
+
+def test_the_best_averaged_weights_are_kept(tmp_path: Path) -> None:
+    """Of the averages after every second of 24 steps, the one nearest to 0.3, which is none of the last; statistics and
+    sample sheet are of it, too."""
+    after = averages()
+    measured = after[1::2]
+    wanted = min(measured, key=lambda place: abs(place - 0.3))
+    assert after[-1] > wanted + 0.2 > after[0] + 0.2
+    stage = LineStage()
+    model = train_stage(stage, LINE, LoopConfig(keep_best=True), folder=tmp_path)
+    assert float(model.place) == pytest.approx(wanted, abs=1e-5)
+    assert float(model.finished_at) == float((tmp_path / "samples-000024.png").read_text()) == float(model.place)
+    assert stage.measured == pytest.approx(measured, abs=1e-5)
+    lines = held_out_lines(tmp_path)
+    assert [line["step"] for line in lines] == list(range(2, 25, 2))
+    best = min(lines, key=lambda line: line["loss"])
+    assert measured[best["step"] // 2 - 1] == wanted
+    plain = train_stage(LineStage(), LINE, LoopConfig(), folder=tmp_path / "plain")
+    assert float(plain.place) == float(plain.finished_at) == pytest.approx(after[-1], abs=1e-5)
+    assert [line["step"] for line in held_out_lines(tmp_path / "plain")] == [24]
+
+
+@pytest.mark.parametrize(
+    "killed_at",
+    [
+        pytest.param(5, id="before", marks=pytest.mark.slow),
+        pytest.param(15, id="after"),
+        pytest.param(23, id="at the end", marks=pytest.mark.slow),
+    ],
+)
+def test_the_best_weights_outlive_an_interruption(killed_at: int, tmp_path: Path) -> None:
+    config, often = LoopConfig(keep_best=True), LoopConfig(keep_best=True, checkpoint_minutes=0.0)
+    whole = train_stage(LineStage(), LINE, config, folder=tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        train_stage(LineStage(killed_at=killed_at), LINE, often, folder=tmp_path / "broken")
+    again = LineStage()
+    model = train_stage(again, LINE, config, folder=tmp_path / "broken")
+    assert again.steps == LINE.steps - killed_at, "or it began anew"
+    assert torch.equal(model.place, whole.place) and torch.equal(model.finished_at, whole.finished_at)
+    assert held_out_lines(tmp_path / "broken") == held_out_lines(tmp_path / "whole")
+    finished = LineStage()
+    model = train_stage(finished, LINE, config, folder=tmp_path / "broken")
+    assert finished.steps == 0 and torch.equal(model.place, whole.place) and float(model.finished_at) > 0
+
+
+def test_the_best_weights_by_shares_of_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 12 seconds with a step every half second: a measurement every second, at the end too."""
+    stage = LineStage(best_at=0.05)
+    monkeypatch.setattr(training_loop, "time", SimpleNamespace(monotonic=lambda: stage.steps / 2))
+    many = OptimizationConfig(steps=1000, batch_size=1, learning_rate=0.06)
+    model = train_stage(stage, many, LoopConfig(keep_best=True, budget_minutes=12 / 60), folder=tmp_path)
+    assert stage.steps == 25 and len(stage.measured) == 12
+    assert held_out_lines(tmp_path)[-1]["step"] == 25
+    assert float(model.place) == min(stage.measured, key=lambda place: abs(place - 0.05)) < stage.measured[-1] - 0.1
+
+
+def test_without_held_out_studies_the_last_weights_are_kept(tmp_path: Path) -> None:
+    model = train_stage(LineStage(best_at=None), LINE, LoopConfig(keep_best=True), folder=tmp_path)
+    assert float(model.place) == pytest.approx(averages()[-1], abs=1e-5)
+    assert held_out_lines(tmp_path) == []
+
+
+def test_a_held_out_loss_that_is_not_finite_is_never_the_best(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"loss of .* at step 2 is not finite"):
+        train_stage(LineStage(best_at=float("nan"), killed_at=3), LINE, LoopConfig(keep_best=True), folder=tmp_path)
+
+
+def test_a_stage_begun_without_the_best_weights(run_folder: Path, prepared: Path) -> None:
+    with pytest.raises(UserError, match="another keep_best"):
+        TrainingRun(preset=get_preset("nano"), loop=LoopConfig(keep_best=True), data=prepared, out=run_folder).train(
+            "judge"
+        )

@@ -17,6 +17,7 @@ from omnicxr.evaluation.comparison import compare_evaluations
 from omnicxr.evaluation.config import EvaluationConfig
 from omnicxr.evaluation.evaluate import evaluate
 from omnicxr.evaluation.layout import STRUCK_MARK, Struck, Table, markdown, number
+from omnicxr.evaluation.report_tables import TEXT_TITLE
 from omnicxr.evaluation.results import Autoencoders, Evaluation
 from omnicxr.evaluation.tables import comparison_table, tables
 from omnicxr.models.folder import BUNDLED
@@ -30,6 +31,7 @@ class EvaluateCommand:
     data: Path
     model: Path | None = None
     generated: Path | None = None
+    judge: Path | None = None
     workers: int = 1
     devices: tuple[str, ...] = ("cpu",)
 
@@ -42,13 +44,18 @@ def run_evaluation(command: EvaluateCommand, out: Path, progress: Bar) -> Evalua
         command.data,
         out=out,
         generated=command.generated,
+        judge=command.judge,
         workers=command.workers,
         devices=command.devices,
         progress=progress,
     )
     write_tables(result, out)
     page = write_page(result, out, command.data)
-    print_table(tables(result)[-1])
+    found = tables(result)
+    for table in found:
+        if table.title == TEXT_TITLE and result.published:
+            print_table(table)
+    print_table(found[-1])
     if result.autoencoders:
         _print_losses(result.autoencoders)
     console.print(f"Open {page}")

@@ -25,8 +25,8 @@ from omnicxr.training.sheets import grid
 SHEET_STUDIES, SHEET_COLUMNS = 12, 6
 REPORTS, COPIES = 4, 6
 MEANING = (
-    "Generated pictures are read by a classifier that was trained on pictures of the same data set. A figure is as good"
-    " as that classifier: compare it with the same classifier on {noun} pictures (the lines '{noun}'), and with"
+    "Generated pictures are read by a classifier that has never been trained on generated ones. A figure is as good as"
+    " that classifier: compare it with the same classifier on {noun} pictures (the lines '{noun}'), and with"
     " predictors that need no model (the table 'Bounds')."
 )
 
@@ -63,7 +63,7 @@ def _settings(result: Evaluation) -> list[tuple[str, Any]]:
     about = to_json(result.about)
     about |= about.pop("sampling") or {}
     about["extractors"] = ", ".join(about["extractors"])
-    return [(name.replace("_", " "), value) for name, value in about.items() if value is not None]
+    return [(name.replace("_", " "), value) for name, value in about.items() if value not in (None, "")]
 
 
 def _headlines(result: Evaluation) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+FILE_MISSING = "file missing"
+"""The reason of a picture that a data set names and that is not there."""
 VALUES_NAMED, VALUE_LENGTH = 20, 40
 
 

@@ -50,6 +50,8 @@ class Manifest:
     """Reason => pictures."""
     noticed: dict[str, int] = field(default_factory=dict)
     """What is odd in studies that are used, and which studies have several pictures of a view => how often."""
+    warnings: list[str] = field(default_factory=list)
+    """What to look at before a model is trained on this, known before pictures are read."""
     unreadable: list[dict[str, str]] = field(default_factory=list)
     """study_id and error of each picture that cannot be read or shows no radiograph; the first of them."""
     copies_across_splits: dict[str, Any] = field(default_factory=dict)
@@ -147,11 +149,12 @@ def write_manifest(
     dropped: Mapping[str, int],
     images_left_out: Mapping[str, int],
     noticed: Mapping[str, int] = MappingProxyType({}),
+    warnings: Sequence[str] = (),
     synthetic: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Add up the shards, of which each has its own notes, and write the manifest of a data set that is whole now.
 
-    `dropped`, `images_left_out` and `noticed` count what did not reach a shard.
+    `dropped`, `images_left_out` and `noticed` count what did not reach a shard, `warnings` are the manifest's.
     """
     tally = _Tally()
     tally.counts["dropped"].update(dropped)
@@ -165,6 +168,7 @@ def write_manifest(
         studies_seen=studies_seen,
         studies=splits.total(),
         splits={s: splits[s] for s in SPLITS},
+        warnings=list(warnings),
         unreadable=sorted(tally.unreadable, key=lambda note: note["study_id"])[:UNREADABLE_LISTED],
         copies_across_splits=tally.copies(),
         options=json.loads(json.dumps(options)),

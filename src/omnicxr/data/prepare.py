@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
+from omnicxr.data.counts import FILE_MISSING
 from omnicxr.data.files import cannot_write, claim, output_folder, read_state, write_json
 from omnicxr.data.manifest import MANIFEST, Manifest, write_manifest
 from omnicxr.data.processes import run_jobs
@@ -24,7 +25,8 @@ from omnicxr.data.rows import study_to_json, write_studies
 from omnicxr.data.selection import Selection, Selector
 from omnicxr.data.shards import is_shard
 from omnicxr.data.sources import KINDS, StudySource, open_source
-from omnicxr.domain import SPLITS, Study, UserError
+from omnicxr.data.split_table import read_split_table
+from omnicxr.domain import SPLITS, Facing, Study, UserError
 from omnicxr.domain.settings import Between, ImageSize, Settings
 
 INDEX, ACCOUNT = ".index", "account.json"
@@ -46,6 +48,10 @@ class PrepareConfig(Settings):
     """For "table": role => column, see `omnicxr.data.sources.table`."""
     shard_size: Annotated[int, Between(1, 100_000)] = 256
     """Studies in a shard."""
+    splits: Path | None = None
+    """A table of splits, see `omnicxr.data.split_table`."""
+    face: Facing | None = None
+    """Laterals that face the other way are mirrored; None: they stay as they are."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,32 +67,38 @@ def prepare(
     workers: int = 1,
     dry_run: bool = False,
     progress: Progress | None = None,
+    warn: Callable[[Sequence[str]], None] | None = None,
 ) -> Manifest:
     """Prepare the data set at `where` into `out`; returns the manifest (with `dry_run`, only the account before
-    pictures are read).
+    pictures are read). `warn` is called with its warnings before pictures are read.
 
     `where` is as `open_source` takes it. Every study is either in a shard or counted under one reason. Raises UserError
-    for a data set that cannot be read, a patient in two splits, an `out` prepared with other options, or a disk that is
-    full, or nothing that can be used; what it wrote is gone then, but for shards that are done.
+    for a data set or split table that cannot be read, a split table that names none of the studies, a patient in two
+    splits, an `out` prepared with other options, a disk that is full, or nothing that can be used; what it wrote is
+    gone then, but for shards that are done.
     """
     source = open_source(config.kind, str(where), config.columns)
-    selector = Selector(config.selection)
+    table = read_split_table(config.splits) if config.splits else None
+    options = {**asdict(config), "splits": table.sha256 if table else None}
+    selector = Selector(config.selection, table)
     studies = _selected(source, selector, progress)
     if dry_run:
         splits = Counter(study.split for study, _ in studies)
         counts, account = {s: splits[s] for s in SPLITS}, _account(selector, source)
         return _with_studies(Manifest(studies=splits.total(), splits=counts, **account), where)
     with output_folder(out, results=("*.parquet",)):
-        claim(out / "options.json", asdict(config), what="a data set prepared")
+        claim(out / "options.json", options, what="a data set prepared")
         if manifest := _finished(out):
             shutil.rmtree(out / INDEX, ignore_errors=True)  # of a command killed at its very end
             return manifest
         account = _write_index(config, out, studies=studies, account=lambda: _account(selector, source))
         kept = account.pop("kept")
         _with_studies(Manifest(studies=sum(map(len, kept.values())), splits={}, **account), where)
+        if warn:
+            warn(account.get("warnings", ()))
         jobs = list(_jobs(config, kept, out))
         _write_shards(jobs, workers, progress)
-        manifest = write_manifest(out, [job.path for job in jobs], options=asdict(config), **account)
+        manifest = write_manifest(out, [job.path for job in jobs], options=options, **account)
         shutil.rmtree(out / INDEX)
         if not manifest.studies:
             for path in (out / MANIFEST, *(job.path for job in jobs)):
@@ -114,7 +126,8 @@ def _selected(source: StudySource, selector: Selector, progress: Progress | None
         if progress and selector.account.seen % REPORT_EVERY == 0:
             progress(selector.account.seen, None)
         if selector.full():
-            return
+            break
+    selector.close()
 
 
 def _finished(out: Path) -> Manifest | None:
@@ -134,7 +147,8 @@ def _account(selector: Selector, source: StudySource) -> dict[str, Any]:
         "studies_seen": account.seen + source.dropped.total(),
         "dropped": dict(sorted(dropped.items())),
         "images_left_out": dict(sorted(images.items())),
-        "noticed": dict(sorted(source.noticed.items())),
+        "noticed": dict(sorted((account.noticed + source.noticed).items())),
+        "warnings": selector.warnings(source.images_left_out[FILE_MISSING]),
     }
 
 
@@ -205,7 +219,9 @@ def _do_shard(job: _Job) -> None:
         file.seek(job.offset)
         lines = [line.decode() for line in islice(file, job.config.shard_size)]
     config = job.config
-    write_studies(lines, job.path, image_size=config.image_size, selection=config.selection, deadly=job.deadly)
+    write_studies(
+        lines, job.path, image_size=config.image_size, selection=config.selection, face=config.face, deadly=job.deadly
+    )
 
 
 def _without(job: _Job, picture: str) -> list[_Job]:

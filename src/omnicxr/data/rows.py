@@ -11,23 +11,26 @@ from PIL import Image
 
 from omnicxr.data.counts import Reasons
 from omnicxr.data.duplicates import picture_hash
+from omnicxr.data.facing import facing, mirrored
 from omnicxr.data.grey import PictureError
 from omnicxr.data.images import encode_png, read_radiograph, to_square
-from omnicxr.data.labeler import LANGUAGE
-from omnicxr.data.language import is_english
 from omnicxr.data.processes import working_on
 from omnicxr.data.selection import Selection
 from omnicxr.data.shards import label_columns, write_rows
 from omnicxr.data.views import PREDICTED, VIEW_CODES, look, other_view, wrong_way_round
-from omnicxr.domain import IMAGE_MODALITIES, Finding, ImageRef, LabelState, Modality, Study, View
+from omnicxr.domain import IMAGE_MODALITIES, Facing, Finding, ImageRef, LabelState, Modality, Study, View
 
 SEVERAL = "studies with several {} pictures (training draws one each time, evaluation takes the first)"
+
+FACING, UNSURE = "lateral pictures that face {}", "lateral pictures of which it is not clear which way they face"
+MIRRORED = "lateral pictures mirrored to face {}"
 
 
 def study_to_json(study: Study, report: str) -> str:
     """One line that `study_from_json` reads back."""
     row = vars(study) | {
         "images": [[str(ref.path), ref.view] for ref in study.images],
+        "missing": list(study.missing),
         "labels": {f: None if s is None else int(s) for f, s in study.labels.items()},
         "sections": dict(study.sections),
         "report": report,
@@ -40,18 +43,26 @@ def study_from_json(line: str) -> tuple[Study, str]:
     row = json.loads(line)
     report = row.pop("report")
     row["images"] = tuple(ImageRef(Path(path), View(view) if view else None) for path, view in row["images"])
+    row["missing"] = tuple(View(view) if view else None for view in row.get("missing", ()))
     row["labels"] = {Finding(f): None if s is None else LabelState(s) for f, s in row["labels"].items()}
     return Study(**row), report
 
 
 def write_studies(
-    lines: Iterable[str], path: Path, *, image_size: int, selection: Selection, deadly: Collection[str] = ()
+    lines: Iterable[str],
+    path: Path,
+    *,
+    image_size: int,
+    selection: Selection,
+    face: Facing | None = None,
+    deadly: Collection[str] = (),
 ) -> None:
     """Read the pictures of some studies and write their shard, with what was dropped on the way in its notes.
 
-    deadly: paths of pictures that count as unreadable, since they end the process that reads them.
+    face: laterals that face the other way are mirrored; None: they stay as they are. deadly: paths of pictures that
+    count as unreadable, since they end the process that reads them.
     """
-    reading = _Reading(image_size, selection, deadly)
+    reading = _Reading(image_size, selection, face=face, deadly=deadly)
     rows = [row for line in lines if (row := reading.row(*study_from_json(line)))]
     working_on("")
     write_rows(rows, reading.notes(), path)
@@ -60,8 +71,8 @@ def write_studies(
 class _Reading:
     """Makes rows and counts what is left out of them."""
 
-    def __init__(self, image_size: int, selection: Selection, deadly: Collection[str]) -> None:
-        self.image_size, self.selection, self.deadly = image_size, selection, deadly
+    def __init__(self, image_size: int, selection: Selection, *, face: Facing | None, deadly: Collection[str]) -> None:
+        self.image_size, self.selection, self.face, self.deadly = image_size, selection, face, deadly
         self.dropped: list[dict[str, str]] = []
         self.unreadable: list[dict[str, str]] = []
         self.images_left_out, self.noticed = Reasons(), Reasons()
@@ -85,8 +96,6 @@ class _Reading:
             return None
         for m in (m for m in IMAGE_MODALITIES if len(pictures[m]) > 1):
             self.noticed[SEVERAL.format(m)] += 1
-        if report and study.language == LANGUAGE and not is_english(report):
-            self.noticed["reports that do not read as English (no labels from them)"] += 1
         return {
             "subject_id": study.subject_id,
             "study_id": study.study_id,
@@ -126,8 +135,19 @@ class _Reading:
             if view in set(View) - set(self.selection.views):
                 self.images_left_out[f"view {view} not asked for"] += 1
                 continue
+            if modality is Modality.LATERAL:
+                grey = self._turned(grey)
             pictures[modality].append(_Picture(view, encode_png(grey), picture_hash(grey)))
         return {m: sorted(found, key=_rank) for m, found in pictures.items()}, errors
+
+    def _turned(self, grey: Image.Image) -> Image.Image:
+        """A lateral, mirrored where it surely faces another way than it is to; which way laterals face is counted."""
+        found = facing(grey)
+        self.noticed[FACING.format(found) if found else UNSURE] += 1
+        if self.face is None or found in (None, self.face):
+            return grey
+        self.noticed[MIRRORED.format(self.face)] += 1
+        return mirrored(grey)
 
     def _view(self, ref: ImageRef, header_view: str, grey: Image.Image) -> tuple[Modality, str]:
         """From the table, else from the DICOM header, else predicted; where they disagree that is counted, as is what

@@ -69,6 +69,11 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
         raise UserError(f"{path} has no rows: check that the file is whole.")
 
 
+def identifier(cell: str) -> str:
+    """Of a patient or a study; "10000032.0", as a column with blanks has it, is 10000032."""
+    return cell.strip().removesuffix(".0")
+
+
 def _begin(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(4)

@@ -73,7 +73,7 @@ def _weights() -> dict[str, np.ndarray]:
         return {name: file[name].astype(np.float32) for name in file.files}
 
 
-def _convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, stride: int) -> np.ndarray:
+def convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, stride: int) -> np.ndarray:
     """[h, w, c] => ReLU of the 3 x 3 convolution [h / stride, w / stride, d], zeros around; weight [9 c, d]."""
     h, w, c = x.shape
     padded = np.zeros((h + 2, w + 2, c), np.float32)
@@ -87,7 +87,7 @@ def look(grey: Image.Image) -> Look:
     w = _weights()
     x = view_features(grey)[..., None]
     for i, stride in enumerate(STRIDES):
-        x = _convolved(x, w[f"conv{i}"], w[f"conv{i}_bias"], stride=stride)
+        x = convolved(x, w[f"conv{i}"], w[f"conv{i}_bias"], stride=stride)
     hidden = np.maximum(x.ravel() @ w["hidden"] + w["hidden_bias"], 0)
     lateral, inverted, *turned = (hidden @ w["out"] + w["out_bias"]).astype(np.float64)
     turns = np.exp(np.array(turned) - max(turned))

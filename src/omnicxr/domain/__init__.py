@@ -4,12 +4,13 @@ from omnicxr.domain.errors import UserError
 from omnicxr.domain.findings import Finding, Labels, LabelState
 from omnicxr.domain.modality import IMAGE_MODALITIES, Modality, View
 from omnicxr.domain.notes import Fit, Notes, PictureNote, PromptNote, ReportNote, Statement
-from omnicxr.domain.study import SPLITS, ImageRef, Study
+from omnicxr.domain.study import SPLITS, Facing, ImageRef, Study
 from omnicxr.domain.task import Task
 
 __all__ = [
     "IMAGE_MODALITIES",
     "SPLITS",
+    "Facing",
     "Finding",
     "Fit",
     "ImageRef",

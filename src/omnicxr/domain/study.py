@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from omnicxr.domain.findings import Labels
 from omnicxr.domain.modality import View
 
 SPLITS = ("train", "validate", "test")
+Facing = Literal["left", "right"]
+"""Of a lateral picture: its side on which the front of the patient is."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Study:
     split: str = ""
     """Of the data set's own partition; empty where it has none, then a hash of the patient decides."""
     images: tuple[ImageRef, ...] = ()
+    missing: tuple[View | None, ...] = ()
+    """Views of the pictures that the data set names and whose files are not there; None where it does not say."""
     sections: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Section name => text, see `omnicxr.data.sections`; empty where the study has no report."""
     language: str = "en"

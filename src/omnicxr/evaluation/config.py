@@ -49,6 +49,8 @@ class EvaluationConfig(Settings):
     """Who reads the findings of frontal views."""
     labeler: Literal["rules", "chexbert"] = "rules"
     """Who reads the findings of reports."""
+    protocol: Literal["sacrebleu", "iu-xray"] = "sacrebleu"
+    """How report text is scored: iu-xray cleans it and measures as papers on Open-I do (docs/evaluation.md)."""
     radgraph: bool = False
     """Score reports by RadGraph F1 too; needs omnicxr[radgraph] and its files (docs/evaluation.md)."""
     sides: bool = False

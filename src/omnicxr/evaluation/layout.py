@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any, TypeVar
 
+from omnicxr.domain import Task
 from omnicxr.evaluation.measures.uncertainty import Estimate
-from omnicxr.evaluation.results import Refused
+from omnicxr.evaluation.results import Refused, TaskScores
 
+MARK = " *"
+"""Behind the name of a task that is the beginning of another."""
 NOT_MEASURED = "-"
 STRUCK_MARK = "†"
 R = TypeVar("R")
@@ -43,6 +46,11 @@ def table(
             values = (get(figures) for get in columns.values())
             cells.append((name, *(value if isinstance(value, str) else number(value) for value in values)))
     return Table(title, note, (first, *columns), cells)
+
+
+def row_name(task: Task, scores: TaskScores) -> str:
+    """What the row of a task is called."""
+    return f"{task}{MARK if scores.part_of else ''}"
 
 
 def struck(value: Any, why: str) -> Any:

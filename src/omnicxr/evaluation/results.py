@@ -15,6 +15,7 @@ from omnicxr.data.typed_json import from_json, to_json
 from omnicxr.domain import Finding, Modality, Task, UserError
 from omnicxr.evaluation.measures.uncertainty import Estimate
 from omnicxr.evaluation.noticed import Noticed
+from omnicxr.evaluation.text_results import PublishedReports, Quartiles, ReportLoss, TextCopies, TextScores
 from omnicxr.flow.sampling import SamplingConfig
 
 METRICS = "metrics.json"
@@ -37,6 +38,8 @@ class Evaluation:
     """Predictors that need no generative model, and `unconditional` samples of the model."""
     sides: dict[str, Share] | None
     """Kind of lesion => share of one-sided lesions that frontal views from their reports show on that side."""
+    published: list[PublishedReports] = field(default_factory=list)
+    """Figures of other systems on this data set by the same protocol; empty where there are none."""
 
     def not_valid(self, *parts: Modality) -> str:
         """Why figures by those who read the findings of these parts say nothing; empty where they count."""
@@ -63,9 +66,17 @@ class About:
     sampling: SamplingConfig | None
     generated: str | None
     """The folder in which another system wrote them."""
+    judge: str | None
+    """The other model folder whose judge reads; None where it is the model's own."""
     judge_hash: str
+    judge_measures: str
+    """Why the judge's estimates of continuous truth are left out; empty where it has learned them."""
     frontal_classifier: str
     labeler: str
+    protocol: str
+    """By which report text is scored (`measures.protocols`)."""
+    text: str
+    """What that does to the text."""
     extractors: dict[str, str]
     """Name => what its Fréchet distance may be called."""
     interval: str
@@ -95,7 +106,9 @@ class ViewScores:
 
     auroc: Auroc
     findings: FindingScores
-    truth: TruthErrors | None
+    truth: TruthErrors | Refused | None
+    as_held_out: LikeHeldOut | Refused | None = None
+    """None for the held-out pictures themselves."""
     look: dict[str, Fidelity | Refused] = field(default_factory=dict)
     """By extractor."""
     variety: Variety | Refused | None = None
@@ -111,8 +124,12 @@ class ReportScores:
 
     by_labeler: FindingScores
     by_judge: FindingScores
-    truth: TruthErrors | None
+    truth: TruthErrors | Refused | None
     text: TextScores | Refused
+    """By the protocol of the evaluation (`About.protocol`)."""
+    text_as_published: TextScores | None
+    """References and reports cut and with rare words replaced, as the code of the published figures does it; None for a
+    protocol without such figures."""
     radgraph: dict[str, Estimate] | None
     """By level (`radgraph.LEVELS`)."""
     distinct_share: float
@@ -150,11 +167,22 @@ class F1:
 
 
 @dataclass(frozen=True)
+class FrequentF1:
+    """Over the findings that enough of the studies have (`clinical.FREQUENT`), "No Finding" left out."""
+
+    findings: list[Finding]
+    micro: Estimate
+    """NaN where there is no such finding, as is `macro`."""
+    macro: Estimate
+
+
+@dataclass(frozen=True)
 class FindingScores:
     """What is found against what the study has."""
 
     all: F1
     usual_five: F1
+    frequent: FrequentF1
     f1_by_finding: dict[Finding, float]
 
 
@@ -194,6 +222,17 @@ class TruthErrors:
 
 
 @dataclass(frozen=True)
+class LikeHeldOut:
+    """The judge's estimates on generated pictures against its own on the same study's held-out picture of that view:
+    what can be said of continuous truth where nobody knows it."""
+
+    cardiothoracic_ratio_error: Estimate
+    """Mean absolute difference."""
+    cardiothoracic_ratio_correlation: Estimate
+    measure_correlation: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Agreement:
     """Do two parts of one study agree?"""
 
@@ -206,6 +245,10 @@ class Agreement:
     """Share of parts whose most similar partner, among `consistency.GROUP`, is their own."""
     partner_recall_at_5: float
     partner_median_rank: float
+    """Among `consistency.GROUP`; 1 is best."""
+    partner_median_rank_of_all: Estimate
+    """Among the partners of all `studies`; by chance half of them."""
+    studies: int
 
 
 @dataclass(frozen=True)
@@ -280,37 +323,6 @@ class PictureCopies:
 
 
 @dataclass(frozen=True)
-class TextCopies:
-    """Share of reports with `text.COPY_WORDS` words in a row from a training report."""
-
-    copied_share: float
-    copied_share_of_held_out: float
-
-
-@dataclass(frozen=True)
-class TextScores:
-    """Against the study's own report; None for a measure whose library is missing, or that was not wanted."""
-
-    bleu1: float
-    bleu2: float
-    bleu3: float
-    bleu4: float
-    meteor: float | None
-    rouge_l: float | None
-    cider: float | None
-
-
-@dataclass(frozen=True)
-class Quartiles:
-    """Mean and quartiles."""
-
-    mean: float
-    quartile_1: float
-    median: float
-    quartile_3: float
-
-
-@dataclass(frozen=True)
 class PictureLoss:
     """Pictures of one view that went through the image autoencoder, and how they look then."""
 
@@ -319,14 +331,6 @@ class PictureLoss:
     ssim: Estimate
     look: dict[str, Fidelity | Refused]
     look_without_refiner: dict[str, Fidelity | Refused]
-
-
-@dataclass(frozen=True)
-class ReportLoss:
-    """Reports that went through the report autoencoder."""
-
-    unchanged_share: Estimate
-    sides_kept_share: Estimate
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from omnicxr.evaluation.layout import number
 from omnicxr.evaluation.measures import clinical, consistency, diversity, metrics, reconstruction, text
 from omnicxr.evaluation.measures.fidelity import MIN_SAMPLES, distances, frechet_distance
 from omnicxr.evaluation.measures.privacy import copy_embedding, nearness
+from omnicxr.evaluation.measures.protocols import Protocol, protocol_scores
 from omnicxr.evaluation.measures.uncertainty import mean_estimate
 from omnicxr.evaluation.readers.extractors import Extractor, load_extractor
 from omnicxr.evaluation.readers.panel import Panel, Reading, held_out_noun, mean_of_views, truth_of
@@ -27,16 +28,17 @@ from omnicxr.evaluation.results import (
     Fidelity,
     FindingDistance,
     FindingScores,
+    LikeHeldOut,
     PictureCopies,
     PictureLoss,
     Refused,
-    ReportLoss,
     ReportScores,
     TaskScores,
-    TextCopies,
+    TruthErrors,
     Variety,
     ViewScores,
 )
+from omnicxr.evaluation.text_results import ProtocolScores, ReportLoss, TextCopies
 
 T = TypeVar("T")
 
@@ -63,10 +65,12 @@ class Suite:
         size: SuiteSize,
         device: str = "cpu",
         radgraph: RadGraphScorer | None = None,
+        protocol: Protocol = "sacrebleu",
     ) -> None:
         """`rows`: held-out studies, which have all of `modalities`; nothing else of them is looked at."""
         self.panel, self.test, self.rows, self.modalities = panel, test, rows, modalities
         self.training, self.size, self.radgraph = training, size, radgraph
+        self.protocol: Protocol = protocol
         self.held_out = test.parts(rows, modalities)
         self.readings = panel.read_all(self.held_out)
         self.labels = test.labels[rows] == 1
@@ -77,6 +81,7 @@ class Suite:
         self.views = [m for m in modalities if m.is_image]
         self._features: dict[tuple[str, Modality], tuple[np.ndarray, np.ndarray]] = {}
         self._floors: dict[tuple[str, Modality], Distances] = {}
+        self._texts: dict[tuple[bool, tuple[str, ...]], ProtocolScores | Refused] = {}
 
     def _extractor(self, name: str, device: str) -> Extractor:
         own: dict[str, Extractor] = {"prompts": self.panel.embed, "judge": self.panel.judge_features}
@@ -116,12 +121,26 @@ class Suite:
         whole = {**{m: self.readings[m] for m in task.given}, **{m: readings[m] for m in task.generate}}
         return TaskScores(views, report, consistency.study_agreement(whole, self.patients, task.given))
 
-    def _truth(self, reading: Reading) -> Any:
-        return None if self.truth is None else clinical.truth_errors(reading.measures, self.truth, self.patients)
+    def _truth(self, reading: Reading) -> TruthErrors | Refused | None:
+        if self.truth is None:
+            return None
+        if self.panel.measures_missing:
+            return Refused(self.panel.measures_missing)
+        return clinical.truth_errors(reading.measures, self.truth, self.patients)
 
     def _view(self, view: Modality, reading: Reading) -> ViewScores:
         auroc, findings = clinical.view_findings(reading, self.labels, self.patients)
-        return ViewScores(auroc, findings, truth=self._truth(reading), not_valid=self.not_valid[view])
+        as_held_out = self._as_held_out(reading, self.readings[view])
+        return ViewScores(
+            auroc, findings, truth=self._truth(reading), as_held_out=as_held_out, not_valid=self.not_valid[view]
+        )
+
+    def _as_held_out(self, generated: Reading, held_out: Reading) -> LikeHeldOut | Refused | None:
+        if generated is held_out:
+            return None
+        if self.panel.measures_missing:
+            return Refused(self.panel.measures_missing)
+        return consistency.like_held_out(generated.measures, held_out.measures, self.patients)
 
     @cached_property
     def not_valid(self) -> dict[Modality, str]:
@@ -137,19 +156,31 @@ class Suite:
 
     def _report(self, reports: list[str], reading: Reading, *, slow: bool) -> ReportScores:
         references, radgraph = self.held_out[Modality.REPORT], None
+        scores = self._text(reports, slow=slow)
         assert reading.stated is not None
         if self.radgraph and slow:
-            scores = self.radgraph(reports, references)
-            radgraph = {level: mean_estimate(scores[:, i], self.patients) for i, level in enumerate(LEVELS)}
+            graphs = self.radgraph(reports, references)
+            radgraph = {level: mean_estimate(graphs[:, i], self.patients) for i, level in enumerate(LEVELS)}
         return ReportScores(
             by_labeler=clinical.finding_scores(self.labels, reading.stated, self.patients),
             by_judge=clinical.finding_scores(self.labels, reading.found, self.patients),
             truth=self._truth(reading),
-            text=measured(lambda: text.text_scores(reports, references, meteor=slow)),
+            text=scores.text if isinstance(scores, ProtocolScores) else scores,
+            text_as_published=scores.as_published if isinstance(scores, ProtocolScores) else None,
             radgraph=radgraph,
             distinct_share=metrics.distinct_share(reports),
             words=text.lengths(reports),
         )
+
+    def _text(self, reports: list[str], *, slow: bool) -> ProtocolScores | Refused:
+        """By the protocol; kept, as some predictors give the same for every task. The tables that `iu-xray` is compared
+        with have METEOR, so predictors have it as well."""
+        meteor = slow or self.protocol == "iu-xray"
+        key = meteor, tuple(reports)
+        if key not in self._texts:
+            pair, training = (reports, self.held_out[Modality.REPORT]), filter(None, self.training.reports)
+            self._texts[key] = measured(lambda: protocol_scores(self.protocol, *pair, training=training, meteor=meteor))
+        return self._texts[key]
 
     def both_views(self) -> FindingScores | None:
         """Findings by the mean of the judge's scores of both held-out views, where there are both."""

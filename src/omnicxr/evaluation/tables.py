@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality, Task
+from omnicxr.domain import IMAGE_MODALITIES, Finding, Modality
 from omnicxr.domain.measures import CARDIOTHORACIC_RATIO, LOBES, PLACES
 from omnicxr.evaluation.comparison import ComparedFigure, Comparison
-from omnicxr.evaluation.layout import Columns, Table, explained, number, struck, table
+from omnicxr.evaluation.layout import MARK, Columns, Table, explained, number, row_name, struck, table
 from omnicxr.evaluation.noticed import Noticed
 from omnicxr.evaluation.references import UNCONDITIONAL
+from omnicxr.evaluation.report_tables import FINDINGS, report_findings_table, reports, text_table
 from omnicxr.evaluation.results import (
     Agreement,
     Distances,
     Evaluation,
     Fidelity,
-    FindingScores,
+    LikeHeldOut,
     Refused,
-    ReportScores,
     Share,
     TaskScores,
     TruthErrors,
@@ -27,8 +27,7 @@ from omnicxr.evaluation.results import (
     ViewScores,
 )
 
-BOUNDS = ("nearest", UNCONDITIONAL, "always-normal", "shuffled")
-MARK = " *"
+BOUNDS = ("consensus", "nearest", UNCONDITIONAL, "always-usual", "always-normal", "shuffled")
 MARK_NOTE = " * The beginning of a task that generates more parts: the same outputs."
 
 
@@ -38,10 +37,11 @@ def tables(result: Evaluation) -> list[Table]:
         *(_look(result, view, extractor) for view in IMAGE_MODALITIES for extractor in result.about.extractors),
         *(_view_findings(result, view) for view in IMAGE_MODALITIES),
         *(_by_finding(result, view) for view in IMAGE_MODALITIES),
-        _text(result),
-        _report_findings(result),
+        text_table(result),
+        report_findings_table(result),
         _agreement(result),
         *(_truth(result, part) for part in Modality),
+        _as_held_out(result),
         _sides(result),
         _privacy(result),
         _noticed(result),
@@ -52,16 +52,8 @@ def tables(result: Evaluation) -> list[Table]:
     return [replace(t, note=t.note + MARK_NOTE) if t in marked else t for t in found if t.rows]
 
 
-def _name(task: Task, scores: TaskScores) -> str:
-    return f"{task}{MARK if scores.part_of else ''}"
-
-
 def _views(result: Evaluation, view: Modality) -> list[tuple[str, ViewScores]]:
-    return [(_name(task, s), s.views[view]) for task, s in result.tasks.items() if view in s.views]
-
-
-def _reports(result: Evaluation) -> list[tuple[str, ReportScores]]:
-    return [(_name(task, s), s.report) for task, s in result.tasks.items() if s.report]
+    return [(row_name(task, s), s.views[view]) for task, s in result.tasks.items() if view in s.views]
 
 
 @dataclass(frozen=True)
@@ -107,15 +99,6 @@ def _look(result: Evaluation, view: Modality, extractor: str) -> Table:
     return table(title, LOOK, rows, note=note)
 
 
-FINDINGS: Columns[FindingScores] = {
-    "F1 micro": lambda f: f.all.micro,
-    "F1 macro": lambda f: f.all.macro,
-    "F1 weighted": lambda f: f.all.weighted,
-    "F1 micro, 5": lambda f: f.usual_five.micro.value,
-    "F1 macro, 5": lambda f: f.usual_five.macro.value,
-}
-
-
 def _view_findings(result: Evaluation, view: Modality) -> Table:
     columns: Columns[ViewScores] = {
         "AUROC": lambda f: struck(f.auroc.macro, f.not_valid),
@@ -126,8 +109,8 @@ def _view_findings(result: Evaluation, view: Modality) -> Table:
     if rows:
         rows.append((f"{result.about.held_out} studies", _own(result, view)))
     note = (
-        "Scored by the judge of the model folder unless another classifier was named, against the labels of the study"
-        " whose parts were given; thresholds from validation studies."
+        "Scored by the judge of the model folder unless another one or another classifier was named, against the labels"
+        " of the study whose parts were given; thresholds from validation studies."
     )
     return table(f"Findings on generated {view} views", columns, rows, note=note)
 
@@ -145,53 +128,6 @@ def _by_finding(result: Evaluation, view: Modality) -> Table:
     rows = [(str(f), f) for f in Finding if any(s.auroc.by_finding[f] >= 0 for _, s in shown)]
     note = "Findings with too few positive studies are left out."
     return table(f"AUROC by finding, {view} views", columns, rows, note=note, first="finding")
-
-
-TEXT: Columns[ReportScores] = {
-    **{
-        title: lambda f, name=name: getattr(f.text, name, None)
-        for title, name in (
-            *((f"BLEU-{n}", f"bleu{n}") for n in (1, 2, 3, 4)),
-            *(("METEOR", "meteor"), ("ROUGE-L", "rouge_l"), ("CIDEr", "cider")),
-        )
-    },
-    "RadGraph F1": lambda f: f.radgraph["partial"] if f.radgraph else None,
-    "distinct": lambda f: f.distinct_share,
-    "copied": lambda f: f.privacy.copied_share if f.privacy else None,
-    "words": lambda f: number(f.words.mean, 1),
-}
-
-
-def _text(result: Evaluation) -> Table:
-    rows = _reports(result)
-    first = next((task for task, s in result.tasks.items() if s.report), None)
-    for name in ("nearest", "always-normal", "shuffled"):
-        if first and (report := result.references[name][first].report):
-            rows.append((f"{name}, {first}", report))
-    note = (
-        "Against the study's own report. Lower case, 13a tokens (sacrebleu); METEOR, ROUGE-L and CIDEr by"
-        " pycocoevalcap."
-    )
-    return table("Report text", TEXT, rows, note=note)
-
-
-def _report_findings(result: Evaluation) -> Table:
-    columns: Columns[tuple[FindingScores, FindingScores | None]] = {
-        **{title: lambda f, get=get: get(f[0]) for title, get in FINDINGS.items()},
-        "micro, judge": lambda f: f[1].all.micro if f[1] else None,
-        "macro, judge": lambda f: f[1].all.macro if f[1] else None,
-    }
-    noun, own = result.about.held_out, result.held_out
-    rows: list[Any] = [(name, (s.by_labeler, s.by_judge)) for name, s in _reports(result)]
-    if rows and own.report:
-        rows.append((f"{noun} reports", (own.report.by_labeler, own.report.by_judge)))
-    if rows and result.held_out_both_views:
-        rows.append((f"judge, from the {noun} views", (result.held_out_both_views, None)))
-    note = (
-        "What reports state, by the labeler (last two columns: by the judge's report classifier), against the labels of"
-        " the study."
-    )
-    return table("Findings in generated reports", columns, rows, note=note)
 
 
 @dataclass(frozen=True)
@@ -221,6 +157,8 @@ def _agreement(result: Evaluation) -> Table:
         "R@1, shuffled": lambda p: number(p.shuffled.partner_recall_at_1, 2),
         "R@5": lambda p: number(p.own.partner_recall_at_5, 2),
         "median rank": lambda p: number(p.own.partner_median_rank, 1),
+        "median rank of all": lambda p: number(p.own.partner_median_rank_of_all, 1),
+        f"of all, {noun}": lambda p: number(p.held_out.partner_median_rank_of_all.value, 1),
     }
     rows = []
     for task, scores in result.tasks.items():
@@ -229,12 +167,13 @@ def _agreement(result: Evaluation) -> Table:
         for parts, own in scores.agreement.items():
             held_out, not_valid = result.held_out.agreement[parts], result.not_valid(*map(Modality, parts.split("+")))
             pair = _Pair(parts, own, held_out, shuffled[parts], unconditional.get(parts), not_valid)
-            rows.append((_name(task, scores), pair))
+            rows.append((row_name(task, scores), pair))
     note = (
         "Do the parts of one study agree? Kappa of the findings read from each, correlation of scores and of the"
-        " cardiothoracic ratio, and whether the prompt encoders find the partner among 50. A model that ignores its"
-        " input scores like shuffled pairs. Unconditional samples: beside what was given, or, where both parts are"
-        " generated, beside each other."
+        " cardiothoracic ratio, and whether the prompt encoders find the partner among 50 (R@1, R@5, median rank) and"
+        f" among all {result.about.studies}. A model that ignores its input scores like shuffled pairs. Unconditional"
+        " samples: beside what was given, or, where both parts are generated, beside each other."
+        f" {result.about.judge_measures}"
     )
     return table("Agreement of the parts", columns, rows, note=note)
 
@@ -248,7 +187,7 @@ def _truth(result: Evaluation, part: Modality) -> Table:
         **{f"lobe, {k}": lambda t, k=k: t.place[k] for k, places in PLACES.items() if places == LOBES},
     }
     name = f"{part} views" if part.is_image else f"{part}s"
-    found = [(_name(task, s), s.part(part)) for task, s in result.tasks.items()]
+    found = [(row_name(task, s), s.part(part)) for task, s in result.tasks.items()]
     if any(scores for _, scores in found):
         found.append((f"{result.about.held_out} {name}", result.held_out.part(part)))
     rows = [(title, scores.truth) for title, scores in found if scores and scores.truth]
@@ -258,6 +197,26 @@ def _truth(result: Evaluation, part: Modality) -> Table:
         " there (0.2 is chance)."
     )
     return table(f"Continuous truth, {name}", columns, rows, note=note)
+
+
+def _as_held_out(result: Evaluation) -> Table:
+    columns: Columns[tuple[Modality, LikeHeldOut]] = {
+        "view": lambda r: r[0],
+        "ratio difference": lambda r: r[1].cardiothoracic_ratio_error,
+        "ratio r": lambda r: r[1].cardiothoracic_ratio_correlation,
+    }
+    rows: list[Any] = [
+        (name, found if isinstance(found, Refused) else (view, found))
+        for view in IMAGE_MODALITIES
+        for name, scores in _views(result, view)
+        if (found := scores.as_held_out)
+    ]
+    noun = result.about.held_out
+    note = (
+        f"The judge's estimate of the cardiothoracic ratio on a generated view against its own on the {noun} picture of"
+        " the same study: mean absolute difference and correlation."
+    )
+    return table(f"Cardiothoracic ratio against the {noun} picture", columns, rows, note=note)
 
 
 def _sides(result: Evaluation) -> Table:
@@ -281,7 +240,7 @@ def _privacy(result: Evaluation) -> Table:
         for name, scores in _views(result, view):
             if p := scores.privacy:
                 rows.append((name, (view, p.nearer_share, 0.5, str(p.near_copies))))
-    for name, scores in _reports(result):
+    for name, scores in reports(result):
         if p := scores.privacy:
             rows.append((name, (Modality.REPORT, p.copied_share, p.copied_share_of_held_out, "-")))
     noun = result.about.held_out
@@ -309,7 +268,7 @@ def _noticed(result: Evaluation) -> Table:
         "prompts cut": lambda n: _share(n.cut, n.prompts),
         "given parts contradict each other": lambda n: _share(n.disagreement, n.studies),
     }
-    rows = [(_name(task, s), s.noticed) for task, s in result.tasks.items() if s.noticed]
+    rows = [(row_name(task, s), s.noticed) for task, s in result.tasks.items() if s.noticed]
     note = (
         "Shares of the studies of a task. Generated reports that stated and denied the same, or said the same again,"
         " were corrected on the way out. Given pictures that are unlike what the model has seen, or not usable, of"
@@ -340,7 +299,7 @@ def _headlines(result: Evaluation) -> Iterator[tuple[str, dict[str, Any]]]:
             figures: dict[str, Any] = {name: headline(s, part) for name, s in every.items()}
             for name in figures.keys() - {result.about.held_out}:
                 figures[name] = struck(figures[name], result.not_valid(part))
-            yield _name(task, scores), {"part": part, "figure": "AUROC" if part.is_image else "F1 micro", **figures}
+            yield row_name(task, scores), {"part": part, "figure": "AUROC" if part.is_image else "F1 micro", **figures}
 
 
 def headline(scores: TaskScores, part: Modality) -> float | None:

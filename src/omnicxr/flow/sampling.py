@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from omnicxr.domain import Modality, UserError
-from omnicxr.domain.settings import Autoguidance, Guidance, SamplingSteps, Settings, build
+from omnicxr.domain.settings import Autoguidance, Between, Guidance, SamplingSteps, Settings, build
 from omnicxr.flow.guidance import away_from, away_from_nothing_given
 from omnicxr.flow.samplers import Velocity, ancestral, timesteps
 from omnicxr.models.generator.network import Generator, Latents
@@ -40,6 +40,10 @@ class SamplingConfig(Settings):
     autoguidance_scale: Autoguidance = 1.0
     """How far to go from what the model's guide draws, a smaller generator of the same kind; 1, and models that have no
     guide: not at all."""
+    report_candidates: Annotated[int, Between(1, 256)] = 1
+    """Reports that are sampled for each that is kept (`models.report_choice`)."""
+    findings_weight: Annotated[float, Between(0, 1000)] = 1.0
+    """How much the findings count in the choice among them, against usual wording."""
 
     @classmethod
     def read(cls, values: dict[str, Any], path: Path) -> SamplingConfig:
@@ -63,6 +67,9 @@ class GuidedGenerator:
     prompt_embeds: Tensor | None
     """[b, p], of length 1; None where nothing is given."""
     batch: int
+    """Studies."""
+    draws: int = 1
+    """Latents that are sampled for each study, one after the other; what is given is worked out once for them."""
 
     def velocity(self, modality: Modality, config: SamplingConfig) -> Velocity:
         """The velocity that sampling follows, guidance included. Raises UserError for autoguidance without a guide."""
@@ -92,9 +99,11 @@ class GuidedGenerator:
     def _of(self, network: Generator, modality: Modality, *, given: Latents, prompt_embeds: Tensor | None) -> Velocity:
         prompt = network.prompt_or_null(prompt_embeds, self.batch)
         cache = network.given_cache(given, prompt)
+        if self.draws > 1:
+            cache, prompt = cache.repeated(self.draws), prompt.repeat_interleave(self.draws, 0)
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            times = torch.full((self.batch,), t, device=x.device)
+            times = torch.full((len(prompt),), t, device=x.device)
             return network.velocity(modality, x, times, prompt=prompt, cache=cache)
 
         return velocity

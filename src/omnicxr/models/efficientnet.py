@@ -33,6 +33,9 @@ STEM, FEATURES = 32, 1280
 TEXTURE_BLOCKS = (2, 4, 7)
 """The last blocks of 24, 40 and 80 channels: a quarter to a sixteenth of the picture's resolution."""
 TEXTURES = 2 * (24 + 40 + 80)
+GRID_CHANNELS, GRID_SIDE = (112, 320), 4
+"""The last blocks of these channels, averaged over so many cells along each side of the picture."""
+GRID = sum(GRID_CHANNELS) * GRID_SIDE**2
 NORM_OF = {
     "_conv_stem": "_bn0",
     "_conv_head": "_bn1",
@@ -130,6 +133,13 @@ class EfficientNetLite0(nn.Module):
             x = y
         return torch.cat(textures, 1), self._pooled(x)
 
+    def grid(self, x: Tensor) -> Tensor:
+        """Pictures [b, 3, h, w] => what the later blocks see, and roughly where [b, GRID]."""
+        last = dict[int, Tensor]()
+        for y in self._after_blocks(x):
+            last[y.shape[1]] = y
+        return torch.cat([F.adaptive_avg_pool2d(last[c], GRID_SIDE).flatten(1) for c in GRID_CHANNELS], 1)
+
     @classmethod
     def pretrained(cls) -> EfficientNetLite0:
         """With the ImageNet weights, ready for reading. Raises UserError where their package is missing or its file is
@@ -161,15 +171,27 @@ def _texture(x: Tensor) -> Tensor:
 
 def as_rgb(x: Tensor, size: int) -> Tensor:
     """uint8 [b, s, s] => float [b, 3, size, size] in 0..1, antialiased."""
-    resized = F.interpolate(
-        x[:, None].float() / 255, size=(size, size), mode="bilinear", antialias=True, align_corners=False
-    )
+    return _resized(x[:, None].float() / 255, size)
+
+
+def _resized(x: Tensor, size: int) -> Tensor:
+    """[b, 1, s, s] => [b, 3, size, size]"""
+    resized = F.interpolate(x, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
     return resized.expand(-1, 3, -1, -1)
 
 
 def network_pictures(x: Tensor) -> Tensor:
     """uint8 [b, s, s] => what the network was trained on, [b, 3, 224, 224] in -1..1."""
     return as_rgb(x, 224) * 2 - 1
+
+
+@torch.no_grad()
+def grid_features(x: Tensor) -> Tensor:
+    """Pictures [b, 1, s, s] in -1..1 => `EfficientNetLite0.grid` of the pretrained network, [b, GRID]; in float32 also
+    where training has another precision, so that they are the same everywhere."""
+    with torch.autocast(x.device.type, enabled=False):
+        pictures = _resized(x, 224).contiguous(memory_format=torch.channels_last)
+        return reader(x.device).grid(pictures)
 
 
 def picture_features(network: EfficientNetLite0, x: Tensor) -> Tensor:

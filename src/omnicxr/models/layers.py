@@ -15,6 +15,10 @@ MAX_WIDTH, MAX_DEPTH = 8192, 256
 """Of transformers, as far as settings may go."""
 
 
+KeysValues = tuple[Tensor, Tensor]
+"""Of a layer's tokens so far, each [b, heads, n, d / heads]."""
+
+
 def check_heads(of: str, width: int, heads: int) -> None:
     """Raises UserError where a width cannot be split into equal heads."""
     if width % heads:
@@ -81,6 +85,17 @@ class TransformerLayer(nn.Module):
         q, k, v = (split_heads(p, self.heads) for p in self.qkv(self.norm1(x)).chunk(3, -1))
         x = x + self.out(attend(q, k, v, causal=self.causal, mask=mask))
         return x + self.mlp(self.norm2(x))
+
+    def following(
+        self, x: Float[Tensor, "b n d"], past: KeysValues | None
+    ) -> tuple[Float[Tensor, "b n d"], KeysValues]:
+        """The first tokens (past: None), or one more after those of `past` => the same as `forward` of all of them
+        gives for these tokens, causally, and the keys and values of all."""
+        q, k, v = (split_heads(p, self.heads) for p in self.qkv(self.norm1(x)).chunk(3, -1))
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        x = x + self.out(attend(q, k, v, causal=past is None))
+        return x + self.mlp(self.norm2(x)), (k, v)
 
 
 class TextTrunk(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from omnicxr.domain.settings import Between, Settings
 from omnicxr.models.component import Component
-from omnicxr.models.layers import MAX_DEPTH, MAX_WIDTH, TextTrunk, TransformerLayer, attend, check_heads, split_heads
+from omnicxr.models.layers import (
+    MAX_DEPTH,
+    MAX_WIDTH,
+    KeysValues,
+    TextTrunk,
+    TransformerLayer,
+    attend,
+    check_heads,
+    split_heads,
+)
 from omnicxr.models.tokenizer import BEGIN, END, PAD, MaxTokens, VocabSize
 
 
@@ -95,12 +104,19 @@ class ReportAutoencoder(Component):
     @torch.no_grad()
     def decode(self, z: Float[Tensor, "b k c"]) -> Int[Tensor, "b n"]:
         """standardised latents => token ids, greedily, until every row has ended."""
-        raw = z * self.latent_std + self.latent_mean
         ids = torch.full((len(z), 1), BEGIN, device=z.device)
         ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        past: list[KeysValues | None] = [None] * len(self.layers)
+        new = torch.cat([self.from_latents(z * self.latent_std + self.latent_mean), self.embed(ids)], 1)
+        first = 0
         while ids.shape[1] < self.config.max_tokens and not ended.all():
-            following = self.logits(raw, ids)[:, -1].argmax(-1)
+            x = new + self.position[first : first + new.shape[1]]
+            first += new.shape[1]
+            for i, layer in enumerate(self.layers):
+                x, past[i] = cast(TransformerLayer, layer).following(x, past[i])
+            following = F.linear(self.norm(x[:, -1]), self.embed.weight).argmax(-1)
             following = torch.where(ended, torch.full_like(following, PAD), following)
             ended |= following == END
             ids = torch.cat([ids, following[:, None]], 1)
+            new = self.embed(following[:, None])
         return ids

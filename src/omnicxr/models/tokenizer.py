@@ -65,6 +65,18 @@ class ReportTokenizer:
             out[i, : len(row)] = torch.tensor(row)
         return out
 
+    def pieces_of(self, other: ReportTokenizer) -> list[list[int]]:
+        """Of every token of another tokenizer, the ids of the tokens here that its text is cut into."""
+        names = sorted(other.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        return [self._pieces(name) for name, _ in names]
+
+    def _pieces(self, name: str) -> list[int]:
+        """Of a token as the vocabulary writes it: longest known beginnings; every byte is a token."""
+        if (whole := self.tokenizer.token_to_id(name)) is not None:
+            return [whole]
+        known = next(n for n in range(len(name) - 1, 0, -1) if self.tokenizer.token_to_id(name[:n]) is not None)
+        return [*self._pieces(name[:known]), *self._pieces(name[known:])]
+
     def fits(self, report: str) -> bool:
         """Whether nothing of a report would be cut off."""
         return len(self.tokenizer.encode(report).ids) <= self.max_tokens - 2

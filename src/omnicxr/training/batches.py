@@ -13,8 +13,6 @@ from torch import Tensor
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import IMAGE_MODALITIES, Modality, Task, UserError
-from omnicxr.models.inputs import network_input
-from omnicxr.models.tokenizer import ReportTokenizer
 
 HELD_OUT_PICTURES, HELD_OUT_BATCH = 48, 16
 DEVICE_SHARE = 0.25
@@ -24,18 +22,6 @@ DEVICE_SHARE = 0.25
 def has_room(device: torch.device, size: int) -> bool:
     """Whether so many bytes of training data can stay on a device: a GPU with enough memory."""
     return device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
-
-
-def study_inputs(
-    data: PreparedDataset,
-    rows: np.ndarray,
-    modalities: tuple[Modality, ...],
-    *,
-    tokenizer: ReportTokenizer,
-    rng: np.random.Generator | None = None,
-) -> dict[Modality, Tensor]:
-    """Network inputs of some studies, see `network_input`; `rng` draws among several pictures of a view."""
-    return {m: network_input(m, part, tokenizer) for m, part in data.parts(rows, modalities, rng=rng).items()}
 
 
 def picture_rng(seed: int, step: int, rank: int) -> np.random.Generator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,15 +30,26 @@ class Reached:
     seconds: float = 0.0
     """Time spent, over all runs."""
     finished: bool = False
+    best_loss: float | None = None
+    """The lowest held-out loss, where the weights that had it are kept."""
+    measured: int = 0
+    """How often it was measured."""
 
 
 def save_checkpoint(
-    folder: Path, reached: Reached, *, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer
+    folder: Path,
+    reached: Reached,
+    *,
+    model: nn.Module,
+    ema: list[Tensor],
+    optimizer: torch.optim.Optimizer,
+    best: Sequence[Tensor] = (),
 ) -> None:
     """Write `folder/step-N`, then remove older ones."""
     step = reached.step
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{i}": v for i, v in enumerate(ema)}
+    tensors |= {f"best.{i}": v for i, v in enumerate(best)}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
     final = folder / f"step-{step}"
@@ -59,7 +71,9 @@ def save_checkpoint(
             shutil.rmtree(other)
 
 
-def load_checkpoint(folder: Path, *, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer) -> Reached:
+def load_checkpoint(
+    folder: Path, *, model: nn.Module, ema: list[Tensor], optimizer: torch.optim.Optimizer, best: Sequence[Tensor] = ()
+) -> Reached:
     """Restore the newest checkpoint in place; returns how far it is (nowhere if there is none).
 
     Raises UserError for one that is damaged or of another network.
@@ -71,8 +85,9 @@ def load_checkpoint(folder: Path, *, model: nn.Module, ema: list[Tensor], optimi
         tensors = load_file(found[-1] / STATE)
         model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         with torch.no_grad():
-            for i, average in enumerate(ema):
-                average.copy_(tensors[f"ema.{i}"])
+            for name, kept in (("ema", ema), ("best", best)):
+                for i, value in enumerate(kept):
+                    value.copy_(tensors[f"{name}.{i}"])
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimizer."):

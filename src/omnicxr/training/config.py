@@ -15,7 +15,7 @@ from omnicxr.models.prompt_encoders import PromptDim
 from omnicxr.models.refiner import RefinerChannels
 from omnicxr.models.report_autoencoder import ReportAutoencoderSizes
 from omnicxr.models.tokenizer import MaxTokens, VocabSize
-from omnicxr.models.trunks import TrunkChannels, TrunkImageSize
+from omnicxr.models.trunks import ImageTrunkKind, TrunkChannels, TrunkImageSize
 
 TrainingSteps = Annotated[int, Between(1, 100_000_000)]
 
@@ -51,7 +51,11 @@ class Preset(Settings):
     """Stages of the prompt encoders' and the judge's image trunks."""
     trunk_image_size: TrunkImageSize = 128
     """Side at which those see pictures; larger ones are averaged down."""
+    image_trunk: ImageTrunkKind = "own"
+    """What sees pictures for the prompt encoders and the judge."""
     generator: GeneratorSizes
+    picture_versions: Annotated[int, Between(1, 64)] = 1
+    """Versions of every training picture that the generator learns from (`augmentation`)."""
     design: Design = "any-to-any"
     """Of the generator: the own one, or the baseline in `baselines/published.py`."""
     optimization: dict[str, OptimizationConfig]

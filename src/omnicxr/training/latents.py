@@ -13,8 +13,10 @@ from torch import Tensor
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import whole_file
 from omnicxr.domain import Modality, UserError
+from omnicxr.models.inputs import network_input
 from omnicxr.pipeline import AnyToAnyPipeline
-from omnicxr.training.batches import has_room, study_inputs
+from omnicxr.training.augmentation import version
+from omnicxr.training.batches import has_room
 
 CHUNK = 64
 Places = dict[Modality, np.ndarray]
@@ -43,11 +45,16 @@ class Latents:
 
 
 @torch.no_grad()
-def encode_share(data: PreparedDataset, pipe: AnyToAnyPipeline, folder: Path, *, share: int, shares: int) -> None:
+def encode_share(
+    data: PreparedDataset, pipe: AnyToAnyPipeline, folder: Path, *, share: int, shares: int, number: int = 0
+) -> None:
     """Encode every `shares`-th place of a split, from number `share`, into `folder`; what is there already is not done
-    again."""
-    for modality in _modalities(data):
-        whole = _paths(folder, data, modality)
+    again.
+
+    number: of the version of the pictures (`augmentation.version`); of reports there is only one.
+    """
+    for modality in _modalities(data, number):
+        whole = _paths(folder, data, modality, number=number)
         parts = [_part(p, share, shares) for p in whole]
         if all(_is_whole(p, data, modality) for p in whole) or all(p.exists() for p in parts):
             continue
@@ -56,18 +63,21 @@ def encode_share(data: PreparedDataset, pipe: AnyToAnyPipeline, folder: Path, *,
         outputs: list[list[Tensor]] = [[], []]
         for i in range(0, len(places), CHUNK):
             chosen = places[i : i + CHUNK]
-            x = study_inputs(data, chosen, (modality,), tokenizer=pipe.tokenizer)[modality].to(autoencoder.device)
+            part = data.parts(chosen, (modality,))[modality]
+            if number:
+                part = version(part, chosen, number=number)
+            x = network_input(modality, part, pipe.tokenizer).to(autoencoder.device)
             outputs[0].append(autoencoder.encode(x).half().cpu())
             outputs[1].append(pipe.prompt_encoders.embed(modality, x).half().cpu())
         for path, values in zip(parts, outputs, strict=True):
             _save(path, torch.cat(values).numpy() if values else np.zeros(0, np.float16))
 
 
-def join_shares(data: PreparedDataset, folder: Path, shares: int) -> None:
+def join_shares(data: PreparedDataset, folder: Path, shares: int, *, number: int = 0) -> None:
     """Put what `encode_share` wrote together, one row for each place of the split."""
-    for modality in _modalities(data):
+    for modality in _modalities(data, number):
         places = data.places(modality)
-        for path in _paths(folder, data, modality):
+        for path in _paths(folder, data, modality, number=number):
             parts = [_part(path, i, shares) for i in range(shares)]
             if not _is_whole(path, data, modality):
                 values = [_load(p) for p in parts]
@@ -80,21 +90,25 @@ def join_shares(data: PreparedDataset, folder: Path, shares: int) -> None:
                 part.unlink()
 
 
-def load_latents(data: PreparedDataset, folder: Path, device: torch.device | None = None) -> Latents:
-    """What `join_shares` wrote: on a GPU if `device` is one that has room for them, else memory-mapped.
+def load_latents(
+    data: PreparedDataset, folder: Path, device: torch.device | None = None, *, number: int = 0, versions: int = 1
+) -> Latents:
+    """What `join_shares` wrote: on a GPU if `device` is one that has room for them, and for the versions that come
+    after number `number` of `versions`, else memory-mapped.
 
     From a memory map and over the bus, the rows of a micro-batch take a GPU longer to get than to learn from.
     """
-    paths = {m: _paths(folder, data, m) for m in _modalities(data)}
+    paths = {m: _paths(folder, data, m, number=number if m.is_image else 0) for m in _modalities(data)}
     mapped = [{m: _load(p[kind], mmap_mode="c") for m, p in paths.items()} for kind in range(2)]
     size = sum(x.nbytes for arrays in mapped for x in arrays.values())
-    there = device if device and has_room(device, size) else torch.device("cpu")
+    there = device if device and has_room(device, (versions - number) * size) else torch.device("cpu")
     latents, embeds = ({m: torch.from_numpy(x).to(there) for m, x in arrays.items()} for arrays in mapped)
     return Latents(latents, embeds)
 
 
-def _modalities(data: PreparedDataset) -> list[Modality]:
-    return [m for m in Modality if len(data.having(m))]
+def _modalities(data: PreparedDataset, number: int = 0) -> list[Modality]:
+    """Those that there are, and of which there is such a version."""
+    return [m for m in Modality if len(data.having(m)) and (m.is_image or number == 0)]
 
 
 def _size(data: PreparedDataset, modality: Modality) -> int:
@@ -107,8 +121,9 @@ def _is_whole(path: Path, data: PreparedDataset, modality: Modality) -> bool:
     return path.exists() and len(_load(path, mmap_mode="c")) == _size(data, modality)
 
 
-def _paths(folder: Path, data: PreparedDataset, modality: Modality) -> list[Path]:
-    return [folder / f"{data.split}-{modality}-{kind}.npy" for kind in ("latents", "embeds")]
+def _paths(folder: Path, data: PreparedDataset, modality: Modality, *, number: int) -> list[Path]:
+    of = f"{data.split}-{modality}" + (f"-version{number}" if number else "")
+    return [folder / f"{of}-{kind}.npy" for kind in ("latents", "embeds")]
 
 
 def _part(path: Path, share: int, shares: int) -> Path:

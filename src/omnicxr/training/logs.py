@@ -20,8 +20,8 @@ Losses = dict[str, Tensor]
 
 
 class TrainingLog:
-    """metrics.jsonl: one line of means every LOG_EVERY steps; held-out.jsonl: one line at every checkpoint, of the
-    averaged weights.
+    """metrics.jsonl: one line of means every LOG_EVERY steps; held-out.jsonl: one line at every checkpoint, or
+    wherever the best weights are looked for, of the averaged weights.
 
     Lines past the checkpoint that is resumed are cut off, and one that a kill has cut short. A figure that is not
     finite is null.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,8 @@ from omnicxr.training.logs import Losses, TrainingLog, not_finite
 from omnicxr.training.throughput import Throughput
 
 PATIENCE = timedelta(hours=2)
+MEASUREMENTS = 12
+"""Of the held-out loss in a stage, where the best weights are kept."""
 BETAS, WEIGHT_DECAY, GRADIENT_CLIP, EMA_DECAY = (0.9, 0.98), 0.01, 1.0, 0.999
 """Of AdamW, and of the weights that are kept; the averages begin faster: (1 + step) / (10 + step)."""
 
@@ -73,6 +76,10 @@ class LoopConfig(Settings):
     compile: bool = False
     """Compile the networks' blocks: slow at the start, other roundings; for GPUs."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    keep_best: bool = False
+    """End with the averaged weights that did best on validation studies, measured at every twelfth of the stage, and
+    not with the last ones (which are kept where no validation study has the parts that the stage needs): for data sets
+    that are learned by heart (docs/training.md, "Few studies")."""
     budget_minutes: Annotated[float | None, Between(1e-9, 1_000_000)] = None
     """Time for the stage, or for all of them together; none: the preset's steps. The learning rate is 0 at the end
     either way; such a run ends in weights that depend on the machine's speed."""
@@ -141,6 +148,7 @@ def train_stage(
         spent = run.clock.spent_share()
         last = step + 1 == config.steps or spent >= 1
         figures = run.step(step, spent, last=last)
+        run.measure(step, spent)
         if figures and report:
             steps = config.steps if spent == 0 else min(config.steps, round((step + 1) / spent))
             report(StageProgress(stage.name, step + 1, steps, figures))
@@ -174,7 +182,9 @@ class _Loop:
             weight_decay=WEIGHT_DECAY,
             fused=accelerator.device.type == "cuda",
         )
-        self.reached = load_checkpoint(folder, model=stage.model, ema=self.ema, optimizer=optimizer)
+        self.best = [p.clone() for p in self.ema] if loop.keep_best else []
+        self.reached = load_checkpoint(folder, model=stage.model, ema=self.ema, optimizer=optimizer, best=self.best)
+        self.best_loss, self.measured = self.reached.best_loss, self.reached.measured
         self.clock = _Clock(accelerator, self.reached.seconds, loop.budget_minutes)
         if loop.compile:
             compile_blocks(stage.model)
@@ -204,32 +214,73 @@ class _Loop:
             return None
         return self.log.add(step, {**losses, "grad_norm": norm}, lr=rate, throughput=self.throughput, last=last)
 
+    def measure(self, step: int, spent: float) -> None:
+        """Keep the averaged weights if they are the best so far on held-out studies, where that is asked for and due.
+
+        Due at equal shares of the steps, or of the time, so that interruptions do not change what is kept. The first
+        process measures for all of them, so that they keep the same.
+        """
+        share = max((step + 1) / self.config.steps, min(spent, 1.0))
+        if not self.loop.keep_best or (number := int(share * MEASUREMENTS)) <= self.measured:
+            return
+        self.measured = number
+        loss = _from_first(self.accelerator, self._held_out_loss(step) if self.log else 0.0)
+        if self.best_loss is None or loss <= self.best_loss:
+            self.best_loss = loss
+            for kept, average in zip(self.best, self.ema, strict=True):
+                kept.copy_(average)
+
+    def _held_out_loss(self, step: int) -> float:
+        """Mean of the held-out losses with the averaged weights, which are logged; 0 where there are none."""
+        assert self.log is not None
+        with self._showing(self.ema):
+            batches = self.stage.held_out_losses(self.stage.model)
+        self.log.add_held_out(step, batches)
+        loss = float(torch.stack([batch["loss"] for batch in batches]).float().mean()) if batches else 0.0
+        if not math.isfinite(loss):
+            raise not_finite(self.folder, "loss", step + 1)
+        return loss
+
+    @contextmanager
+    def _showing(self, weights: list[Tensor]) -> Iterator[None]:
+        """The model has these weights, to be measured and shown with the same noise every time."""
+        with _averaged(self.params, weights, self.stage.model), uncompiled(self.loop.compile):
+            torch.manual_seed(derived_seed(self.loop.seed, 0, 0))
+            yield
+
+    @property
+    def kept(self) -> list[Tensor]:
+        """The averaged weights that the stage ends with."""
+        return self.best or self.ema
+
     def is_checkpoint_due(self) -> bool:
         """By the time since the last one."""
         return time.monotonic() - self.saved > 60 * self.loop.checkpoint_minutes
 
     def checkpoint(self, step: int, *, last: bool) -> None:
-        """Measure on held-out studies and show, with the averaged weights; then save: what is saved is done."""
+        """Measure on held-out studies, where `measure` does not, and show, with the averaged weights, in the end those
+        that are kept; then save: what is saved is done."""
         assert self.log is not None
         self.log.check()  # so that the newest checkpoint is a good one
         if not all(bool(p.isfinite().all()) for p in (*self.params, *self.ema)):
             raise not_finite(self.folder, "weights", step + 1)
         model = self.stage.model
-        with _averaged(self.params, self.ema, model), uncompiled(self.loop.compile):
-            torch.manual_seed(derived_seed(self.loop.seed, 0, 0))  # the same noise every time
-            self.log.add_held_out(step, self.stage.held_out_losses(model))
+        with self._showing(self.kept if last else self.ema):
+            if not self.loop.keep_best:
+                self.log.add_held_out(step, self.stage.held_out_losses(model))
             if last:
                 self.stage.finish()
             self.stage.sample_sheet(self.folder / f"samples-{step + 1:06d}.png")
-        reached = Reached(step + 1, self.clock.seconds, last)
-        save_checkpoint(self.folder, reached, model=model, ema=self.ema, optimizer=self.optimizer)
+        reached = Reached(step + 1, self.clock.seconds, last, best_loss=self.best_loss, measured=self.measured)
+        save_checkpoint(self.folder, reached, model=model, ema=self.ema, optimizer=self.optimizer, best=self.best)
         self.saved = time.monotonic()
 
     def finish(self, *, again: bool) -> Component:
-        """The model with the averaged weights; `again`: training was over before, so its statistics are still due."""
+        """The model with the averaged weights that are kept; `again`: training was over before, so its statistics are
+        still due."""
         self.accelerator.wait_for_everyone()
         with torch.no_grad():
-            for p, average in zip(self.params, self.ema, strict=True):
+            for p, average in zip(self.params, self.kept, strict=True):
                 p.copy_(average)
         self.stage.model.eval().requires_grad_(False)
         if again:
@@ -253,10 +304,14 @@ class _Clock:
         """Of the budget; 0 without one."""
         if self.budget is None:
             return 0.0
-        if self.accelerator.num_processes == 1:  # a GPU would be waited for
-            return self.seconds / (60 * self.budget)
-        seconds = broadcast(torch.tensor(self.seconds, device=self.accelerator.device))
-        return float(cast(Tensor, seconds)) / (60 * self.budget)
+        return _from_first(self.accelerator, self.seconds) / (60 * self.budget)
+
+
+def _from_first(accelerator: Accelerator, value: float) -> float:
+    """The first process's value, for every process."""
+    if accelerator.num_processes == 1:  # a GPU would be waited for
+        return value
+    return float(cast(Tensor, broadcast(torch.tensor(value, device=accelerator.device))))
 
 
 class _averaged:

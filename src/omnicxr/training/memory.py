@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from omnicxr.domain import UserError
+from omnicxr.models.efficientnet import GRID
 from omnicxr.training.config import Preset
 
 BYTES_PER_PARAMETER = 20
@@ -22,7 +23,7 @@ def parameters(preset: Preset) -> int:
         12 * (r.encoder_depth + r.decoder_depth) * r.width**2 + 2 * preset.vocab_size * r.width,
         18 * (image.encoder_blocks + image.decoder_blocks) * sum(w * w for w in image.widths),
         72 * preset.refiner_channels**2,
-        36 * sum(c * c for c in preset.trunk_channels),
+        36 * sum(c * c for c in preset.trunk_channels) if preset.image_trunk == "own" else 2 * GRID * preset.prompt_dim,
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from omnicxr.domain import UserError
 from omnicxr.models.component import CONFIG, WEIGHTS, Component, read_json, read_weights
 from omnicxr.models.folder import BUNDLED, component_folder, load_tokenizer, model_hash, read_index
 from omnicxr.models.tokenizer import ReportTokenizer
+from omnicxr.models.trunks import Trunks
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,18 @@ class Origin:
     def initialise(self, name: str, model: Component, tokenizer: ReportTokenizer | None) -> list[str]:
         """Copy into `model` every parameter that has the same name and shape here; returns the names of the others.
 
-        Buffers are not copied: they are statistics, worked out on the data at hand. Raises UserError if less than half
-        of the network fits, and for weights that go with another tokenizer than the run's, which is given for networks
-        that read reports.
+        Buffers are not copied: they are statistics, worked out on the data at hand. Where image trunks are of another
+        kind, what reads pictures stays as it is. `tokenizer`, the run's, is given for networks that read reports: where
+        it is another one, embeddings go by the text of the tokens (`of_other_tokens`). Raises UserError if less than
+        half of the rest of the network fits.
         """
-        if tokenizer and tokenizer.fingerprint != self.tokenizer(tokenizer.max_tokens).fingerprint:
-            raise UserError(
-                f"{self.folder} reads reports with another tokenizer than this run: train '{name}' without --from."
-            )
         folder, ours = component_folder(self.folder, name), dict(model.named_parameters())
-        _, theirs = model.from_older(read_json(folder / CONFIG), read_weights(folder / WEIGHTS), folder)
-        fitting = {name for name, p in ours.items() if name in theirs and theirs[name].shape == p.shape}
-        if 2 * sum(ours[n].numel() for n in fitting) < sum(p.numel() for p in ours.values()):
+        settings, theirs = model.from_older(read_json(folder / CONFIG), read_weights(folder / WEIGHTS), folder)
+        if tokenizer:
+            theirs = of_other_tokens(theirs, self.tokenizer(tokenizer.max_tokens), tokenizer, ours=ours)
+        comparable = ours.keys() - (model.apart_from(settings) if isinstance(model, Trunks) else set())
+        fitting = {name for name in comparable if name in theirs and theirs[name].shape == ours[name].shape}
+        if 2 * sum(ours[n].numel() for n in fitting) < sum(ours[n].numel() for n in comparable):
             raise UserError(
                 f"Most of '{name}' in {self.folder} has other shapes than the preset wants: choose the preset it was"
                 " trained with."
@@ -69,3 +72,24 @@ class Origin:
             for parameter in fitting:
                 ours[parameter].copy_(theirs[parameter])
         return sorted(set(ours) - fitting)
+
+
+def of_other_tokens(
+    theirs: Mapping[str, Tensor], old: ReportTokenizer, new: ReportTokenizer, *, ours: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Weights that go with the tokenizer `old` => for networks that read with `new`, which have the weights `ours`.
+
+    The embedding of a token is the mean of those of the old tokens that its text is cut into, as in vocabulary
+    transfer (Gee et al. 2022); positions that the old network does not have stay as they are in `ours`.
+    """
+    pieces = old.pieces_of(new) if old.fingerprint != new.fingerprint else None
+    out = dict(theirs)
+    for name, value in theirs.items():
+        if pieces and name.endswith("embed.weight") and len(value) == old.vocab_size:
+            out[name] = torch.stack([value[ids].mean(0) for ids in pieces])
+        elif name.endswith("position") and name in ours and ours[name].shape[1:] == value.shape[1:]:
+            positions = ours[name].detach().clone()
+            least = min(len(positions), len(value))
+            positions[:least] = value[:least]
+            out[name] = positions
+    return out

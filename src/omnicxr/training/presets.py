@@ -34,7 +34,7 @@ NANO = Preset(
     generator=GeneratorSizes(width=32, depth=2, heads=2, local_channels=16, principal_axes=16),
     optimization=_stages(
         image_autoencoder=(30, 4, 1e-3),
-        report_autoencoder=(30, 8, 1e-3),
+        report_autoencoder=(60, 8, 2e-3),
         prompt_encoders=(20, 8, 1e-3),
         refiner=(20, 4, 2e-3),
         generator=(30, 4, 1e-3),

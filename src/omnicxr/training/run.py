@@ -9,8 +9,8 @@ RUN/model/                          the model folder, with the judge in model/ju
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import omnicxr
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.data.files import claim, output_folder, write_json
 from omnicxr.domain import Modality, UserError
-from omnicxr.models.component import WEIGHTS, Component
+from omnicxr.models.component import CONFIG, WEIGHTS, Component
 from omnicxr.models.door import Door
 from omnicxr.models.folder import component_folder, model_hash
 from omnicxr.models.tokenizer import ReportTokenizer
@@ -49,12 +49,15 @@ class TrainingRun:
     out: Path
     origin: Origin | None = None
     """Where stages start from, and where networks come from that this run has not trained; None: from chance."""
+    new_tokenizer: bool = False
+    """Train a tokenizer on the reports at hand also where there is an origin, whose own it is otherwise."""
     report: Report | None = None
     on_checkpoint: Callable[[Path], None] | None = None
 
     def train(self, stage: str) -> None:
-        """Train one stage, or "all"; what is finished is not done again. Raises UserError for a stage whose inputs are
-        missing, for a folder that another command writes to, and as `train_stage`."""
+        """Train one stage, or "all"; what is finished is not done again. Different stages may be trained side by side
+        in one folder. Raises UserError for a stage whose inputs are missing, for one that another command trains, and
+        as `train_stage`."""
         specs = self.stages() if stage == "all" else [get_stage(stage)]
         if specs[0] not in self.stages():
             raise UserError(f"The preset '{self.preset.name}' has no stage '{stage}': its generator is not guided.")
@@ -62,8 +65,24 @@ class TrainingRun:
         with ExitStack() as stack:
             with team.main_process_first():  # it keeps the folder for all of them
                 if team.is_main_process:
-                    stack.enter_context(output_folder(self.out, results=("*/metrics.jsonl",)))
+                    stack.enter_context(self._kept_folder(specs))
             self._train(specs, stage)
+
+    @contextmanager
+    def _kept_folder(self, specs: list[StageSpec]) -> Iterator[None]:
+        """The folder of the only stage, or that of the run, belongs to this command."""
+        if len(specs) > 1:
+            with output_folder(self.out, results=("*/metrics.jsonl",)):
+                yield
+            return
+        folder, began = self.out / specs[0].name, self.out.exists()
+        try:
+            with output_folder(folder, results=("metrics.jsonl",)):
+                yield
+        finally:
+            if not began and not folder.exists() and [p.name for p in self.out.glob("*")] == [CONFIG]:
+                (self.out / CONFIG).unlink()
+                self.out.rmdir()
 
     def _train(self, specs: list[StageSpec], stage: str) -> None:
         data, held_out = self._open("train"), self._open("validate")
@@ -71,7 +90,10 @@ class TrainingRun:
         self._claim(self.out, {"preset": preset, "seed": self.loop.seed, "data": data.manifest_hash})
         for spec in specs:
             optimization = self.preset.optimization[spec.name]
-            self._claim(self.out / spec.name, asdict(optimization) | {"from": self._start})
+            self._claim(
+                self.out / spec.name,
+                asdict(optimization) | {"from": self._start, "keep_best": self.loop.keep_best or None},
+            )
             torch.manual_seed(self.loop.seed)
             built = self._build(spec, data, held_out)
             self._initialise(spec, built)
@@ -121,13 +143,13 @@ class TrainingRun:
 
     def _claim(self, folder: Path, settings: dict[str, Any]) -> None:
         made_by = {"version": omnicxr.__version__, "commit": commit()}
-        claim(folder / "config.json", settings | made_by, what="training", free=FREE)
+        claim(folder / CONFIG, settings | made_by, what="training", free=FREE)
 
     def _tokenizer(self, data: PreparedDataset) -> ReportTokenizer:
         """The run's: the origin's, or trained on the reports at hand."""
         folder, max_tokens = self.out / "model" / "tokenizer", self.preset.max_tokens
         if not (folder / "tokenizer.json").exists():
-            if self.origin:
+            if self.origin and not self.new_tokenizer:
                 tokenizer = self.origin.tokenizer(max_tokens)
             else:
                 reports = (data.reports[i] for i in data.having(Modality.REPORT))
@@ -164,18 +186,20 @@ class TrainingRun:
             pipe = self._pipeline(context.data, kind(config))
         self._check_latents(pipe)
         pipe = pipe.to(context.device)
-        latents = self._latents(context.data, pipe), self._latents(context.held_out, pipe)
-        return stage(context, name=spec.name, pipe=pipe, latents=latents)
+        versions = self.preset.picture_versions
+        latents = [self._latents(context.data, pipe, number=n, versions=versions) for n in range(versions)]
+        held_out = self._latents(context.held_out, pipe)
+        return stage(context, name=spec.name, pipe=pipe, latents=latents, held_out_latents=held_out)
 
-    def _latents(self, data: PreparedDataset, pipe: AnyToAnyPipeline) -> Latents:
-        """Of every study; each process works out its share."""
+    def _latents(self, data: PreparedDataset, pipe: AnyToAnyPipeline, *, number: int = 0, versions: int = 1) -> Latents:
+        """Of every study; each process works out its share. number: of the version of the pictures, of so many."""
         folder, team = self.out / "latents", processes()
-        encode_share(data, pipe, folder, share=team.process_index, shares=team.num_processes)
+        encode_share(data, pipe, folder, share=team.process_index, shares=team.num_processes, number=number)
         team.wait_for_everyone()
         if team.is_main_process:
-            join_shares(data, folder, team.num_processes)
+            join_shares(data, folder, team.num_processes, number=number)
         team.wait_for_everyone()
-        return load_latents(data, folder, team.device)
+        return load_latents(data, folder, team.device, number=number, versions=versions)
 
     def _initialise(self, spec: StageSpec, built: Stage) -> None:
         """From the origin, if there is one."""
@@ -207,7 +231,7 @@ class TrainingRun:
         """A network that this run, or else the origin, has trained."""
         folder = self._folder(component)
         kind = component_types(self.preset.design)[component]
-        if self.origin and not (folder / WEIGHTS).exists():
+        if self.origin and not (folder / WEIGHTS).exists() and self._goes_with_origin(component):
             self.origin.component(component, kind).save(folder)
         if not (folder / WEIGHTS).exists():
             stage = component.replace("_", "-")
@@ -216,17 +240,25 @@ class TrainingRun:
             )
         return kind.load(folder)
 
+    def _goes_with_origin(self, component: str) -> bool:
+        """Whether the origin's network of that name can be used as it is: not with a tokenizer of the run's own."""
+        if not get_stage(component.replace("_", "-")).reads_reports or not self.origin:
+            return True
+        folder, most = self.out / "model" / "tokenizer", self.preset.max_tokens
+        return ReportTokenizer.load(folder, max_tokens=most).fingerprint == self.origin.tokenizer(most).fingerprint
+
     def _pipeline(self, data: PreparedDataset, generator: Component) -> AnyToAnyPipeline:
         """Of a generator and what was trained before it. Of its guide only one trained in this run is kept."""
         guide = self._trained("guide") if (self._folder("guide") / WEIGHTS).exists() else None
         names = ("image_autoencoder", "refiner", "report_autoencoder", "prompt_encoders")
+        tokenizer = self._tokenizer(data)
         networks: dict[str, Any] = {name: self._trained(name) for name in names}
-        networks |= {"generator": generator, "guide": guide, "tokenizer": self._tokenizer(data)}
+        networks |= {"generator": generator, "guide": guide, "tokenizer": tokenizer}
         return AnyToAnyPipeline(image_size=self.preset.image_size, **networks)
 
     def _assemble(self, data: PreparedDataset) -> None:
         """Write `model_index.json`, which makes RUN/model a model folder."""
-        pipe = self._pipeline(data, self._trained("generator"))
+        pipe = self._pipeline(data, self._trained("generator"))  # which writes what comes from the origin
         provenance = {
             "preset": self.preset.name,
             "seed": self.loop.seed,
@@ -236,7 +268,7 @@ class TrainingRun:
             "commit": commit(),
             "from": self._start,
         }
-        pipe.save_pretrained(self.out / "model", half=False, provenance=provenance)
+        pipe.save_index(self.out / "model", provenance=provenance)
 
     def _make_door(self, data: PreparedDataset, held_out: PreparedDataset) -> None:
         """Write the door of what was trained; one that was made with the same networks and data is kept."""

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from omnicxr.domain import Finding
 from omnicxr.domain.measures import LOBES, MEASURES, PLACES, SIDES, extent
-from omnicxr.evaluation.measures import metrics
-from omnicxr.evaluation.measures.clinical import truth_errors
+from omnicxr.evaluation.measures import clinical, metrics
+from omnicxr.evaluation.measures.clinical import finding_scores, truth_errors
 from omnicxr.evaluation.measures.uncertainty import Estimate
 
 N = 400
+A = Finding.ATELECTASIS
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,27 @@ def test_estimates_of_other_studies_are_chance(truth: np.ndarray) -> None:
     assert found["side"] == pytest.approx(0.5, abs=0.12)
     assert found["place"] == pytest.approx(0.2, abs=0.1)
     assert abs(found["size"]) < 0.2
+
+
+def test_frequent_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Atelectasis 14 times, edema 13 times, the rest normal: one finding counts, and its figures are its own."""
+    labels = np.zeros((100, len(Finding)), bool)
+    atelectasis, edema, normal = (list(Finding).index(f) for f in (A, Finding.EDEMA, Finding.NO_FINDING))
+    labels[:14, atelectasis] = labels[14:27, edema] = labels[27:, normal] = True
+    stated = np.roll(labels, 4, axis=0)
+    found = finding_scores(labels, stated, np.arange(100)).frequent
+    assert found.findings == [A]
+    assert found.micro.value == found.macro.value == pytest.approx(2 * 10 / (14 + 14))
+    assert found.micro.low < found.micro.value < found.micro.high
+    monkeypatch.setattr(clinical, "FREQUENT", 13)
+    both = finding_scores(labels, stated, np.arange(100)).frequent
+    assert both.findings == [A, Finding.EDEMA]
+    assert both.micro.value == pytest.approx(2 * (10 + 9) / (2 * 27))
+    assert both.macro.value == pytest.approx((10 / 14 + 9 / 13) / 2)
+    known = np.arange(len(Finding)) != atelectasis
+    assert finding_scores(labels, stated, np.arange(100), known=known).frequent.findings == [Finding.EDEMA]
+    none = finding_scores(labels[27:], stated[27:], np.arange(73)).frequent
+    assert none.findings == [] and np.isnan([none.micro.value, none.macro.value]).all()
 
 
 def test_every_place_is_measured_once() -> None:

@@ -7,7 +7,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from omnicxr.domain import UserError
 from omnicxr.evaluation.measures.metrics import distinct_share
 from omnicxr.evaluation.measures.text import copied_share, lengths, text_scores, tokens
-from omnicxr.evaluation.results import Quartiles
+from omnicxr.evaluation.text_results import Quartiles
 
 REFERENCES = [
     "No acute process. The heart is normal in size.",

@@ -46,10 +46,10 @@ def test_views_are_told_from_their_own_mirrored_reports(
     rows = data.having(*Modality)
     changed = [data.reports[i] != mirrored(data.reports[i]) for i in rows]
     assert 0 < sum(changed) < len(rows)
-    embeds, negatives = stage.embed(stage.model, data, (tuple(Modality), rows))
+    embeds, negatives = stage.embed(stage.model, stage.inputs, (tuple(Modality), rows))
     assert negatives[Modality.REPORT].there.bool().tolist() == changed
     encoded = stage.model.embed(Modality.REPORT, tokenizer.encode([mirrored(data.reports[i]) for i in rows]))
     torch.testing.assert_close(negatives[Modality.REPORT].embeds[changed], encoded[np.array(changed)])
     assert embeds.keys() == set(Modality) and all(len(e) == len(rows) for e in embeds.values())
     views = (Modality.FRONTAL, Modality.LATERAL)
-    assert stage.embed(stage.model, data, (views, rows))[1] == {}
+    assert stage.embed(stage.model, stage.inputs, (views, rows))[1] == {}

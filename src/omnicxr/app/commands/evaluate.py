@@ -23,6 +23,9 @@ def evaluate(
         Path | None,
         arg(help="Score the studies in this folder instead (docs/evaluation.md); the model only reads them."),
     ] = None,
+    judge: Annotated[
+        Path | None, arg(help="Model folder whose judge reads, instead of the model's own (docs/evaluation.md).")
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None, arg(help="Compare two finished evaluations instead: folders A and B.")
     ] = None,
@@ -45,8 +48,8 @@ def evaluate(
             " A B."
         )
     if dry_run:
-        dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated)
+        dry_run_table(config, data=data, out=out, model=model or "bundled", generated=generated, judge=judge)
         return
     workers = workers or (CPUS if devices == ("cpu",) else len(devices))
     with progress_bar("Evaluating") as progress:
-        run_evaluation(EvaluateCommand(config, data, model, generated, workers, devices), out, progress)
+        run_evaluation(EvaluateCommand(config, data, model, generated, judge, workers, devices), out, progress)

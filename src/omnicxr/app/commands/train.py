@@ -22,6 +22,7 @@ from omnicxr.training.stages.table import ALIASES, get_stage
 STAGE = "image-autoencoder, report-autoencoder, prompt-encoders, refiner, generator, guide, judge or all."
 SET = "Other values of the preset: generator.depth=8,optimization.generator.batch_size=64."
 FROM = "Start from this model folder's weights, or bundled; stages not trained here come from it."
+NEW_TOKENIZER = "With --from: for reports in other words, a tokenizer of their own."
 MEASURE = "With all: evaluate on so many test studies at the end, to OUT/evaluation."
 
 
@@ -35,6 +36,7 @@ def train(
     steps: Annotated[TrainingSteps | None, arg(help="Steps of the stage, instead of the preset's.")] = None,
     values: Annotated[dict[str, str], arg(name="set", help=SET)] = {},  # noqa: B006
     start: Annotated[str, arg(name="from", help=FROM)] = "",
+    new_tokenizer: Annotated[bool, arg(help=NEW_TOKENIZER)] = False,
     measure: Annotated[int, Between(0, 1_000_000), arg(help=MEASURE)] = 0,
     dry_run: DryRun = False,
 ) -> None:
@@ -64,6 +66,7 @@ def train(
             data=data,
             out=out,
             origin=origin,
+            new_tokenizer=new_tokenizer,
             report=progress.training,
             on_checkpoint=plot_losses,
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from omnicxr.data.counts import Reasons
+from omnicxr.data.counts import FILE_MISSING, Reasons
 from omnicxr.data.paths import inside, regular_file, spellings
 from omnicxr.data.sections import clean_text, split_sections
 from omnicxr.data.table_files import Row, decode_text
@@ -40,17 +40,26 @@ class Source:
     def __init__(self, root: Path) -> None:
         self.root, self._roots = root, spellings(root)
         self.dropped, self.images_left_out, self.noticed = Reasons(), Reasons(), Reasons()
+        self._missing: list[View | None] = []
 
-    def picture(self, path: Path) -> Path | None:
-        """The path, or None with the reason counted: it must lie in the data folder and be there."""
+    def image(self, path: Path, view: View | None) -> ImageRef | None:
+        """The picture, or None with the reason counted: it must lie in the data folder and be there (else it is one of
+        `missing_views`)."""
         within = inside(self._roots, path)
         if within is None:
             self.images_left_out["path leaves the data folder (link what lies outside into it)"] += 1
         elif (found := regular_file(within)) is None:
-            self.images_left_out["file missing"] += 1
+            self.images_left_out[FILE_MISSING] += 1
+            self._missing.append(view)
         else:
-            return found
+            return ImageRef(found, view)
         return None
+
+    def missing_views(self) -> tuple[View | None, ...]:
+        """Of the pictures asked for since the last call, the views of those whose files are not there."""
+        views = tuple(self._missing)
+        self._missing.clear()
+        return views
 
     def _image(self, row: Row) -> ImageRef | None:
         """The picture of a row; None, with the reason counted, where it is not used. For sources with a row each."""
@@ -98,11 +107,6 @@ def chexpert_labels(row: Mapping[str, str]) -> tuple[Labels, tuple[str, ...]]:
 def number(text: str) -> float:
     """Of a cell, with a point or a comma. Raises ValueError for what is none."""
     return float(text.strip().replace(",", "."))
-
-
-def identifier(text: str) -> str:
-    """Of a patient or a study; "10000032.0", as a column with blanks has it, is 10000032."""
-    return text.strip().removesuffix(".0")
 
 
 def by_study(read: Callable[[], Iterable[Row]], key: Callable[[Row], Key]) -> Iterator[tuple[Key, list[Row]]]:

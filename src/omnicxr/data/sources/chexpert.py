@@ -60,6 +60,7 @@ class CheXpert(Source):
                         source=self.name,
                         split=SPLIT_NAMES[table],
                         images=self._refs(images),
+                        missing=self.missing_views(),
                         labels=self.labels(images[0]),
                         age=years(images[0]["Age"]),
                         sex=sex(images[0]["Sex"]),
@@ -72,8 +73,7 @@ class CheXpert(Source):
         return (found[1], found[2]) if found else ("", "")
 
     def _image(self, row: Row) -> ImageRef | None:
-        path = self.picture(self._path(row["Path"]))
-        return ImageRef(path, view_of(row["Frontal/Lateral"], row["AP/PA"])) if path else None
+        return self.image(self._path(row["Path"]), view_of(row["Frontal/Lateral"], row["AP/PA"]))
 
     def _path(self, written: str) -> Path:
         """Paths in the table begin with the name of the download folder, which may be `root` itself."""
@@ -105,6 +105,7 @@ class CheXpertPlus(Source):
                 source=self.name,
                 split=named_split(first["split"]),
                 images=self._refs(images),
+                missing=self.missing_views(),
                 sections=merged_sections(
                     first.get("report", ""), first["section_findings"], first["section_impression"]
                 ),
@@ -113,8 +114,7 @@ class CheXpertPlus(Source):
             )
 
     def _image(self, row: Row) -> ImageRef | None:
-        path = self.picture(self._path(row["path_to_image"]))
-        return ImageRef(path, view_of(row["frontal_lateral"], row["ap_pa"])) if path else None
+        return self.image(self._path(row["path_to_image"]), view_of(row["frontal_lateral"], row["ap_pa"]))
 
     def _path(self, written: str) -> Path:
         stem = written.removesuffix(".png").removesuffix(".jpg")

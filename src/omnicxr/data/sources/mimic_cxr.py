@@ -26,9 +26,9 @@ from operator import itemgetter
 from pathlib import Path
 
 from omnicxr.data.sections import split_sections
-from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, identifier, sex, years
+from omnicxr.data.sources.base import WRONG_LABEL, Source, chexpert_labels, sex, years
 from omnicxr.data.splits import named_split
-from omnicxr.data.table_files import Row, read_table, table_path
+from omnicxr.data.table_files import Row, identifier, read_table, table_path
 from omnicxr.data.views import VIEW_CODES
 from omnicxr.domain import Finding, ImageRef, Labels, Study, UserError
 
@@ -67,6 +67,7 @@ class MimicCxrJpg(Source):
                 source=self.name,
                 split=named_split(study_splits.pop()),
                 images=self._refs(images),
+                missing=self.missing_views(),
                 sections=split_sections(report) if report.strip() else {},
                 labels=own_labels,
                 age=years(images[0].get("PatientAge", "")),
@@ -115,8 +116,8 @@ class MimicCxrJpg(Source):
         if code and code not in VIEW_CODES:
             self.images_left_out.add("view {}", code)
             return None
-        path = self.picture(self._folder(row["subject_id"], row["study_id"]) / f"{row['dicom_id']}{self.suffix}")
-        return ImageRef(path, VIEW_CODES.get(code)) if path else None
+        path = self._folder(row["subject_id"], row["study_id"]) / f"{row['dicom_id']}{self.suffix}"
+        return self.image(path, VIEW_CODES.get(code))
 
     def _truth(self) -> dict[str, str]:
         path = self.root / "truth.jsonl"

@@ -73,6 +73,7 @@ class Nih(Source):
                 source=self.name,
                 split=self._split(Path(image).name, patient, test),
                 images=self._found(image, view, folders),
+                missing=self.missing_views(),
                 labels=named_labels({n.strip() for n in labels.split("|")}, LABELS),
                 age=years(age),
                 sex=sex(gender),
@@ -88,8 +89,9 @@ class Nih(Source):
         return "test" if image in test else "validate" if hashed_split(patient) == "validate" else "train"
 
     def _found(self, image: str, view: str, folders: list[Path]) -> tuple[ImageRef, ...]:
-        path = self.picture(next((p for f in folders if (p := regular_file(f / image))), self.root / image))
-        return (ImageRef(path, frontal_view(view)),) if path else ()
+        path = next((p for f in folders if (p := regular_file(f / image))), self.root / image)
+        found = self.image(path, frontal_view(view))
+        return (found,) if found else ()
 
 
 def _has(path: Path, names: tuple[str, ...]) -> bool:

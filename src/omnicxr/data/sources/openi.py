@@ -65,8 +65,8 @@ class OpenI(Source):
             for name, projection in sorted(pictures.pop(row["uid"], ())):
                 if projection not in PROJECTIONS:
                     self.images_left_out.add("view {}", projection or "blank")
-                elif path := self.picture(folder / name):
-                    refs.append(ImageRef(path, PROJECTIONS[projection]))
+                elif ref := self.image(folder / name, PROJECTIONS[projection]):
+                    refs.append(ref)
             yield self._study(row["uid"], tuple(refs), {s: row[s] for s in SECTIONS})
         if pictures:
             self.images_left_out["report missing"] += sum(map(len, pictures.values()))
@@ -83,13 +83,13 @@ class OpenI(Source):
             uid = uid.get("id", "") if uid is not None else ""
             texts = tree.iter("AbstractText")
             sections = {(node.get("Label") or "").strip().lower(): "".join(node.itertext()) for node in texts}
-            paths = [self.picture(folder / f"{node.get('id')}.png") for node in tree.iter("parentImage")]
-            refs = tuple(ImageRef(path) for path in paths if path)
-            yield self._study(uid.removeprefix("CXR") or file.stem, refs, sections)
+            found = [self.image(folder / f"{node.get('id')}.png", None) for node in tree.iter("parentImage")]
+            yield self._study(uid.removeprefix("CXR") or file.stem, tuple(ref for ref in found if ref), sections)
 
     def _study(self, uid: str, images: tuple[ImageRef, ...], sections: dict[str, str]) -> Study:
         cleaned = {name: text for name, raw in sections.items() if (text := clean_text(raw))}
-        return Study(subject_id=uid, study_id=uid, source=self.name, images=images, sections=cleaned)
+        missing = self.missing_views()
+        return Study(subject_id=uid, study_id=uid, source=self.name, images=images, missing=missing, sections=cleaned)
 
 
 def _number(path: Path) -> tuple[int, str]:

@@ -77,6 +77,7 @@ class PadChest(Source):
                 source=self.name,
                 language="es",
                 images=self._refs(images),
+                missing=self.missing_views(),
                 sections={"findings": report} if report else {},
                 labels=_labels(images),
                 age=_age(first),
@@ -89,8 +90,7 @@ class PadChest(Source):
             self.images_left_out.add("view {}", row["Projection"] or "blank")
             return None
         nested = self.root / row.get("ImageDir", "") / row["ImageID"]
-        path = self.picture(nested if regular_file(nested) else self.root / row["ImageID"])
-        return ImageRef(path, view) if path else None
+        return self.image(nested if regular_file(nested) else self.root / row["ImageID"], view)
 
 
 def _labels(rows: list[Row]) -> Labels:

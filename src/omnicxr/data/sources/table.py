@@ -9,6 +9,7 @@ columns named on the command line.
 | report, findings, impression | text; `report` may have section headers |
 | split | train, validate (or valid, val, validation) or test |
 | age, sex | years; male or female |
+| language | of the report, two letters as in ISO 639-1 (es, de, ...); English where it is blank |
 
 Rows with the same patient and study are one study, wherever they stand; what the first of them leaves blank the next
 ones say. Columns named like one of the 14 findings are read as labels (1, 0, -1, blank).
@@ -22,14 +23,15 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
+from omnicxr.data.labeler import LANGUAGE
 from omnicxr.data.paths import named_file
-from omnicxr.data.sources.base import Source, by_study, identifier, merged_sections, sex, years
+from omnicxr.data.sources.base import Source, by_study, merged_sections, sex, years
 from omnicxr.data.splits import named_split
-from omnicxr.data.table_files import Row, read_table
+from omnicxr.data.table_files import Row, identifier, read_table
 from omnicxr.domain import Finding, ImageRef, Study, UserError, View
 
 PARTS = ("frontal", "lateral", "image", "report", "findings", "impression")
-ROLES = ("patient", "study", *PARTS, "view", "split", "age", "sex")
+ROLES = ("patient", "study", *PARTS, "view", "split", "age", "sex", "language")
 OF_A_ROW = ("patient", "study", "frontal", "lateral", "image", "view")
 """Roles in which the rows of one study differ."""
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
@@ -85,6 +87,8 @@ class TableSource(Source):
             source=self.name,
             split=named_split(whole.get("split", "")),
             images=tuple(ref for row in rows for ref in self._images(row)),
+            missing=self.missing_views(),
+            language=self._read(_language, whole, "language") or LANGUAGE,
             sections=merged_sections(*(whole.get(role, "") for role in ("report", "findings", "impression"))),
             labels=self.labels(whole),
             age=self._read(years, whole, "age"),
@@ -121,5 +125,11 @@ class TableSource(Source):
                 continue
             if code and code not in set(View):
                 self.images_left_out.add("view {}", row["view"])
-            elif path := self.picture(named_file(self.root, name)):
-                yield ImageRef(path, View(code) if code else None)
+            elif ref := self.image(named_file(self.root, name), View(code) if code else None):
+                yield ref
+
+
+def _language(text: str) -> str | None:
+    """ "ES", "es-ES" => "es"; None for what does not begin with two letters."""
+    code = re.match(r"([a-z]{2})(?![a-z])", text.lower())
+    return code[1] if code else None

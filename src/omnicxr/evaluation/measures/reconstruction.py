@@ -10,7 +10,7 @@ import torch
 
 from omnicxr.domain import Modality
 from omnicxr.evaluation.measures.uncertainty import Estimate, mean_estimate
-from omnicxr.evaluation.results import ReportLoss
+from omnicxr.evaluation.text_results import ReportLoss
 from omnicxr.flow.refining import refined
 from omnicxr.models.image_autoencoder import pixels_from_uint8, structural_similarity, uint8_from_pixels
 from omnicxr.pipeline import AnyToAnyPipeline

@@ -17,7 +17,7 @@ import sacrebleu
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from omnicxr.domain import UserError
-from omnicxr.evaluation.results import Quartiles, TextScores
+from omnicxr.evaluation.text_results import Quartiles, TextScores
 
 COPY_WORDS = 12
 """A generated report copies training text where so many words in a row stand in one training report."""
@@ -35,6 +35,14 @@ def text_scores(generated: Sequence[str], references: Sequence[str], *, meteor: 
     BLEU, ROUGE-L and METEOR are 0..1, CIDEr 0..10 with document frequencies of these references. Raises UserError if
     every generated report is empty.
     """
+    check_reports(generated, references)
+    hypotheses, truths = [tokens(r) for r in generated], [tokens(r) for r in references]
+    bleu = (_bleu(hypotheses, truths, n) for n in (1, 2, 3, 4))
+    return TextScores(*bleu, **captioning(hypotheses, truths, meteor=meteor))
+
+
+def check_reports(generated: Sequence[str], references: Sequence[str]) -> None:
+    """Raises UserError where there is not one reference for each report, or every generated report is empty."""
     if len(generated) != len(references) or not generated:
         raise UserError(
             f"{len(generated)} generated reports and {len(references)} references: there must be one for each, and at"
@@ -42,9 +50,6 @@ def text_scores(generated: Sequence[str], references: Sequence[str], *, meteor: 
         )
     if not any(r.strip() for r in generated):
         raise UserError("Every generated report is empty: there is nothing to score.")
-    hypotheses, truths = [tokens(r) for r in generated], [tokens(r) for r in references]
-    bleu = (_bleu(hypotheses, truths, n) for n in (1, 2, 3, 4))
-    return TextScores(*bleu, **_captioning(hypotheses, truths, meteor))
 
 
 def _bleu(hypotheses: list[str], references: list[str], order: int) -> float:
@@ -52,18 +57,18 @@ def _bleu(hypotheses: list[str], references: list[str], order: int) -> float:
     return metric.corpus_score(hypotheses, [references]).score / 100
 
 
-def _captioning(hypotheses: list[str], references: list[str], meteor: bool) -> dict[str, float | None]:
+def captioning(generated: Sequence[str], references: Sequence[str], *, meteor: bool) -> dict[str, float | None]:
+    """`rouge_l`, `cider` and `meteor` of reports whose words stand apart, None where what they need is missing."""
     try:
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.rouge.rouge import Rouge
     except ImportError:
         return {"rouge_l": None, "cider": None, "meteor": None}
-    given = {i: [r] for i, r in enumerate(references)}
-    generated = {i: [h] for i, h in enumerate(hypotheses)}
+    given, scored = ({i: [r] for i, r in enumerate(reports)} for reports in (references, generated))
     return {
-        "rouge_l": float(Rouge().compute_score(given, generated)[0]),
-        "cider": float(Cider().compute_score(given, generated)[0]),
-        "meteor": float(_meteor().compute_score(given, generated)[0]) if meteor and shutil.which("java") else None,
+        "rouge_l": float(Rouge().compute_score(given, scored)[0]),
+        "cider": float(Cider().compute_score(given, scored)[0]),
+        "meteor": float(_meteor().compute_score(given, scored)[0]) if meteor and shutil.which("java") else None,
     }
 
 

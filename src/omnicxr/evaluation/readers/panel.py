@@ -13,7 +13,10 @@ import torch
 from omnicxr.data.dataset import Parts, PreparedDataset
 from omnicxr.data.labeler import label_report
 from omnicxr.domain import IMAGE_MODALITIES, LabelState, Modality
+from omnicxr.domain.measures import MEASURES
 from omnicxr.evaluation.measures import metrics
+from omnicxr.evaluation.readers.judges import JudgeReader, measures_missing
+from omnicxr.models.inputs import network_input
 from omnicxr.models.judge import Judge
 from omnicxr.pipeline import AnyToAnyPipeline
 
@@ -33,7 +36,8 @@ class Reading:
     found: np.ndarray
     """bool [n, 14]: scores above the thresholds of that part."""
     measures: np.ndarray
-    """[n, measures] continuous truth (`MEASURES`) as the judge estimates it, in its own units."""
+    """[n, measures] continuous truth (`MEASURES`) as the judge estimates it, in its own units; NaN from a judge that
+    has not learned it."""
     embeds: np.ndarray
     """[n, d] prompt embeddings of length 1."""
     stated: np.ndarray | None = None
@@ -51,20 +55,27 @@ class Panel:
     def __init__(
         self,
         pipe: AnyToAnyPipeline,
-        judge: Judge,
+        judge: Judge | JudgeReader,
         validate: PreparedDataset,
         *,
         modalities: tuple[Modality, ...] = tuple(Modality),
         frontal_classifier: Classifier | None = None,
         labeler: Labeler | None = None,
     ) -> None:
-        """`modalities`: the parts that it will read; thresholds come from the studies of `validate` that have all of
+        """`judge`: one that reads reports with a tokenizer of its own is a `JudgeReader`.
+
+        `modalities`: the parts that it will read; thresholds come from the studies of `validate` that have all of
         them.
 
         `frontal_classifier` reads the findings of frontal views instead of the judge, `labeler` reports instead of the
         rules.
         """
-        self.pipe, self.judge = pipe, judge
+        self.pipe = pipe
+        self.judge, self.tokenizer = (
+            (judge.judge, judge.tokenizer) if isinstance(judge, JudgeReader) else (judge, pipe.tokenizer)
+        )
+        self.measures_missing = measures_missing(self.judge)
+        """Why continuous truth is not estimated; empty where it is."""
         self.frontal_classifier, self.labeler = frontal_classifier, labeler or stated_findings
         rows = validate.having(*modalities)
         labels = validate.labels[rows] == 1
@@ -94,7 +105,8 @@ class Panel:
     @torch.no_grad()
     def judge_features(self, modality: Modality, part: Any) -> np.ndarray:
         """The features [n, c] before the judge's head."""
-        return torch.cat([self.judge.features(modality, x) for x in self._inputs(modality, part)]).float().cpu().numpy()
+        features = [self.judge.features(modality, x) for x in self._judge_inputs(modality, part)]
+        return torch.cat(features).float().cpu().numpy()
 
     def _scores(self, modality: Modality, part: Any) -> tuple[np.ndarray, np.ndarray]:
         """Finding scores [n, 14], NaN for a finding that the classifier does not know, and measures [n, measures]."""
@@ -104,12 +116,15 @@ class Panel:
 
     @torch.no_grad()
     def _judge(self, modality: Modality, part: Any) -> tuple[np.ndarray, np.ndarray]:
-        outputs = [self.judge(modality, x) for x in self._inputs(modality, part)]
+        outputs = [self.judge(modality, x) for x in self._judge_inputs(modality, part)]
         logits, standardised = (torch.cat(o).float().cpu() for o in zip(*outputs, strict=True))
-        config = self.judge.config
-        return logits.sigmoid().numpy().round(5), standardised.numpy() * np.array(config.measure_std) + np.array(
-            config.measure_mean
-        )
+        mean, std = (np.array(v) for v in (self.judge.config.measure_mean, self.judge.config.measure_std))
+        measures = np.full((len(part), len(MEASURES)), np.nan) if self.measures_missing else None
+        return logits.sigmoid().numpy().round(5), standardised.numpy() * std + mean if measures is None else measures
+
+    def _judge_inputs(self, modality: Modality, part: Any) -> Any:
+        chunks = (part[i : i + CHUNK] for i in range(0, len(part), CHUNK))
+        return (network_input(modality, list(chunk), self.tokenizer).to(self.judge.device) for chunk in chunks)
 
     def _inputs(self, modality: Modality, part: Any) -> Any:
         return (self.pipe.network_input(modality, list(part[i : i + CHUNK])) for i in range(0, len(part), CHUNK))

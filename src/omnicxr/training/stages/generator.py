@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,12 +61,19 @@ class GeneratorStage:
     kind_shares: Mapping[Hashable, float] = {Modality.REPORT: REPORT_SHARE, "view": 1 - REPORT_SHARE}
 
     def __init__(
-        self, context: StageContext, *, name: str, pipe: AnyToAnyPipeline, latents: tuple[Latents, Latents]
+        self,
+        context: StageContext,
+        *,
+        name: str,
+        pipe: AnyToAnyPipeline,
+        latents: Sequence[Latents],
+        held_out_latents: Latents,
     ) -> None:
-        """`pipe.generator` is what is trained, as the stage `name`; latents: of training and of validation studies."""
+        """`pipe.generator` is what is trained, as the stage `name`; latents: of every version of the training pictures,
+        as they are first, and of validation studies."""
         self.name, self.model, self.pipe = name, pipe.generator, pipe
         self.seed, self.data, self.held_out = context.seed, context.data, context.held_out
-        self.latents, self.held_out_latents = latents
+        self.versions, self.held_out_latents = latents, held_out_latents
         self.set_statistics(context)
         self.sampler = self._sampler(
             studies_by_task(context.data, self.tasks), context.batch_size(name), world_size=context.world_size
@@ -91,7 +98,7 @@ class GeneratorStage:
             rows = rows[evenly(len(rows), STATISTICS_ROWS)]
             rank = network.config.axes(m)
             prompted = self._prompted(context, m, rows) if rank else []
-            values = self.latents.rows(m, rows).cpu()
+            values = self.versions[0].rows(m, rows).cpu()
             statistics = latent_statistics(values, rank=rank, prompt_dim=network.config.prompt_dim, prompted=prompted)
             network.stream(m).preconditioner.set_statistics(statistics)
 
@@ -100,7 +107,7 @@ class GeneratorStage:
         out = []
         for given in (s for n in range(1, len(others) + 1) for s in combinations(others, n)):
             there = np.isin(rows, context.data.having(modality, *given))
-            embeds = self.latents.prompt(given, dict.fromkeys(given, rows[there])) if there.any() else None
+            embeds = self.versions[0].prompt(given, dict.fromkeys(given, rows[there])) if there.any() else None
             if embeds is not None:
                 null = self.pipe.generator.null_embeds.detach().cpu()
                 prompts = prompt_or_null(embeds.cpu(), null, len(embeds)) - null
@@ -112,7 +119,8 @@ class GeneratorStage:
         (task, _), rows = self.sampler.batch(step, rank)
         rng = picture_rng(self.seed, step, rank)
         places = {m: self.data.drawn(rows, m, rng) for m in task.modalities}
-        return self.task_losses(model, self.latents, task, places=places, step=step)
+        latents = self.versions[int(rng.integers(len(self.versions)))]
+        return self.task_losses(model, latents, task, places=places, step=step)
 
     def held_out_losses(self, model: Any) -> list[Losses]:
         """Tasks come up as in training, apart from chance."""

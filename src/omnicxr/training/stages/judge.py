@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnicxr.data.dataset import PreparedDataset
 from omnicxr.models.judge import Judge, JudgeConfig
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import (
-    GroupSampler,
-    Modalities,
-    by_size,
-    evenly,
-    picture_rng,
-    studies_by_parts,
-    study_inputs,
-)
+from omnicxr.training.batches import GroupSampler, Modalities, by_size, evenly, picture_rng, studies_by_parts
 from omnicxr.training.loop import Losses
 from omnicxr.training.stages.context import StageContext
+from omnicxr.training.trunk_inputs import TrunkInputs
 
 HELD_OUT_STUDIES = 256
 
@@ -45,10 +38,17 @@ class JudgeStage:
             max_tokens=preset.max_tokens,
             image_channels=preset.trunk_channels,
             image_size=preset.trunk_image_size,
+            image_trunk=preset.image_trunk,
             **statistics,
         )
         self.model = Judge(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        start_at_prevalence(self.model, data.labels)
         self.data, self.held_out, self.tokenizer, self.seed = data, context.held_out, tokenizer, context.seed
+        self.inputs, self.held_out_inputs = (
+            TrunkInputs(split, self.model, tokenizer=tokenizer, device=context.device)
+            for split in (data, context.held_out)
+        )
+        self.inputs.set_statistics()
         groups = studies_by_parts(data, at_least=1)
         self.sampler = GroupSampler(
             groups,
@@ -61,30 +61,30 @@ class JudgeStage:
     def losses(self, model: Judge, step: int, rank: int) -> Losses:
         """Of one micro-batch of training."""
         rng = picture_rng(self.seed, step, rank)
-        return self._losses(model, self.data, self.sampler.batch(step, rank), rng=rng)
+        return self._losses(model, self.inputs, self.sampler.batch(step, rank), rng=rng)
 
     def held_out_losses(self, model: Judge) -> list[Losses]:
         """Of held-out micro-batches, always the same ones."""
         groups = studies_by_parts(self.held_out, at_least=1)
         return [
-            self._losses(model, self.held_out, (parts, rows[evenly(len(rows), HELD_OUT_STUDIES)]))
+            self._losses(model, self.held_out_inputs, (parts, rows[evenly(len(rows), HELD_OUT_STUDIES)]))
             for parts, rows in groups.items()
         ]
 
     def _losses(
         self,
         model: Judge,
-        data: PreparedDataset,
+        of: TrunkInputs,
         batch: tuple[Modalities, np.ndarray],
         *,
         rng: np.random.Generator | None = None,
     ) -> Losses:
-        parts, rows = batch
+        (parts, rows), data = batch, of.data
         labels = torch.from_numpy(data.labels[rows]).to(model.device)
         measures = self._standardised(data, rows)
         out: Losses = {"loss": torch.zeros((), device=model.device)}
-        for modality, x in study_inputs(data, rows, parts, tokenizer=self.tokenizer, rng=rng).items():
-            x = jitter(x).to(model.device) if modality.is_image else x.to(model.device)
+        for modality, x in of(rows, parts, rng=rng).items():
+            x = (jitter(x) if x.ndim == 4 else x).to(model.device)
             logits, read = model(modality, x)
             loss = finding_loss(logits, labels)
             out[f"findings_{modality}"] = loss.detach()
@@ -108,6 +108,18 @@ class JudgeStage:
 
     def sample_sheet(self, path: Path) -> None:
         """Nothing to see."""
+
+
+@torch.no_grad()
+def start_at_prevalence(judge: Judge, labels: np.ndarray) -> None:
+    """Before training every finding is as likely as it is among the studies, whatever is on the pictures."""
+    positive, known = (labels > 0).sum(0) + 0.5, (labels != -1).sum(0) + 1.0
+    logits = torch.from_numpy(np.log(positive / (known - positive))).float()
+    for head in judge.heads.values():
+        last = cast(nn.Linear, cast(nn.Sequential, head)[-1])
+        last.weight.zero_()
+        last.bias.zero_()
+        last.bias[: len(logits)] = logits
 
 
 def finding_loss(logits: Tensor, labels: Tensor) -> Tensor:

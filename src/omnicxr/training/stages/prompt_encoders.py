@@ -11,7 +11,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from omnicxr.data.dataset import PreparedDataset
 from omnicxr.domain import Modality
 from omnicxr.models.prompt_encoders import (
     HardNegatives,
@@ -20,10 +19,11 @@ from omnicxr.models.prompt_encoders import (
     symmetric_contrastive_loss,
 )
 from omnicxr.models.tokenizer import ReportTokenizer
-from omnicxr.training.batches import GroupSampler, Modalities, by_size, picture_rng, studies_by_parts, study_inputs
+from omnicxr.training.batches import GroupSampler, Modalities, by_size, picture_rng, studies_by_parts
 from omnicxr.training.loop import Losses
 from omnicxr.training.sheets import save_grid
 from omnicxr.training.stages.context import StageContext
+from omnicxr.training.trunk_inputs import TrunkInputs
 
 _SIDE = re.compile(r"\b(left|right)\b")
 
@@ -54,9 +54,15 @@ class PromptEncodersStage:
             dim=preset.prompt_dim,
             image_channels=preset.trunk_channels,
             image_size=preset.trunk_image_size,
+            image_trunk=preset.image_trunk,
         )
         self.model = PromptEncoders(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.held_out, self.tokenizer, self.seed = context.data, context.held_out, tokenizer, context.seed
+        self.inputs, self.held_out_inputs = (
+            TrunkInputs(data, self.model, tokenizer=tokenizer, device=context.device)
+            for data in (context.data, context.held_out)
+        )
+        self.inputs.set_statistics()
         self.batch_size = context.batch_size(self.name)
         groups = studies_by_parts(self.data, at_least=2)
         self.sampler = GroupSampler(
@@ -66,7 +72,7 @@ class PromptEncodersStage:
     def losses(self, model: PromptEncoders, step: int, rank: int) -> Losses:
         """Of one micro-batch of training."""
         rng = picture_rng(self.seed, step, rank)
-        embeds, negatives = self.embed(model, self.data, self.sampler.batch(step, rank), rng=rng)
+        embeds, negatives = self.embed(model, self.inputs, self.sampler.batch(step, rank), rng=rng)
         embeds = {m: gather(e) for m, e in embeds.items()}
         negatives = {m: HardNegatives(gather(n.embeds), gather(n.there)) for m, n in negatives.items()}
         loss = symmetric_contrastive_loss(embeds, model.logit_scale, negatives)
@@ -75,7 +81,9 @@ class PromptEncodersStage:
     def held_out_losses(self, model: PromptEncoders) -> list[Losses]:
         """Of a micro-batch of this process for each set of parts that studies have."""
         groups = {parts: rows[: self.batch_size] for parts, rows in studies_by_parts(self.held_out, at_least=2).items()}
-        embedded = [self.embed(model, self.held_out, (parts, rows)) for parts, rows in groups.items() if len(rows) > 1]
+        embedded = [
+            self.embed(model, self.held_out_inputs, (parts, rows)) for parts, rows in groups.items() if len(rows) > 1
+        ]
         return [
             {"loss": symmetric_contrastive_loss(embeds, model.logit_scale, negatives)} for embeds, negatives in embedded
         ]
@@ -83,7 +91,7 @@ class PromptEncodersStage:
     def embed(
         self,
         model: PromptEncoders,
-        data: PreparedDataset,
+        of: TrunkInputs,
         batch: tuple[Modalities, np.ndarray],
         *,
         rng: np.random.Generator | None = None,
@@ -92,10 +100,10 @@ class PromptEncodersStage:
         parts, rows = batch
         mirror = Modality.REPORT in parts
         own = tuple(m for m in parts if m.is_image or not mirror)
-        inputs = study_inputs(data, rows, own, tokenizer=self.tokenizer, rng=rng)
+        inputs = of(rows, own, rng=rng)
         if not mirror:
             return model({m: x.to(model.device) for m, x in inputs.items()}), {}
-        reports = [data.reports[i] for i in rows]
+        reports = [of.data.reports[i] for i in rows]
         others = [mirrored(r) for r in reports]
         changed = [i for i, report in enumerate(reports) if others[i] != report]
         inputs[Modality.REPORT] = self.tokenizer.encode(reports + [others[i] for i in changed])
@@ -115,7 +123,7 @@ class PromptEncodersStage:
         rows = self.held_out.having(*modalities)[:24]
         if len(rows) < 2:
             return
-        inputs = study_inputs(self.held_out, rows, modalities, tokenizer=self.tokenizer)
+        inputs = self.held_out_inputs(rows, modalities)
         embeds = self.model({m: x.to(self.model.device) for m, x in inputs.items()})
         pairs = [(embeds[a] @ embeds[b].T).cpu().numpy() for a, b in combinations(modalities, 2)]
         save_grid(

@@ -36,7 +36,7 @@ class StageSpec:
 
     @property
     def reads_reports(self) -> bool:
-        """Its weights are of no use with another tokenizer."""
+        """Its weights go with a tokenizer."""
         return self.needs == "tokenizer"
 
 
