@@ -11,8 +11,7 @@ set -euo pipefail
 data=$1 out=$2
 minutes=${MINUTES:-250} device=${DEVICE:-cpu} start=${START-bundled} nih=${NIH:-} num=${NUM:-590}
 here=$(dirname "$0") bin=$(dirname "$0")/../.venv/bin
-precision=no workers=2
-[ "$device" = cpu ] || { precision=bf16 workers=1; }
+if [ "$device" = cpu ]; then precision=no workers=2; else precision=bf16 workers=1; fi
 # Two networks learn side by side, with a thread each, since the operations of one are too small for two; freed memory is kept.
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_MMAP_THRESHOLD_=8589934592
 
@@ -23,24 +22,25 @@ omnicxr inspect "$out/prepared"
 run=$out/run
 # 128 tokens: 99 % of the findings sections are whole
 settings=image_trunk=imagenet,max_tokens=128,picture_versions=3
-train() { # STAGE BATCH RATE SHARE [...]: for SHARE of MINUTES
-    local from=()
+train() { # STAGE BATCH GPU_BATCH RATE SHARE [PRECISION]: for SHARE of MINUTES
+    local from=() batch=$2
+    [ "$device" = cpu ] || batch=$3
     if [ -n "$start" ] && [ "$1" != guide ]; then from=(--from "$start" --new-tokenizer); fi
-    omnicxr train "$1" --preset small --data "$out/prepared" --out "$run" --keep-best "${from[@]}" --mixed-precision "${5:-no}" \
-        --set "$settings,optimization.$1.batch_size=$2,optimization.$1.learning_rate=$3,optimization.$1.steps=100000" \
-        --budget-minutes "$(awk "BEGIN { print $minutes * $4 }")"
+    omnicxr train "$1" --preset small --data "$out/prepared" --out "$run" --keep-best "${from[@]}" --mixed-precision "${6:-no}" \
+        --set "$settings,optimization.$1.batch_size=$batch,optimization.$1.learning_rate=$4,optimization.$1.steps=100000" \
+        --budget-minutes "$(awk "BEGIN { print $minutes * $5 }")"
 }
 reports() {
-    train report-autoencoder 64 0.0015 0.27
-    train prompt-encoders 128 0.0005 0.05
-    train judge 64 0.0005 0.03
+    train report-autoencoder 64 128 0.0015 0.27
+    train prompt-encoders 128 256 0.0005 0.05
+    train judge 64 64 0.0005 0.03
 }
 reports & reading=$!
-train image-autoencoder 8 0.0005 0.35
+train image-autoencoder 8 64 0.0005 0.35
 wait $reading
-train refiner 8 0.0005 0.6 & refining=$!
-train generator 32 0.0005 0.55 "$precision"
-train guide 16 0.001 0.05 "$precision"
+train refiner 8 96 0.0005 0.6 & refining=$!
+train generator 32 512 0.0005 0.55 "$precision"
+train guide 16 64 0.001 0.05 "$precision"
 wait $refining
 "$bin/python" "$here/../scripts/make_door.py" "$run/model" "$out/prepared" # once more, with the refiner as it is now
 
