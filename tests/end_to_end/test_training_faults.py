@@ -140,8 +140,9 @@ def test_damaged_checkpoints_and_logs(tmp_path: Path) -> None:
 
 def test_two_commands_on_one_run(prepared: Path, tmp_path: Path) -> None:
     run = TrainingRun(preset=get_preset("nano"), loop=LoopConfig(), data=prepared, out=tmp_path / "run")
-    with output_folder(tmp_path / "run", results=()), pytest.raises(UserError, match="Another command is writing to"):
-        run.train("judge")
+    for kept, stage in (("run", "all"), ("run/judge", "judge")):
+        with output_folder(tmp_path / kept, results=()), pytest.raises(UserError, match="Another command is writing"):
+            run.train(stage)
     with pytest.raises(UserError, match="not trained yet"):
         run.train("generator")
     assert list(tmp_path.iterdir()) == [], "nothing was trained"

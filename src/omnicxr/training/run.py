@@ -245,15 +245,16 @@ class TrainingRun:
         if not get_stage(component.replace("_", "-")).reads_reports or not self.origin:
             return True
         folder, most = self.out / "model" / "tokenizer", self.preset.max_tokens
+        if not folder.exists():
+            return not self.new_tokenizer
         return ReportTokenizer.load(folder, max_tokens=most).fingerprint == self.origin.tokenizer(most).fingerprint
 
     def _pipeline(self, data: PreparedDataset, generator: Component) -> AnyToAnyPipeline:
         """Of a generator and what was trained before it. Of its guide only one trained in this run is kept."""
         guide = self._trained("guide") if (self._folder("guide") / WEIGHTS).exists() else None
         names = ("image_autoencoder", "refiner", "report_autoencoder", "prompt_encoders")
-        tokenizer = self._tokenizer(data)
         networks: dict[str, Any] = {name: self._trained(name) for name in names}
-        networks |= {"generator": generator, "guide": guide, "tokenizer": tokenizer}
+        networks |= {"generator": generator, "guide": guide, "tokenizer": self._tokenizer(data)}
         return AnyToAnyPipeline(image_size=self.preset.image_size, **networks)
 
     def _assemble(self, data: PreparedDataset) -> None:
