@@ -40,9 +40,8 @@ train image-autoencoder 8 64 0.0005 0.35
 wait $reading
 train refiner 8 96 0.0005 0.6 & refining=$!
 train generator 32 512 0.0005 0.55 "$precision"
-train guide 16 64 0.001 0.05 "$precision"
 wait $refining
-"$bin/python" "$here/../scripts/make_door.py" "$run/model" "$out/prepared" # once more, with the refiner as it is now
+train guide 16 64 0.001 0.05 "$precision" # the last one: it makes the door of the model as it is then
 
 omnicxr evaluate --model "$run/model" --data "$out/prepared" --num "$num" --protocol iu-xray --device "$device" --workers "$workers" --out "$out/evaluation" \
     --tasks "report->frontal,report->lateral,frontal->lateral,lateral->frontal,frontal+lateral->report,report->frontal+lateral"
