@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real studies: from a download of Open-I to a model and its tables, beside the figures that the literature reports (docs/real.md).
+# Real studies: from a download of Open-I to a model and its tables, beside the figures that the literature reports.
 #
 #   bash runs/openi.sh FOLDER OUT                                  2 CPU cores, six hours
 #   MINUTES=12 DEVICE=cuda bash runs/openi.sh FOLDER OUT              one GPU, 12 minutes of training

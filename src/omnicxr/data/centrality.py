@@ -26,8 +26,13 @@ def most_central(candidates: Sequence[str]) -> int:
     """
     if not candidates:
         raise UserError("There are no reports to choose from: give at least one.")
-    each = likeness(candidates)
-    return int(np.argmax((each.sum(1) - each.diagonal()).round(9)))
+    return int(np.argmax(centrality(candidates).round(9)))
+
+
+def centrality(reports: Sequence[str]) -> np.ndarray:
+    """[n], 0..1: mean likeness of each report to the others; 0 for the only one."""
+    each = likeness(reports)
+    return (each.sum(1) - each.diagonal()) / max(1, len(reports) - 1)
 
 
 def likeness(reports: Sequence[str]) -> np.ndarray:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from omnicxr.data.centrality import likeness
+from omnicxr.data.centrality import centrality
 from omnicxr.data.labeler import label_report
 from omnicxr.domain import Finding, LabelState
 
@@ -28,12 +28,10 @@ def best_report(candidates: Sequence[str], *, findings_weight: float) -> int:
     Score: mean likeness to the other candidates, 0..1, + findings_weight x the sum over the findings it states of
     (share of the candidates that state it - `WORTH_STATING`). Weight 0: the most central one.
     """
-    each = likeness(candidates)
-    central = (each.sum(1) - each.diagonal()) / max(1, len(candidates) - 1)
     labels = [label_report(report) for report in candidates]
     stated = np.array([[states[f] is LabelState.POSITIVE for f in STATED] for states in labels], float)
     worth = stated @ (stated.mean(0) - WORTH_STATING)
-    return int(np.argmax((central + findings_weight * worth).round(9)))
+    return int(np.argmax((centrality(candidates) + findings_weight * worth).round(9)))
 
 
 def one_of_each(reports: Sequence[str], *, studies: int, findings_weight: float) -> list[str]:

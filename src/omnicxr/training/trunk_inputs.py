@@ -44,9 +44,7 @@ class TrunkInputs:
     def _of(self, modality: Modality, places: np.ndarray) -> Tensor:
         if modality in self.pretrained:
             return self._seen(modality, places)
-        if modality.is_image:
-            return network_input(modality, self.data.images(modality, places), self.tokenizer)
-        return self.tokenizer.encode([self.data.reports[i] for i in places])
+        return network_input(modality, self.data.parts(places, (modality,))[modality], self.tokenizer)
 
     def _seen(self, modality: Modality, places: np.ndarray) -> Tensor:
         """[b, GRID]"""
