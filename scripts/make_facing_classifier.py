@@ -17,7 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from make_view_classifier import LARGE, bordered, framed, marked, read, retouched, seen, some, thumbnails
+from make_view_classifier import (
+    LARGE,
+    bordered,
+    convolutions_of,
+    framed,
+    marked,
+    read,
+    retouched,
+    seen,
+    some,
+    thumbnails,
+)
 from project_ct import CT_FILES, project, read_body
 from torch import Tensor, nn
 
@@ -81,12 +92,8 @@ def train(simulated: Tensor, projected: Tensor) -> nn.Sequential:
 
 
 def weights_of(network: nn.Sequential) -> dict[str, np.ndarray]:
-    """As `omnicxr.data.facing` reads them: every normalisation in the convolution before it, channels last."""
-    arrays = dict[str, Tensor]()
-    for i in range(len(STRIDES)):
-        fused = nn.utils.fuse_conv_bn_eval(network[3 * i], network[3 * i + 1])  # type: ignore[arg-type]
-        arrays[f"conv{i}"] = fused.weight.permute(2, 3, 1, 0).flatten(0, 2)
-        arrays[f"conv{i}_bias"] = fused.bias  # type: ignore[assignment]
+    """As `omnicxr.data.facing` reads them."""
+    arrays = convolutions_of(network, len(STRIDES))
     out = network[-1]
     assert isinstance(out, nn.Linear)
     side = SIDE // int(np.prod(STRIDES))

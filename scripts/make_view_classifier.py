@@ -197,14 +197,21 @@ def train(pools: dict[str, tuple[Tensor, ...]]) -> nn.Sequential:
     return network.eval()
 
 
-def weights_of(network: nn.Sequential) -> dict[str, np.ndarray]:
-    """As `omnicxr.data.views` reads them: every normalisation in the convolution before it, channels last."""
+def convolutions_of(network: nn.Sequential, count: int) -> dict[str, Tensor]:
+    """The first layers, three modules each, as `omnicxr.data.views.convolved` takes them: every normalisation in the
+    convolution before it, channels last."""
     arrays = dict[str, Tensor]()
-    for i in range(len(STRIDES)):
+    for i in range(count):
         conv, norm = network[3 * i], network[3 * i + 1]
         fused = nn.utils.fuse_conv_bn_eval(conv, norm)  # type: ignore[arg-type]
         arrays[f"conv{i}"] = fused.weight.permute(2, 3, 1, 0).flatten(0, 2)
         arrays[f"conv{i}_bias"] = fused.bias  # type: ignore[assignment]
+    return arrays
+
+
+def weights_of(network: nn.Sequential) -> dict[str, np.ndarray]:
+    """As `omnicxr.data.views` reads them."""
+    arrays = convolutions_of(network, len(STRIDES))
     hidden, out = network[-3], network[-1]
     assert isinstance(hidden, nn.Linear)
     assert isinstance(out, nn.Linear)
